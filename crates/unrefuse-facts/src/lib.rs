@@ -1,0 +1,33 @@
+//! What can be known about a host: plain types, each value with where it came from.
+//!
+//! This crate does no I/O. Collectors and probes fill these types, rules read them. A value that could not be
+//! observed is never a default: it is a [`Missing`] with its reason (see [`Observed`]).
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod case;
+mod errno;
+mod host;
+mod name;
+mod net;
+mod observed;
+mod process;
+mod socket;
+mod target;
+pub mod text;
+
+pub use attempt::{Answer, AnswerKind, Attempt, AttemptOutcome, PortProbe, ProxyAttempt, Reference};
+pub use case::{Case, Vantage, VantageKind};
+pub use errno::Errno;
+pub use host::{Counter, Host, ProxySetting, SelfFacts};
+pub use name::{
+    DnsAnswer, HostsEntry, HostsFile, NameError, NameServer, NsSwitch, Resolution, ResolvConf, ResolverFacts,
+    ServerAnswer,
+};
+pub use net::{
+    Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing,
+};
+pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
+pub use process::{ContainerHint, Process, ProcessState, RunningAs};
+pub use socket::{Holder, NetNamespace, Socket, SocketState, SocketTable, Transport, UnixSocket};
+pub use target::{Protocol, Target};

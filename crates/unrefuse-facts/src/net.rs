@@ -1,0 +1,196 @@
+//! Links, addresses, routes and neighbours, as the kernel has them (rtnetlink(7)).
+
+use crate::Errno;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: &IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+    /// `IPv4` or `IPv6`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Interface index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// It has a carrier (`IFF_LOWER_UP`): the cable or the other end is there.
+    pub carrier: bool,
+    /// It is a loopback interface.
+    pub loopback: bool,
+    /// Operational state as the kernel names it (RFC 2863): `UP`, `DOWN`, `LOWERLAYERDOWN`, `UNKNOWN` …
+    pub operstate: String,
+    /// Kind from `IFLA_INFO_KIND`: `bridge`, `veth`, `vrf`, `wireguard` …
+    pub kind: Option<String>,
+    /// Index of the bridge, bond or VRF it belongs to.
+    pub master: Option<u32>,
+    /// MTU in bytes.
+    pub mtu: u32,
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceAddress {
+    /// Interface index.
+    pub link: u32,
+    /// The address of this machine.
+    pub address: IpAddr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// IPv6 only: still tentative or failed duplicate address detection, so not usable yet.
+    pub tentative: bool,
+}
+
+/// What a route does with a packet (`RTN_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteKind {
+    /// Sent on its way.
+    Unicast,
+    /// To this machine itself.
+    Local,
+    /// Broadcast, anycast or multicast.
+    Broadcast,
+    /// Dropped in silence; connect(2) gives `EINVAL`.
+    Blackhole,
+    /// `EHOSTUNREACH`.
+    Unreachable,
+    /// `EACCES`.
+    Prohibit,
+    /// The lookup in this table ends; with no other table: `ENETUNREACH`.
+    Throw,
+    /// Another kind.
+    Other,
+}
+
+impl RouteKind {
+    /// The word of ip-route(8).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unicast => "unicast",
+            Self::Local => "local",
+            Self::Broadcast => "broadcast",
+            Self::Blackhole => "blackhole",
+            Self::Unreachable => "unreachable",
+            Self::Prohibit => "prohibit",
+            Self::Throw => "throw",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One entry of a routing table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What it does.
+    pub kind: RouteKind,
+    /// Destination network; 0.0.0.0 or :: for a default route.
+    pub destination: IpAddr,
+    /// Prefix length, 0 for a default route.
+    pub prefix: u8,
+    /// Next hop.
+    pub gateway: Option<IpAddr>,
+    /// Output interface index.
+    pub link: Option<u32>,
+    /// Preferred source address.
+    pub source: Option<IpAddr>,
+    /// Table number (254 is `main`).
+    pub table: u32,
+    /// Metric; smaller wins.
+    pub metric: u32,
+    /// The kernel marks its next hop as unusable (`RTNH_F_LINKDOWN`, `RTNH_F_DEAD`).
+    pub dead: bool,
+}
+
+/// What the kernel's own lookup (`RTM_GETROUTE`) says of one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RouteDecision {
+    /// It has a way.
+    Via(Route),
+    /// It has none; the error is the one that connect(2) gives.
+    No {
+        /// `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` or `EINVAL`.
+        errno: Errno,
+        /// The entry that says so, where one could be found in the tables (none: no route matches).
+        entry: Option<Route>,
+    },
+}
+
+impl RouteDecision {
+    /// The route taken, if there is one.
+    pub fn via(&self) -> Option<&Route> {
+        match self {
+            Self::Via(route) => Some(route),
+            Self::No { .. } => None,
+        }
+    }
+}
+
+/// State of a neighbour entry (`NUD_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeighbourState {
+    /// Asked, no answer yet.
+    Incomplete,
+    /// Answered lately.
+    Reachable,
+    /// Known, not confirmed lately (stale, delay, probe).
+    Stale,
+    /// Asked and nobody answered.
+    Failed,
+    /// Set by hand, or needs none (loopback, point to point).
+    Permanent,
+}
+
+/// An ARP or neighbour discovery entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// Interface index.
+    pub link: u32,
+    /// Its state.
+    pub state: NeighbourState,
+    /// Link-layer address, as `02:00:…`.
+    pub lladdr: Option<String>,
+    /// Questions sent since the last answer (`NDA_PROBES`).
+    pub probes: u32,
+}
+
+/// The way to one address of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// The destination looked up.
+    pub destination: IpAddr,
+    /// The kernel's decision.
+    pub decision: crate::Observed<RouteDecision>,
+    /// Other entries that cover the destination, best match first: what would carry the packet if the first were gone.
+    /// Looked up only where the decision is no, or goes out through a bridge.
+    pub alternatives: crate::Observed<Vec<Route>>,
+    /// The neighbour that the packet must be handed to (the gateway, or the destination itself on a link), after the
+    /// attempt. Missing as absent when the kernel has no entry.
+    pub neighbour: crate::Observed<Neighbour>,
+}
