@@ -1,1 +1,33 @@
-//! unrefuse-diagnose
+//! Facts in, report out.
+//!
+//! A [`unrefuse_facts::Case`] holds everything that was seen for one question. [`diagnose`] walks the gates that the
+//! packet meets, asks every rule of each gate, follows the whys of what fired, and gives a [`report::Report`].
+//! Nothing here does I/O; a rule never calls another rule: the engine asks.
+#![forbid(unsafe_code)]
+
+mod certainty;
+mod early;
+mod engine;
+mod finding;
+mod fix;
+mod gate;
+mod journey;
+mod notes;
+mod refuser;
+pub mod report;
+mod rule;
+mod rules;
+mod services;
+#[cfg(test)]
+mod testing;
+mod view;
+
+pub use early::{Early, gives_up};
+pub use engine::diagnose;
+pub use finding::{CannotTell, Finding, Fired};
+pub use gate::Gate;
+pub use refuser::{Refuser, Who, refuser};
+pub use report::Report;
+pub use rule::{Check, HEADINGS, Rule, When};
+pub use rules::{find, registry};
+pub use view::View;

@@ -1,0 +1,73 @@
+//! Fixes as data, and the few shapes that many rules share.
+
+use crate::report::{Edit, Fix, Risk, Step};
+use crate::View;
+use unrefuse_facts::{HostsEntry, text};
+
+impl Fix {
+    /// A fix with its title and risk; not persistent, without steps, verified by asking again.
+    pub(crate) fn new(view: &View<'_>, risk: Risk, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            risk,
+            persistent: false,
+            steps: Vec::new(),
+            undo: Vec::new(),
+            verify: view.verify(),
+        }
+    }
+    /// A command to run in a root shell. It must be quoted already (see [`quote`]).
+    #[must_use]
+    pub(crate) fn command(mut self, command: impl Into<String>) -> Self {
+        self.steps.push(Step::Command { command: command.into() });
+        self
+    }
+    /// A line to change.
+    #[must_use]
+    pub(crate) fn edit(mut self, edit: Edit) -> Self {
+        self.undo.insert(0, Step::Edit { edit: Edit { old: edit.new.clone(), new: edit.old.clone(), ..edit.clone() } });
+        self.steps.push(Step::Edit { edit });
+        self
+    }
+    /// How to take it back.
+    #[must_use]
+    pub(crate) fn undo(mut self, command: impl Into<String>) -> Self {
+        self.undo.push(Step::Command { command: command.into() });
+        self
+    }
+    /// It survives a reboot.
+    #[must_use]
+    pub(crate) fn persistent(mut self) -> Self {
+        self.persistent = true;
+        self
+    }
+    /// Verified by another command than asking again.
+    #[must_use]
+    pub(crate) fn verify(mut self, command: impl Into<String>) -> Self {
+        self.verify = command.into();
+        self
+    }
+}
+
+/// `word` quoted for the shell; `None` where it cannot be done safely, and then there is no command.
+pub(crate) fn quote(word: &str) -> Option<String> {
+    text::shell_quote(word)
+}
+
+/// The edit that takes `name` out of a hosts line, or comments the line out where it gives no other name.
+///
+/// `None` where the line holds what cannot be shown safely.
+pub(crate) fn without_name(entry: &HostsEntry, name: &str) -> Option<Edit> {
+    if text::visible(&entry.text).replace("\\t", "\t") != entry.text {
+        return None;
+    }
+    let kept: Vec<&str> =
+        entry.names.iter().map(String::as_str).filter(|other| !other.eq_ignore_ascii_case(name)).collect();
+    let new = if kept.is_empty() {
+        format!("# {}", entry.text)
+    } else {
+        let comment = entry.text.find('#').map(|at| format!(" {}", &entry.text[at..])).unwrap_or_default();
+        format!("{}\t{}{comment}", entry.address, kept.join(" "))
+    };
+    Some(Edit { path: entry.location.path.clone(), line: entry.location.line, old: entry.text.clone(), new })
+}

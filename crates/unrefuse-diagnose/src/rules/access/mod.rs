@@ -1,0 +1,2 @@
+//! Causes of the gate `access`.
+crate::rules::causes! {}

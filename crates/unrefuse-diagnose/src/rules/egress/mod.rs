@@ -1,0 +1,2 @@
+//! Causes of the gate `egress`.
+crate::rules::causes! {}

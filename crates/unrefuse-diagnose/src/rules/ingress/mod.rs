@@ -1,0 +1,2 @@
+//! Causes of the gate `ingress`.
+crate::rules::causes! {}

@@ -1,0 +1,106 @@
+//! listener/none
+
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::report::{Certainty, Evidence};
+use crate::rule::cause;
+use crate::{View, Who};
+use unrefuse_facts::AttemptOutcome;
+
+cause! {
+    /// ## What it means
+    ///
+    /// No socket listens on that port: not at any address, not in IPv4 nor IPv6. The kernel answers a SYN to such a port
+    /// with a RST, and the client says "connection refused".
+    ///
+    /// ## How it shows
+    ///
+    /// `connect()` fails at once with `ECONNREFUSED`. On the server the socket table has no entry for the port.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// On the server: `ss -ltnp 'sport = :PORT'` prints nothing.
+    ///
+    /// ## How to fix
+    ///
+    /// Start the service that should listen there, or ask the port that it really uses. Why it does not listen is the
+    /// next question: see the causes of `service/*`, `config/*` and `container/*`.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A firewall that rejects with a TCP reset looks the same to the client (`ingress/firewall-reject`). A service that
+    /// listens on loopback only looks the same from another machine (`listener/loopback-only`).
+    id: "listener/none",
+    title: "nothing listens on that port",
+    root: false,
+    asks: Some("why nothing listens: the service, its configuration or its container"),
+    needs: &["sockets"],
+    likes: &["answer packet"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(transport) = view.transport() else { return Ok(Finding::Clear) };
+    let Some(table) = view.server_sockets("whether something listens there")? else { return Ok(from_afar(view)) };
+    if !view.on_port(table, transport).is_empty() {
+        return Ok(Finding::Clear);
+    }
+    let fired = Fired::new(Certainty::Proven, format!("nothing listens on {}", view.port()))
+        .predicts(&[AttemptOutcome::Refused])
+        .evidence(Evidence::new(
+            format!("no {} socket of this machine listens on port {}", transport.name(), view.case.target.port),
+            view.case.host.sockets.source().map_or("socket table", |s| &s.what),
+        ))
+        .evidences(view.refuser.iter().filter(|r| r.who == Who::ServerKernel).flat_map(|r| r.evidence.clone()));
+    Ok(fired.fires())
+}
+
+/// Of another machine only its answer is seen: its kernel says that no socket takes the packet, not why.
+fn from_afar(view: &View<'_>) -> Finding {
+    let Some(attempt) = view.attempt().filter(|a| a.outcome == AttemptOutcome::Refused) else { return Finding::Clear };
+    let refuser = view.refuser.as_ref();
+    let by_rst = attempt.answer.as_ref().is_some_and(|a| a.kind == unrefuse_facts::AnswerKind::Rst);
+    let certainty = match refuser.map(|r| (r.who, r.certainty)) {
+        Some((Who::ServerKernel, Certainty::Possible)) => Certainty::Possible,
+        Some((Who::ServerKernel, _)) => Certainty::Likely,
+        Some(_) => return Finding::Clear,
+        None if by_rst => Certainty::Possible,
+        None => return Finding::Clear,
+    };
+    Fired::new(certainty, format!("the server's kernel has no listener for {}", view.endpoint()))
+        .predicts(&[AttemptOutcome::Refused])
+        .evidence(Evidence::new(format!("a RST answered the SYN to {}", view.endpoint()), "connect(2)"))
+        .evidences(refuser.into_iter().flat_map(|r| r.evidence.clone()))
+        .unknown(crate::report::Unknown {
+            what: "whether nothing listens at all, or only on another address, family, interface or namespace".into(),
+            why: "the server's sockets are not visible from here".into(),
+            how_to_know: format!("run unrefuse on the server: {}", view.verify()),
+        })
+        .fires()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+
+    #[test]
+    fn an_empty_table_and_a_refusal_prove_it() {
+        let report = Scene::local("127.0.0.1:5432").rst().report();
+        assert_eq!(report.blockers[0].root, "listener/none");
+        assert_eq!(report.blockers[0].certainty, Certainty::Proven);
+        assert_eq!(report.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_listener_on_the_port_is_another_matter() {
+        let roots = Scene::local("127.0.0.1:80").listener("0.0.0.0:80", "nginx").rst().roots();
+        assert!(!roots.contains(&"listener/none".to_owned()), "{roots:?}");
+    }
+
+    #[test]
+    fn from_afar_a_bare_rst_makes_it_possible_only() {
+        let report = Scene::remote("10.9.0.1:80").rst().report();
+        assert_eq!(report.blockers[0].root, "listener/none");
+        assert_eq!(report.blockers[0].certainty, Certainty::Possible);
+    }
+}

@@ -1,0 +1,2 @@
+//! Causes of the gate `name`.
+crate::rules::causes! {}

@@ -1,0 +1,2 @@
+//! Causes of the gate `path`.
+crate::rules::causes! {}

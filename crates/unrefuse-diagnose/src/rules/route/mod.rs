@@ -1,0 +1,2 @@
+//! Causes of the gate `route`.
+crate::rules::causes! {}

@@ -1,0 +1,149 @@
+//! One address of a case, as rules look at it.
+
+use crate::finding::CannotTell;
+use crate::journey::Reach;
+use crate::refuser::{self, Refuser};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use unrefuse_facts::{Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport, text};
+
+/// One address of a case with its attempts; for a name that did not resolve, the case alone.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Everything that was seen.
+    pub case: &'a Case,
+    /// The address under judgement, with its port. `None`: the name gave none.
+    pub address: Option<SocketAddr>,
+    /// The attempts to it, one a round.
+    pub rounds: Vec<&'a Attempt>,
+    /// Who answered the judged attempt, as far as its answer shows.
+    pub refuser: Option<Refuser>,
+    /// How far the packet surely came.
+    pub reach: Reach,
+}
+
+impl<'a> View<'a> {
+    /// The view of one address.
+    pub fn of(case: &'a Case, address: SocketAddr) -> Self {
+        let rounds: Vec<&Attempt> = case.attempts.iter().filter(|a| a.address == address).collect();
+        let mut view = Self { case, address: Some(address), rounds, refuser: None, reach: Reach::default() };
+        view.refuser = view.attempt().and_then(|attempt| refuser::refuser(case, attempt));
+        view.reach = Reach::of(&view);
+        view
+    }
+
+    /// The view of a name that gave no address.
+    pub fn unresolved(case: &'a Case) -> Self {
+        Self { case, address: None, rounds: Vec::new(), refuser: None, reach: Reach::default() }
+    }
+
+    /// One view for each address, in the order applications try them; one without address when there is none.
+    pub fn all(case: &'a Case) -> Vec<Self> {
+        match &case.resolution.result {
+            Ok(addresses) if !addresses.is_empty() => addresses.iter().map(|a| Self::of(case, *a)).collect(),
+            _ => vec![Self::unresolved(case)],
+        }
+    }
+
+    /// The attempt that is judged: the first that failed, else the first.
+    pub fn attempt(&self) -> Option<&'a Attempt> {
+        let failed = self.rounds.iter().find(|a| a.outcome != AttemptOutcome::Open);
+        failed.or(self.rounds.first()).copied()
+    }
+
+    /// How the judged attempt ended.
+    pub fn outcome(&self) -> Option<AttemptOutcome> {
+        self.attempt().map(|a| a.outcome)
+    }
+
+    /// The attempt failed. `false` also where none was made.
+    pub fn failed(&self) -> bool {
+        self.outcome().is_some_and(|o| o != AttemptOutcome::Open)
+    }
+
+    /// The address as the packet has it: 0.0.0.0 and :: mean this machine (`connect(2)` to them goes to loopback).
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.map(|a| match a.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        })
+    }
+
+    /// The address belongs to this machine; `None` where that is not known.
+    pub fn is_local(&self) -> Option<bool> {
+        self.case.is_local(self.ip()?)
+    }
+
+    /// The way to the address.
+    pub fn routing(&self) -> Option<&'a Routing> {
+        self.case.routing(self.address?.ip())
+    }
+
+    /// TCP or UDP; `None` for a unix socket.
+    pub fn transport(&self) -> Option<Transport> {
+        match self.case.target.protocol {
+            Protocol::Tcp => Some(Transport::Tcp),
+            Protocol::Udp => Some(Transport::Udp),
+            Protocol::Unix => None,
+        }
+    }
+
+    /// The socket table that decides, when the target is this machine: `Ok(None)` for an address of another machine.
+    ///
+    /// # Errors
+    /// Cannot tell where the table was not readable; `what` is the question that stays open.
+    pub fn server_sockets(&self, what: &str) -> Result<Option<&'a SocketTable>, CannotTell> {
+        match self.is_local() {
+            Some(true) => self.case.host.sockets.get().map(Some).map_err(|m| CannotTell::because(what, m)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Sockets that listen on the target's port with that transport, at any address.
+    pub fn on_port<'t>(&self, table: &'t SocketTable, transport: Transport) -> Vec<&'t Socket> {
+        let port = self.case.target.port;
+        table.listeners.iter().filter(|s| s.transport == transport && s.local.port() == port).collect()
+    }
+
+    /// Whether `socket` would take the packet: by address, family and bound device. `None`: cannot tell.
+    pub fn takes(&self, socket: &Socket) -> Option<bool> {
+        let by_address = socket.takes(self.ip()?)?;
+        Some(by_address && self.device_admits(socket))
+    }
+
+    /// A socket bound to a device takes only what comes in by it; what this machine sends to itself comes in by `lo`.
+    pub fn device_admits(&self, socket: &Socket) -> bool {
+        let Some(device) = socket.device else { return true };
+        let host = &self.case.host;
+        host.link(device).is_some_and(|link| link.loopback && self.is_local() == Some(true))
+    }
+
+    /// `10.0.0.5:5432`, `[::1]:80`, or the name where there is no address.
+    pub fn endpoint(&self) -> String {
+        match self.address {
+            Some(_) if self.case.target.protocol == Protocol::Unix => self.case.target.host.clone(),
+            Some(address) => address.to_string(),
+            None => self.case.target.endpoint(),
+        }
+    }
+
+    /// `5432/tcp`.
+    pub fn port(&self) -> String {
+        format!("{}/{}", self.case.target.port, self.case.target.protocol)
+    }
+
+    /// The command that asks again, for `verify`.
+    pub fn verify(&self) -> String {
+        let udp = if self.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
+        match text::shell_quote(&self.case.target.endpoint()) {
+            Some(target) => format!("unrefuse {udp}{target}"),
+            None => "ask unrefuse again".to_owned(),
+        }
+    }
+
+    /// The other views' outcomes: whether another address of the same name is open.
+    pub fn open_elsewhere(&self) -> Option<SocketAddr> {
+        let other = |a: &&Attempt| Some(a.address) != self.address && a.outcome == AttemptOutcome::Open;
+        self.case.attempts.iter().find(other).map(|a| a.address)
+    }
+}
