@@ -121,6 +121,9 @@ pub struct SocketTable {
     pub holders: Observed<BTreeMap<u64, Vec<Holder>>>,
     /// The holders' processes.
     pub processes: BTreeMap<u32, Process>,
+    /// How many processes did not let this user read their open files: one of them may hold what has no holder here.
+    #[serde(default)]
+    pub unreadable_processes: u32,
 }
 
 impl SocketTable {
