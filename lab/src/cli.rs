@@ -1,0 +1,191 @@
+//! The lab's command line.
+
+use crate::lab::{Bench, Job};
+use crate::schema::Schema;
+use crate::{connect, hold, node, run, scenarios, serve};
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Breaks connections on purpose and holds what unrefuse says against it.
+#[derive(Debug, Parser)]
+#[command(name = "unrefuse-lab")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the scenarios with their families, causes and titles.
+    List(Choice),
+    /// Run scenarios and their healthy twins; needs root.
+    Run(Run),
+    /// The lab's own test daemon, as scenarios start it.
+    #[command(subcommand, hide = true)]
+    Serve(serve::Serve),
+    /// One plain connection attempt.
+    #[command(hide = true)]
+    Connect(connect::Connect),
+    /// Hold a node's namespaces.
+    #[command(hide = true)]
+    Hold(hold::Hold),
+}
+
+#[derive(Debug, Args)]
+struct Choice {
+    /// Names or beginnings of names: listener, listener/none, listener/none/v6; all where none is given.
+    names: Vec<String>,
+    /// Only those whose name contains this.
+    #[arg(long)]
+    filter: Option<String>,
+    /// Folder of the scenarios.
+    #[arg(long, default_value_os_t = scenarios::folder())]
+    scenarios: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    choice: Choice,
+    /// A scenario that can't run here is a failure.
+    #[arg(long)]
+    no_skip: bool,
+    /// Where reports, rulesets and socket tables of failed runs are kept.
+    #[arg(long, default_value = "lab-work")]
+    keep: PathBuf,
+    /// Keep those of passed runs, too.
+    #[arg(long)]
+    keep_all: bool,
+    /// How many run at a time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// The unrefuse to test; else $UNREFUSE_BIN, else the one beside this program.
+    #[arg(long)]
+    unrefuse: Option<PathBuf>,
+}
+
+/// Does what the arguments say.
+pub(crate) fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::List(choice) => list(&choice),
+        Command::Run(arguments) => run_scenarios(&arguments),
+        Command::Serve(what) => serve::serve(&what).map(|()| ExitCode::SUCCESS),
+        Command::Connect(what) => connect::connect(&what).map(|()| ExitCode::SUCCESS),
+        Command::Hold(what) => hold::hold(&what).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("unrefuse-lab: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+impl Choice {
+    /// The chosen jobs, twins after their scenarios.
+    fn jobs(&self) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for source in scenarios::all(&self.scenarios)? {
+            for variant in source.variants.clone() {
+                let has_twin = source.read(variant)?.twin.none.is_none();
+                for twin in [Some(false), has_twin.then_some(true)].into_iter().flatten() {
+                    jobs.push(Job { source: source.clone(), variant, twin });
+                }
+            }
+        }
+        let all = jobs.len();
+        jobs.retain(|job| self.wants(&job.name()));
+        for name in &self.names {
+            ensure!(
+                jobs.iter().any(|job| begins(&job.name(), name)),
+                "no scenario is named {name}; there are {all} runs, see list"
+            );
+        }
+        Ok(jobs)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        (self.names.is_empty() || self.names.iter().any(|wanted| begins(name, wanted)))
+            && self.filter.as_ref().is_none_or(|part| name.contains(part))
+    }
+}
+
+/// Whether `name` is `wanted` or lies beneath it.
+fn begins(name: &str, wanted: &str) -> bool {
+    name.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn list(choice: &Choice) -> Result<ExitCode> {
+    let mut last = String::new();
+    for job in choice.jobs()? {
+        if job.source.name == last {
+            continue;
+        }
+        let scenario = job.source.read(job.variant)?;
+        let families: Vec<_> = job.source.variants.iter().map(|variant| variant.name()).collect();
+        println!("{:34} {:6} {:44} {}", job.source.name, families.join(","), scenario.covers.join(" "), scenario.title);
+        last = job.source.name;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
+    let jobs = arguments.choice.jobs()?;
+    let tally = match able() {
+        Err(reason) => run::run(jobs, None, 1, &reason),
+        Ok(()) => {
+            let unrefuse = find_unrefuse(arguments.unrefuse.as_deref())?;
+            let bench = Bench {
+                schema: Schema::of(&unrefuse)?,
+                unrefuse,
+                keep: arguments.keep.clone(),
+                keep_all: arguments.keep_all,
+            };
+            run::run(jobs, Some(&bench), arguments.jobs, "")
+        }
+    };
+    if tally == run::Tally::default() {
+        eprintln!("unrefuse-lab: nothing was run, and that is a failure");
+    }
+    println!("{}", tally.line());
+    Ok(if tally.good(arguments.no_skip) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether namespaces can be made and wired here, or why not.
+fn able() -> Result<(), String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err("it needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN) to make network namespaces".to_owned());
+    }
+    let node = node::Node::start("trial", "trial", &[])
+        .map_err(|error| format!("namespaces can't be made here: {error:#}"))?;
+    let script = "ip link set lo up && ip link add veth0 type veth peer name veth1 && ip link add br0 type bridge";
+    node.must(script).map_err(|error| format!("links can't be made in a namespace here: {error:#}"))
+}
+
+fn find_unrefuse(given: Option<&Path>) -> Result<PathBuf> {
+    let path = match (given, std::env::var_os("UNREFUSE_BIN")) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(path)) => PathBuf::from(path),
+        (None, None) => std::env::current_exe()?.with_file_name("unrefuse"),
+    };
+    path.canonicalize()
+        .with_context(|| format!("{} is not there: cargo build -p unrefuse, or give --unrefuse", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_are_whole_words() {
+        assert!(begins("listener/none/v4/twin", "listener/none"));
+        assert!(begins("listener/none/v4", "listener/"));
+        assert!(!begins("listener/none-else/v4", "listener/none"));
+    }
+}

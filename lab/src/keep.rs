@@ -1,0 +1,45 @@
+//! What is kept of a failed run, so that it can be understood without running it again.
+
+use crate::lab::Called;
+use crate::node::Node;
+use crate::scenario::User;
+use crate::stage::Stage;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// What is asked of every node.
+const STATE: &str = "for c in 'ss -tulnpe' 'ss -tan' 'ip -d link' 'ip addr' 'ip route show table all' 'ip neigh' 'nft list ruleset' \
+    'cat /etc/hosts /etc/resolv.conf /etc/nsswitch.conf' 'cat /proc/net/netstat /proc/net/snmp' 'ps axo pid,ppid,user,stat,args'; \
+    do echo \"### $c\"; $c 2>&1; done";
+
+/// Where a run's files go.
+pub(crate) fn folder(keep: &Path, name: &str) -> PathBuf {
+    keep.join(name.replace('/', "."))
+}
+
+/// Saves the report, the text report, the facts, and each node's state. Nodes are asked while they still stand.
+pub(crate) fn save(folder: &Path, stage: &Stage, called: Option<&Called<'_>>, differences: &[String]) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("differences.txt"), differences.join("\n") + "\n")?;
+    if let Some(called) = called {
+        std::fs::write(folder.join("command.txt"), called.command_line() + "\n")?;
+        std::fs::write(folder.join("report.json"), &called.output.stdout)?;
+        std::fs::write(folder.join("stderr.txt"), &called.output.stderr)?;
+        for (file, options) in
+            [("report.txt", &["-v", "--color", "never"][..]), ("facts.json", &["--format", "facts"][..])]
+        {
+            let output = called.again(options)?;
+            std::fs::write(folder.join(file), [output.stdout, output.stderr].concat())?;
+        }
+    }
+    for node in stage.nodes.values() {
+        std::fs::write(folder.join(format!("node-{}.txt", node.name)), state(node)?)?;
+    }
+    Ok(())
+}
+
+fn state(node: &Node) -> Result<Vec<u8>> {
+    let mut command = Node::command("/bin/sh");
+    command.arg("-c").arg(STATE);
+    Ok(node.run(command, User::Root, crate::node::STEP_LIMIT)?.stdout)
+}

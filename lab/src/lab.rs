@@ -1,0 +1,233 @@
+//! One run of one scenario: build, break, ask, compare, heal.
+
+use crate::check::{self, Answer};
+use crate::fix;
+use crate::hold::NODE_DIR;
+use crate::keep;
+use crate::node::{Node, Output};
+use crate::placeholders::Variant;
+use crate::scenario::{Call, Scenario, User};
+use crate::scenarios::Source;
+use crate::schema::Schema;
+use crate::stage::Stage;
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long one call of unrefuse may take. It promises to keep its own deadline of 10 s.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// One line of the lab's list.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// The scenario.
+    pub(crate) source: Source,
+    /// Its family.
+    pub(crate) variant: Variant,
+    /// The healthy twin instead of the fault.
+    pub(crate) twin: bool,
+}
+
+impl Job {
+    /// `listener/none/v4`, and `listener/none/v4/twin` for the twin.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}{}", self.source.name, self.variant.name(), if self.twin { "/twin" } else { "" })
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// As expected.
+    Passed,
+    /// With these differences.
+    Failed(Vec<String>),
+    /// It was not run, for this reason.
+    Skipped(String),
+}
+
+/// What all runs share.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// The binary that is tested.
+    pub(crate) unrefuse: PathBuf,
+    /// The schema of its report.
+    pub(crate) schema: Schema,
+    /// Where failed runs are kept.
+    pub(crate) keep: PathBuf,
+    /// Keep those that pass, too.
+    pub(crate) keep_all: bool,
+}
+
+/// A call of unrefuse that was made, and can be made again with other options.
+pub(crate) struct Called<'a> {
+    node: &'a Node,
+    call: &'a Call,
+    /// What it wrote.
+    pub(crate) output: Output,
+}
+
+impl<'a> Called<'a> {
+    fn new(stage: &'a Stage, call: &'a Call) -> Result<Self> {
+        let node = stage.node(call.node.as_deref().unwrap_or(default_node(stage)))?;
+        let output = ask(node, call, &["--json"])?;
+        Ok(Self { node, call, output })
+    }
+
+    /// The same call with other options.
+    pub(crate) fn again(&self, options: &[&str]) -> Result<Output> {
+        ask(self.node, self.call, options)
+    }
+
+    /// What was called, for a person.
+    pub(crate) fn command_line(&self) -> String {
+        format!(
+            "[{}] {:?} unrefuse --json {} {}",
+            self.node.name,
+            self.call.env,
+            self.call.args.join(" "),
+            self.call.target
+        )
+    }
+
+    fn answer(&self, schema: &Schema) -> Result<(Answer, Vec<String>)> {
+        let report = serde_json::from_slice(&self.output.stdout)
+            .with_context(|| format!("no JSON report: {}", self.output.text()))?;
+        let differences = schema.differences(&report);
+        Ok((Answer { exit: self.output.status.and_then(|status| status.code()), report }, differences))
+    }
+}
+
+fn default_node(stage: &Stage) -> &'static str {
+    if stage.nodes.contains_key("client") { "client" } else { "server" }
+}
+
+fn ask(node: &Node, call: &Call, options: &[&str]) -> Result<Output> {
+    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse"));
+    command.args(options).args(&call.args).arg(&call.target).envs(&call.env);
+    node.run(command, call.user, CALL_LIMIT)
+}
+
+/// Runs a job to its end. Whatever was built is gone afterwards.
+pub(crate) fn run(job: &Job, bench: &Bench) -> Verdict {
+    match attempt(job, bench) {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Failed(vec![format!("{error:#}")]),
+    }
+}
+
+fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
+    let scenario = job.source.read(job.variant)?;
+    for program in &scenario.needs {
+        if !installed(program) {
+            return Ok(Verdict::Skipped(format!("{program} is not installed")));
+        }
+    }
+    let services = match &scenario.twin.services {
+        Some(services) if job.twin => services,
+        _ => &scenario.services,
+    };
+    let call = match &scenario.twin.call {
+        Some(call) if job.twin => call,
+        _ => &scenario.call,
+    };
+    let mut stage = Stage::build(&scenario, services, &bench.unrefuse)?;
+    for step in if job.twin { &scenario.twin.steps } else { &scenario.fault } {
+        stage.step(step)?;
+    }
+    let called = Called::new(&stage, call)?;
+    let differences = match compare(&scenario, job.twin, &stage, &called, &bench.schema) {
+        Ok(differences) => differences,
+        Err(error) => vec![format!("{error:#}")],
+    };
+    let folder = keep::folder(&bench.keep, &job.name());
+    if !differences.is_empty() || bench.keep_all {
+        keep::save(&folder, &stage, Some(&called), &differences).context("keep the run's files")?;
+    }
+    if differences.is_empty() { Ok(Verdict::Passed) } else { Ok(Verdict::Failed(differences)) }
+}
+
+fn compare(
+    scenario: &Scenario,
+    twin: bool,
+    stage: &Stage,
+    called: &Called<'_>,
+    schema: &Schema,
+) -> Result<Vec<String>> {
+    let (answer, mut differences) = called.answer(schema)?;
+    if twin {
+        differences.extend(check::healthy(&answer, &scenario.twin.notes_mention));
+        differences.extend(reachable(called, true)?);
+        return Ok(differences);
+    }
+    differences.extend(check::differences(&answer, &scenario.expect));
+    if scenario.expect.harmless_text {
+        differences.extend(harmless(&called.again(&["-v", "--color", "never"])?));
+    }
+    differences.extend(reachable(called, scenario.expect.connects)?);
+    if scenario.after_fix.none.is_none() {
+        let node = match &scenario.after_fix.node {
+            Some(name) => stage.node(name)?,
+            None => called.node,
+        };
+        if let Err(error) = fix::apply(&answer.report, scenario.after_fix.fix.unwrap_or(1), node) {
+            differences.push(format!("after the fix: {error:#}"));
+            return Ok(differences);
+        }
+        let again = Called::new(stage, called.call)?;
+        let (answer, schema_differences) = again.answer(schema)?;
+        let healed = [schema_differences, check::healthy(&answer, &[]), reachable(&again, true)?].concat();
+        differences.extend(healed.into_iter().map(|difference| format!("after the fix: {difference}")));
+    }
+    Ok(differences)
+}
+
+/// Connects without unrefuse's help and compares with what should be.
+fn reachable(called: &Called<'_>, wanted: bool) -> Result<Vec<String>> {
+    let call = called.call;
+    let words = match &call.connect {
+        Some(words) => words.clone(),
+        None => derive_connect(call)?,
+    };
+    let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
+        return Ok(Vec::new());
+    };
+    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
+    command.arg("connect").arg(protocol).arg(endpoint);
+    let output = called.node.run(command, User::Root, CALL_LIMIT)?;
+    if output.success() == wanted {
+        return Ok(Vec::new());
+    }
+    let found = if wanted {
+        format!("does not connect: {}", output.text())
+    } else {
+        "connects in spite of the fault".to_owned()
+    };
+    Ok(vec![format!("the lab's own {words}: {found}")])
+}
+
+/// What a plain client would connect to for that call.
+fn derive_connect(call: &Call) -> Result<String> {
+    let target = &call.target;
+    if let Some(path) = target.strip_prefix("unix:").or_else(|| target.starts_with('/').then_some(target)) {
+        return Ok(format!("unix {path}"));
+    }
+    if target.contains("://") || target.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        bail!("what to connect to for {target} is not clear: give call.connect");
+    }
+    let protocol = if call.args.iter().any(|argument| argument == "--udp") { "udp" } else { "tcp" };
+    let host = if target.starts_with(':') { "localhost" } else { "" };
+    Ok(format!("{protocol} {host}{target}"))
+}
+
+/// Control characters in a text report that could act on a terminal.
+fn harmless(output: &Output) -> Vec<String> {
+    let bad = String::from_utf8_lossy(&output.stdout).chars().find(|c| c.is_control() && *c != '\n');
+    bad.map(|c| format!("the text report holds the control character {c:?}")).into_iter().collect()
+}
+
+fn installed(program: &str) -> bool {
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists())
+}
