@@ -2,6 +2,7 @@
 
 use crate::report::{Edit, Fix, Risk, Step};
 use crate::View;
+use std::net::IpAddr;
 use unrefuse_facts::{HostsEntry, text};
 
 impl Fix {
@@ -69,5 +70,16 @@ pub(crate) fn without_name(entry: &HostsEntry, name: &str) -> Option<Edit> {
         let comment = entry.text.find('#').map(|at| format!(" {}", &entry.text[at..])).unwrap_or_default();
         format!("{}\t{}{comment}", entry.address, kept.join(" "))
     };
+    Some(Edit { path: entry.location.path.clone(), line: entry.location.line, old: entry.text.clone(), new })
+}
+
+/// The edit that gives the names of a hosts line another address; `None` where the line holds what cannot be shown safely.
+pub(crate) fn with_address(entry: &HostsEntry, address: IpAddr) -> Option<Edit> {
+    if text::visible(&entry.text).replace("\\t", "\t") != entry.text {
+        return None;
+    }
+    let start = entry.text.len() - entry.text.trim_start().len();
+    let end = entry.text[start..].find(char::is_whitespace)? + start;
+    let new = format!("{}{address}{}", &entry.text[..start], &entry.text[end..]);
     Some(Edit { path: entry.location.path.clone(), line: entry.location.line, old: entry.text.clone(), new })
 }

@@ -176,6 +176,92 @@ impl Scene {
         change(table.processes.values_mut().next_back().expect("a listener comes first"));
         self
     }
+    /// A local refusal of the scene's address: the kernel of this machine says `errno` at once.
+    pub(crate) fn local_error(self, errno: Errno) -> Self {
+        let outcome = match errno {
+            Errno::EACCES | Errno::EPERM => AttemptOutcome::Denied,
+            _ => AttemptOutcome::Unreachable,
+        };
+        let endpoint = self.own_endpoint();
+        self.attempt(&endpoint, outcome, Some(errno), Some(Answer::bare(AnswerKind::Local)))
+    }
+    /// The kernel's decision for the scene's address, in place of the usual one.
+    pub(crate) fn decided(mut self, decision: RouteDecision) -> Self {
+        self.case.routing[0].decision = Observed::known(decision, Source::running("RTM_GETROUTE"));
+        self
+    }
+    /// The other entries that cover the scene's address.
+    pub(crate) fn alternatives(mut self, routes: &[Route]) -> Self {
+        self.case.routing[0].alternatives = Observed::known(routes.to_vec(), Source::running("RTM_GETROUTE dump"));
+        self
+    }
+    /// What the kernel knows of the neighbour that the packet must be handed to.
+    pub(crate) fn neighbour(mut self, link: u32, state: NeighbourState) -> Self {
+        let address = self.case.routing[0].destination;
+        let neighbour = Neighbour { address, link, state, lladdr: None, probes: 3 };
+        self.case.routing[0].neighbour = Observed::known(neighbour, Source::running("RTM_GETNEIGH"));
+        self
+    }
+    /// One more link.
+    pub(crate) fn link(mut self, index: u32, name: &str, kind: Option<&str>, change: impl FnOnce(&mut Link)) -> Self {
+        let Observed::Known { value: links, .. } = &mut self.case.host.links else { panic!("the scene has no links") };
+        let mut link = links[1].clone();
+        (link.index, link.name, link.kind) = (index, name.into(), kind.map(str::to_owned));
+        change(&mut link);
+        links.push(link);
+        self
+    }
+    /// A kernel setting.
+    pub(crate) fn sysctl(mut self, name: &str, value: &str) -> Self {
+        self.case.host.sysctls.insert(name.into(), Observed::known(value.into(), Source::running("/proc/sys")));
+        self
+    }
+    /// The name that was asked for did not resolve.
+    pub(crate) fn unresolved(mut self, name: &str, error: NameError) -> Self {
+        self.case.target.host = name.into();
+        self.case.target.input = format!("{name}:{}", self.case.target.port);
+        self.case.resolution.result = Err(error);
+        self.case.routing.clear();
+        self
+    }
+    /// Lines of /etc/hosts, each with an address and names.
+    pub(crate) fn hosts(mut self, lines: &[&str]) -> Self {
+        let entry = |(index, text): (usize, &&str)| {
+            let mut words = text.split('#').next().unwrap_or_default().split_whitespace();
+            HostsEntry {
+                address: words.next().unwrap().parse().unwrap(),
+                names: words.map(str::to_owned).collect(),
+                location: Location { path: "/etc/hosts".into(), line: index as u32 + 1 },
+                text: (*text).to_owned(),
+            }
+        };
+        let entries = lines.iter().enumerate().map(entry).collect();
+        let file = HostsFile { entries, ignored: Vec::new() };
+        self.case.host.resolver.hosts = Observed::known(file, Source::configured("/etc/hosts"));
+        self
+    }
+    /// The `hosts:` line of /etc/nsswitch.conf.
+    pub(crate) fn nsswitch(mut self, services: &str) -> Self {
+        let services = services.split_whitespace().map(str::to_owned).collect();
+        let location = Some(Location { path: "/etc/nsswitch.conf".into(), line: 12 });
+        self.case.host.resolver.nsswitch =
+            Observed::known(NsSwitch { services, location }, Source::configured("/etc/nsswitch.conf"));
+        self
+    }
+    /// A name server of /etc/resolv.conf, on the next line, and what it says of the target's name.
+    pub(crate) fn dns(mut self, server: &str, answer: DnsAnswer) -> Self {
+        let address = server.parse().unwrap();
+        let resolver = &mut self.case.host.resolver;
+        let mut conf = resolver.resolv_conf.value().cloned().unwrap_or_default();
+        let location = Some(Location { path: "/etc/resolv.conf".into(), line: conf.servers.len() as u32 + 1 });
+        conf.servers.push(NameServer { address, scope: None, location });
+        resolver.resolv_conf = Observed::known(conf, Source::configured("/etc/resolv.conf"));
+        let mut answers = resolver.answers.value().cloned().unwrap_or_default();
+        let name = format!("{}.", self.case.target.host);
+        answers.push(ServerAnswer { server: SocketAddr::new(address, 53), name, answer, elapsed: Duration::from_millis(1) });
+        resolver.answers = Observed::known(answers, Source::probed("DNS"));
+        self
+    }
     /// Anything else.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Case)) -> Self {
         change(&mut self.case);
