@@ -1,0 +1,146 @@
+//! Running a command and taking its time and its peak memory.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// What one run cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// From before the start to after the end.
+    pub(super) elapsed: Duration,
+    /// Peak resident memory, in bytes.
+    pub(super) memory: u64,
+}
+
+/// Whether a command did its work, by its exit status and its standard output.
+type DidIt = Box<dyn Fn(ExitStatus, &str) -> bool>;
+
+/// A command that is measured.
+pub(super) struct Subject {
+    /// How it is called in the table.
+    pub(super) name: String,
+    /// The program and its arguments.
+    pub(super) command: Vec<String>,
+    /// So that nobody measures an error.
+    did_it: DidIt,
+}
+
+impl Subject {
+    /// A command by words.
+    pub(super) fn new(command: &str, did_it: impl Fn(ExitStatus, &str) -> bool + 'static) -> Self {
+        let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        Self { name: command.join(" "), command, did_it: Box::new(did_it) }
+    }
+
+    /// A command by words, under another name.
+    pub(super) fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it once unmeasured, and holds its answer against what is expected.
+    pub(super) fn verify(&self) -> Result<Duration> {
+        let start = Instant::now();
+        let Output { status, stdout, stderr } =
+            self.command().output().with_context(|| format!("cannot start `{}`", self.name))?;
+        let took = start.elapsed();
+        let text = String::from_utf8_lossy(&stdout);
+        if !(self.did_it)(status, &text) {
+            let tail = |text: &str| {
+                text.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+            };
+            bail!(
+                "`{}` did not do what is to be measured ({status}, {} lines):\n{}\n{}",
+                self.name,
+                text.lines().count(),
+                tail(&text),
+                tail(&String::from_utf8_lossy(&stderr))
+            );
+        }
+        Ok(took)
+    }
+
+    /// Runs it once with its output thrown away.
+    pub(super) fn measure(&self) -> Result<Sample> {
+        let mut command = self.command();
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let start = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", self.name))?;
+        let memory = wait(child.id())?;
+        Ok(Sample { elapsed: start.elapsed(), memory })
+    }
+}
+
+/// Waits for a child and gives its peak resident memory in bytes.
+///
+/// getrusage(2): `ru_maxrss` is in KiB. It never reads less than what this process held when it started the child
+/// (the kernel takes the old address space's peak over at exec), so this process is kept small.
+fn wait(pid: u32) -> Result<u64> {
+    let pid = libc::pid_t::try_from(pid)?;
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    loop {
+        // SAFETY: both pointers lead to values of the types that wait4(2) fills, alive for the call. `pid` is our child,
+        // which nobody else waits for: `Child` is dropped without waiting.
+        let ended = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+        if ended == pid {
+            break;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error).context("wait4");
+        }
+    }
+    if let Some(signal) = ExitStatus::from_raw(status).signal() {
+        bail!("a measured command was killed by signal {signal}");
+    }
+    // SAFETY: wait4 succeeded and has filled it; zeroed before, it is valid even where the kernel leaves fields alone.
+    let usage = unsafe { usage.assume_init() };
+    Ok(u64::try_from(usage.ru_maxrss)? * 1024)
+}
+
+/// The middle of the samples' times, and the highest of their peaks.
+pub(super) fn median(samples: &[Sample]) -> Option<Sample> {
+    let mut times: Vec<Duration> = samples.iter().map(|sample| sample.elapsed).collect();
+    times.sort_unstable();
+    let middle = *times.get(times.len() / 2)?;
+    let elapsed = if times.len().is_multiple_of(2) { (middle + times[times.len() / 2 - 1]) / 2 } else { middle };
+    Some(Sample { elapsed, memory: samples.iter().map(|sample| sample.memory).max()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two_middle_ones() {
+        let samples = |times: &[u64]| -> Vec<Sample> {
+            times.iter().map(|ms| Sample { elapsed: Duration::from_millis(*ms), memory: *ms }).collect()
+        };
+        assert_eq!(median(&samples(&[9, 1, 2])).unwrap().elapsed, Duration::from_millis(2));
+        assert_eq!(median(&samples(&[4, 1, 2, 9])).unwrap().elapsed, Duration::from_millis(3));
+        assert_eq!(median(&samples(&[4, 1, 2, 9])).unwrap().memory, 9);
+        assert!(median(&[]).is_none());
+    }
+
+    #[test]
+    fn a_command_that_did_something_else_is_not_measured() {
+        assert!(Subject::new("true", |status, _| status.success()).verify().is_ok());
+        let error = Subject::new("false", |status, _| status.success()).verify().unwrap_err();
+        assert!(error.to_string().contains("`false` did not do what is to be measured"), "{error}");
+    }
+
+    #[test]
+    fn a_measured_run_has_a_time_and_a_peak() {
+        let sample = Subject::new("true", |_, _| true).measure().unwrap();
+        assert!(sample.elapsed > Duration::ZERO && sample.memory > 100 * 1024, "{sample:?}");
+        assert!(Subject::new("/no/such/program", |_, _| true).measure().is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! What is measured, in which place, and with which targets.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::crowd::{Crowd, LONELY_PORT};
+use super::place::{self, DOWN_HOST, DOWN_LINK, FullQueue, SilentResolver, apart};
+use super::table::Row;
+use super::{Contest, Peer, Subject};
+use crate::workspace::root;
+
+/// Peak memory that is allowed, in bytes.
+const MEMORY: u64 = 20_000_000;
+/// The same where there are 100,000 sockets.
+const MEMORY_AMONG_MANY: u64 = 60_000_000;
+
+/// Measures a contest where it is called.
+type Run<'a> = &'a (dyn Fn(Contest) -> Result<Vec<Row>> + Sync);
+
+/// One work: it makes its place and holds its contest there.
+pub(super) struct Work {
+    pub(super) name: &'static str,
+    pub(super) hold: fn(&Path, Run<'_>) -> Result<Vec<Row>>,
+}
+
+pub(super) const ALL: &[Work] = &[
+    Work { name: "refused-localhost", hold: refused },
+    Work { name: "full-queue", hold: full_queue },
+    Work { name: "host-down", hold: host_down },
+    Work { name: "silent-dns", hold: silent_dns },
+    Work { name: "listeners-100", hold: |ours, run| listeners(ours, run, 100, 200, None) },
+    Work { name: "listeners-10000", hold: |ours, run| listeners(ours, run, 10_000, 200, Some(0.4)) },
+    Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, Some(0.1)) },
+    Work { name: "who-100000", hold: who },
+];
+
+/// unrefuse with these arguments.
+fn ours(unrefuse: &Path, arguments: &str, did_it: impl Fn(ExitStatus, &str) -> bool + 'static) -> Result<Subject> {
+    let unrefuse = unrefuse.to_str().context("the target folder's name is not UTF-8")?;
+    Ok(Subject::new(&format!("{unrefuse} {arguments}"), did_it).named(&format!("unrefuse {arguments}")))
+}
+
+/// Whether unrefuse found a cause (its exit status 1) and named this one.
+fn names(cause: &'static str) -> impl Fn(ExitStatus, &str) -> bool {
+    move |status, output| status.code() == Some(1) && output.contains(cause)
+}
+
+fn refused(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
+    apart(|_| {
+        let script = root().join("benches/checklist.sh");
+        let script = format!("{} localhost 1", script.display());
+        run(Contest {
+            ours: ours(unrefuse, "localhost 1", names("listener/none"))?,
+            peers: vec![Peer {
+                subject: Subject::new(&script, |_, output| output.contains("refused")).named("checklist.sh"),
+                at_most: 0.5,
+            }],
+            longest: Some(Duration::from_millis(40)),
+            memory: MEMORY,
+            before: None,
+        })
+    })
+}
+
+fn full_queue(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
+    apart(|_| {
+        let queue = FullQueue::start()?;
+        let address = queue.address()?;
+        let nc = format!("nc -z -w 5 {} {}", address.ip(), address.port());
+        run(Contest {
+            ours: ours(unrefuse, &address.to_string(), names("listener/queue-full"))?.named("unrefuse FULL"),
+            peers: vec![Peer {
+                subject: Subject::new(&nc, |status, _| !status.success()).named("nc -w 5"),
+                at_most: 0.01,
+            }],
+            longest: None,
+            memory: MEMORY,
+            before: None,
+        })
+    })
+}
+
+fn host_down(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
+    apart(|shell| {
+        place::empty_ethernet(shell)?;
+        run(Contest {
+            ours: ours(unrefuse, &format!("{DOWN_HOST}:80"), names("path/host-down"))?,
+            // Without -w, nc waits as long as the kernel does.
+            peers: vec![Peer {
+                subject: Subject::new(&format!("nc -z {DOWN_HOST} 80"), |status, _| !status.success())
+                    .named("connect(2)"),
+                at_most: 0.4,
+            }],
+            longest: None,
+            memory: MEMORY,
+            // What the kernel learnt of the neighbour in the run before would make it answer at once.
+            before: Some(["ip", "neigh", "flush", "dev", DOWN_LINK].map(str::to_owned).to_vec()),
+        })
+    })
+}
+
+fn silent_dns(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
+    apart(|_| {
+        let _silent = SilentResolver::start()?;
+        run(Contest {
+            ours: ours(unrefuse, "server.example 80", names("name/resolver-unreachable"))?,
+            peers: vec![Peer {
+                subject: Subject::new("getent ahosts server.example", |status, _| !status.success()),
+                at_most: 0.25,
+            }],
+            longest: None,
+            memory: MEMORY,
+            before: None,
+        })
+    })
+}
+
+/// All sockets with their owners. With no ratio given, only the peer's time is shown beside ours.
+fn listeners(
+    unrefuse: &Path,
+    run: Run<'_>,
+    sockets: usize,
+    processes: usize,
+    at_most: Option<f64>,
+) -> Result<Vec<Row>> {
+    apart(|_| {
+        let _crowd = Crowd::start(sockets, processes)?;
+        // Every socket with its owner, or it is not the same work.
+        let all =
+            move |_: ExitStatus, output: &str| output.lines().filter(|line| line.contains("xtask")).count() >= sockets;
+        let peer = |command: &str, at_most| Peer { subject: Subject::new(command, all), at_most };
+        run(Contest {
+            ours: ours(unrefuse, "listeners", all)?,
+            peers: vec![peer("ss -tulnp", at_most.unwrap_or(1.0)), peer("ss -tlnp", at_most.unwrap_or(1.0))],
+            longest: None,
+            memory: if sockets >= 100_000 { MEMORY_AMONG_MANY } else { MEMORY },
+            before: None,
+        })
+    })
+}
+
+/// One port's owner among many.
+fn who(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
+    apart(|_| {
+        let _crowd = Crowd::start(100_000, 250)?;
+        let found = |_: ExitStatus, output: &str| output.contains("xtask");
+        let peer = |command: &str, at_most| Peer { subject: Subject::new(command, found), at_most };
+        run(Contest {
+            ours: ours(unrefuse, &format!("who {LONELY_PORT}"), found)?,
+            peers: vec![
+                peer(&format!("ss -tlnp sport = :{LONELY_PORT}"), 0.5),
+                peer(&format!("lsof -nP -i :{LONELY_PORT}"), 0.2),
+            ],
+            longest: None,
+            memory: MEMORY_AMONG_MANY,
+            before: None,
+        })
+    })
+}
