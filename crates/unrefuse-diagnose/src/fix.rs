@@ -3,7 +3,8 @@
 use crate::report::{Edit, Fix, Risk, Step};
 use crate::View;
 use std::net::IpAddr;
-use unrefuse_facts::{HostsEntry, text};
+use std::net::SocketAddr;
+use unrefuse_facts::{HostsEntry, Protocol, text};
 
 impl Fix {
     /// A fix with its title and risk; not persistent, without steps, verified by asking again.
@@ -47,6 +48,16 @@ impl Fix {
     pub(crate) fn verify(mut self, command: impl Into<String>) -> Self {
         self.verify = command.into();
         self
+    }
+}
+
+/// The advice to ask `address` instead of the target's own, verified by doing so. No steps: only the asker can follow it.
+pub(crate) fn ask_instead(view: &View<'_>, address: SocketAddr) -> Fix {
+    let fix = Fix::new(view, Risk::Low, format!("ask {address} instead"));
+    let udp = if view.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
+    match quote(&address.to_string()) {
+        Some(endpoint) => fix.verify(format!("unrefuse {udp}{endpoint}")),
+        None => fix,
     }
 }
 

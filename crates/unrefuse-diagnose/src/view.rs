@@ -44,10 +44,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The attempt that is judged: the first that failed, else the first.
+    /// The attempt that is judged: the first that failed and was answered, else the first that failed, else the first.
+    ///
+    /// ICMP errors are rate limited (`net.ipv4.icmp_ratelimit`), so one round may be rejected and the next be silent; the
+    /// answered one shows more.
     pub fn attempt(&self) -> Option<&'a Attempt> {
-        let failed = self.rounds.iter().find(|a| a.outcome != AttemptOutcome::Open);
-        failed.or(self.rounds.first()).copied()
+        let failed = || self.rounds.iter().filter(|a| a.outcome != AttemptOutcome::Open);
+        failed().find(|a| a.answer.is_some()).or_else(|| failed().next()).or(self.rounds.first()).copied()
     }
 
     /// How the judged attempt ended.
@@ -116,6 +119,23 @@ impl<'a> View<'a> {
         let Some(device) = socket.device else { return true };
         let host = &self.case.host;
         host.link(device).is_some_and(|link| link.loopback && self.is_local() == Some(true))
+    }
+
+    /// The sockets that the kernel hands the packet to; several only where they share the port with `SO_REUSEPORT`.
+    ///
+    /// Of those that take it the best match, as `compute_score` of net/ipv4/inet_hashtables.c ranks them: the exact
+    /// address before the wildcard, then the bound device and IPv4 before a dual-stack IPv6 socket.
+    pub fn takers<'t>(&self, table: &'t SocketTable) -> Vec<&'t Socket> {
+        let Some(transport) = self.transport() else { return Vec::new() };
+        let score = |s: &Socket| {
+            let exact = !s.local.ip().to_canonical().is_unspecified();
+            (exact, u8::from(s.device.is_some()) + u8::from(s.local.is_ipv4()))
+        };
+        let mut takers = self.on_port(table, transport);
+        takers.retain(|s| self.takes(s) == Some(true));
+        let best = takers.iter().map(|s| score(s)).max();
+        takers.retain(|s| Some(score(s)) == best);
+        takers
     }
 
     /// `10.0.0.5:5432`, `[::1]:80`, or the name where there is no address.
