@@ -1,0 +1,88 @@
+//! listener/other-interface
+
+use super::misfit::{Misfit, Misfits};
+use super::owner;
+use crate::View;
+use crate::finding::{CannotTell, Finding};
+use crate::report::{Fix, Risk};
+use crate::rule::cause;
+
+cause! {
+    /// ## What it means
+    ///
+    /// The service's socket is bound to a network interface (`SO_BINDTODEVICE`, or a VRF). It takes only packets that come
+    /// in by that interface, whatever address they are sent to.
+    ///
+    /// ## How it shows
+    ///
+    /// Refused from one network, open from another, though the service listens on all addresses. On the machine itself
+    /// it is always refused: what a machine sends to its own addresses comes in by `lo`.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// On the server: `ss -ltnp 'sport = :PORT'` shows the interface behind a percent sign, `0.0.0.0%eth0:PORT`.
+    ///
+    /// ## How to fix
+    ///
+    /// Take the binding out of the service (systemd's `BindToDevice=` in a socket unit, the program's own option for its
+    /// interface), or ask from a machine behind that interface. For VRFs, `net.ipv4.tcp_l3mdev_accept=1` lets a socket
+    /// outside any VRF take connections of all of them.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A firewall rule for one interface; `listener/other-address`.
+    id: "listener/other-interface",
+    title: "it is bound to another interface",
+    needs: &["sockets", "links"],
+    likes: &["owners", "answer packet"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(found) = Misfits::nearest(view, Misfit::Device)? else { return Ok(Finding::Clear) };
+    let socket = found.first();
+    let Some(index) = socket.device else { return Ok(Finding::Clear) };
+    if view.case.host.link(index).is_none()
+        && let Err(missing) = view.case.host.links.get()
+    {
+        return Err(CannotTell::because(
+            format!("whether {} takes packets of this machine itself", socket.local),
+            missing,
+        ));
+    }
+    let (who, device) = (owner::short(found.table, socket), owner::device(view, index));
+    let title = format!("{who} listens on {} bound to {device}, and takes nothing that comes in by lo", socket.local);
+    let unbind = format!(
+        "take the binding to {device} out of the configuration of {who} and restart it, or ask from a machine behind {device}"
+    );
+    Ok(found.fired(view, title).fix(Fix::new(view, Risk::Medium, unbind)).fires())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+
+    #[test]
+    fn bound_to_a_device_and_asked_by_lo() {
+        let report = Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "nginx", |s| s.device = Some(2)).rst().report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("listener/other-interface", Certainty::Proven));
+        assert_eq!(
+            blocker.whys[0].title,
+            "nginx[800] listens on 0.0.0.0:80 bound to eth0, and takes nothing that comes in by lo"
+        );
+    }
+
+    #[test]
+    fn bound_to_lo_takes_this_machines_own_packets() {
+        let roots = Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "x", |s| s.device = Some(1)).rst().roots();
+        assert!(!roots.contains(&"listener/other-interface".to_owned()), "{roots:?}");
+    }
+
+    #[test]
+    fn a_wrong_address_is_the_nearer_reason_than_the_device() {
+        let scene = Scene::local("127.0.0.1:80").socket("10.1.0.2:80", "nginx", |s| s.device = Some(2));
+        assert_eq!(scene.rst().roots(), ["listener/other-address"]);
+    }
+}
