@@ -1,0 +1,109 @@
+//! This machine.
+
+mod dns;
+mod dns_message;
+mod files;
+mod inet_diag;
+mod kernel;
+mod links;
+mod missing;
+mod modules;
+mod names;
+pub(crate) mod namespaces;
+mod netlink;
+mod own;
+mod owners;
+mod proc_dir;
+mod process;
+mod resolve;
+mod routes;
+mod rules;
+mod sockets;
+mod unix;
+
+use crate::{Host, SocketQuery};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+use unrefuse_facts::{
+    Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution, ResolvConf,
+    Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
+};
+
+/// This machine, as the calling thread sees it: its network namespace decides.
+#[derive(Debug, Default)]
+pub struct Live {
+    users: OnceLock<BTreeMap<u32, String>>,
+}
+
+impl Live {
+    /// This machine. Nothing is looked at yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// User names from /etc/passwd only: asking the name service could hang on a dead directory server.
+    fn users(&self) -> &BTreeMap<u32, String> {
+        self.users.get_or_init(|| {
+            files::read("/etc/passwd").map(|bytes| unrefuse_parse::passwd::user_names(&bytes)).unwrap_or_default()
+        })
+    }
+}
+
+impl Host for Live {
+    fn hostname(&self) -> Observed<String> {
+        kernel::hostname()
+    }
+    fn own(&self) -> SelfFacts {
+        own::own()
+    }
+    fn resolve(&self, target: &Target, family: Option<Family>) -> Resolution {
+        resolve::resolve(target, family)
+    }
+    fn nsswitch(&self) -> Observed<NsSwitch> {
+        names::nsswitch("/etc/nsswitch.conf")
+    }
+    fn hosts_file(&self) -> Observed<HostsFile> {
+        names::hosts_file("/etc/hosts")
+    }
+    fn resolv_conf(&self) -> Observed<ResolvConf> {
+        names::resolv_conf("/etc/resolv.conf")
+    }
+    fn ask_name_servers(&self, conf: &ResolvConf, host: &str, wait: Duration) -> Observed<Vec<ServerAnswer>> {
+        dns::ask(conf, host, None, wait)
+    }
+    fn sockets(&self, query: &SocketQuery) -> Observed<SocketTable> {
+        sockets::table(query, self.users())
+    }
+    fn connections_to(&self, address: SocketAddr) -> Observed<u32> {
+        sockets::connections_to(address)
+    }
+    fn other_namespaces(&self, query: &SocketQuery) -> Observed<Vec<NetNamespace>> {
+        namespaces::other(query, self.users())
+    }
+    fn links(&self) -> Observed<Vec<Link>> {
+        links::links()
+    }
+    fn addresses(&self) -> Observed<Vec<InterfaceAddress>> {
+        links::addresses()
+    }
+    fn route(&self, destination: IpAddr, scope: Option<&str>) -> Observed<RouteDecision> {
+        routes::decide(destination, scope)
+    }
+    fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>> {
+        routes::alternatives(destination)
+    }
+    fn neighbour(&self, address: IpAddr, link: u32) -> Observed<Neighbour> {
+        links::neighbour(address, link)
+    }
+    fn sysctl(&self, name: &str) -> Observed<String> {
+        kernel::sysctl(name)
+    }
+    fn counters(&self) -> Observed<BTreeMap<String, u64>> {
+        kernel::counters()
+    }
+    fn unix_socket(&self, path: &str) -> Observed<UnixSocket> {
+        unix::unix_socket(path)
+    }
+}

@@ -1,0 +1,30 @@
+//! Error numbers of looking, as reasons why a fact is missing.
+
+use rustix::io::Errno;
+use unrefuse_facts::{Missing, Reason};
+
+/// What helps when a file or a kernel interface is closed to this user.
+pub(super) const AS_ROOT: &str = "run unrefuse as root";
+
+/// `what` (an operation with its object: `open /etc/hosts`) failed with `errno`.
+pub(super) fn missing(what: &str, errno: Errno) -> Missing {
+    let number = unrefuse_facts::Errno(errno.raw_os_error());
+    let text = number.text().map_or_else(|| errno.to_string(), str::to_owned);
+    let missing = Missing::new(reason(errno), format!("{what}: {text}"));
+    match missing.reason {
+        Reason::Forbidden => missing.remedy(AS_ROOT),
+        _ => missing,
+    }
+}
+
+fn reason(errno: Errno) -> Reason {
+    match errno {
+        Errno::ACCESS | Errno::PERM => Reason::Forbidden,
+        Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::SRCH | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT => {
+            Reason::Absent
+        }
+        // A netlink socket's receive time-out ends in EAGAIN (socket(7), SO_RCVTIMEO).
+        Errno::TIMEDOUT | Errno::AGAIN => Reason::TimedOut,
+        _ => Reason::Failed,
+    }
+}

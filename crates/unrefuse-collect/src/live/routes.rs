@@ -1,0 +1,268 @@
+//! The kernel's own route decision, and the table entries behind it (rtnetlink(7), ip-route(8)).
+//!
+//! Of a multipath route the first next hop stands for all in a table entry; the decision has the one that was chosen.
+
+use super::links::{family, ip, octets};
+use super::missing::missing;
+use super::netlink::{Attributes, Netlink, push_attribute, u16_at, u32_at};
+use super::rules;
+use rustix::io::Errno;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use unrefuse_facts::{Missing, Observed, Reason, Route, RouteDecision, RouteKind, Source};
+
+const RTM_GETROUTE: u16 = 26;
+const WHAT: &str = "RTM_GETROUTE";
+
+/// `RTM_F_LOOKUP_TABLE`: tell the table. `RTM_F_FIB_MATCH`: tell the entry, not the decision (since Linux 4.13).
+const LOOKUP_TABLE: u32 = 0x1000;
+const FIB_MATCH: u32 = 0x2000;
+/// `RTM_F_CLONED`: a cached decision, no entry.
+const CLONED: u32 = 0x200;
+
+/// At most this many entries are told of one destination.
+const ENTRIES: usize = 16;
+
+/// How a packet to `destination` would leave, without marks and from any source.
+pub(super) fn decide(destination: IpAddr, scope: Option<&str>) -> Observed<RouteDecision> {
+    let destination = destination.to_canonical();
+    let oif = match scope.map(index).transpose() {
+        Ok(oif) => oif,
+        Err(missing) => return Observed::Missing(missing),
+    };
+    match Netlink::route().and_then(|mut netlink| decide_with(&mut netlink, destination, oif, scope)) {
+        Ok(decision) => Observed::known(decision, Source::running(WHAT)),
+        Err(e) => Observed::Missing(missing(WHAT, e)),
+    }
+}
+
+/// Entries that cover `destination` and are not the one that decides, best first: in the order of the routing rules,
+/// then longest prefix, then metric.
+pub(super) fn alternatives(destination: IpAddr) -> Observed<Vec<Route>> {
+    let destination = destination.to_canonical();
+    let result = Netlink::route().and_then(|mut netlink| {
+        let decision = decide_with(&mut netlink, destination, None, None)?;
+        let decides = match &decision {
+            RouteDecision::Via(route) => Some(route),
+            RouteDecision::No { entry, .. } => entry.as_ref(),
+        };
+        let mut entries = covering(&mut netlink, destination, None)?;
+        if let Some(route) = decides {
+            let same = |e: &Route| {
+                (e.kind, e.destination, e.prefix, e.table, e.metric)
+                    == (route.kind, route.destination, route.prefix, route.table, route.metric)
+            };
+            if let Some(position) = entries.iter().position(same) {
+                entries.remove(position);
+            }
+        }
+        entries.truncate(ENTRIES);
+        Ok(entries)
+    });
+    match result {
+        Ok(entries) => Observed::known(entries, Source::running("RTM_GETROUTE dump")),
+        Err(e) => Observed::Missing(missing("RTM_GETROUTE dump", e)),
+    }
+}
+
+/// The index of an interface named or numbered as in a scoped address (RFC 4007).
+pub(super) fn index(scope: &str) -> Result<u32, Missing> {
+    if let Ok(index) = scope.parse() {
+        return Ok(index);
+    }
+    let what = format!("interface {}", unrefuse_facts::text::visible(scope));
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|e| missing(&what, e))?;
+    rustix::net::netdevice::name_to_index(&socket, scope).map_err(|e| match e {
+        Errno::NODEV => Missing::new(Reason::Absent, format!("{what}: there is none of that name")),
+        e => missing(&what, e),
+    })
+}
+
+fn decide_with(
+    netlink: &mut Netlink,
+    destination: IpAddr,
+    oif: Option<u32>,
+    scope: Option<&str>,
+) -> Result<RouteDecision, Errno> {
+    let answer = match netlink.ask(RTM_GETROUTE, &lookup(destination, oif, LOOKUP_TABLE)) {
+        Ok(answer) => answer,
+        // The lookup's own errors: no route, unreachable, prohibit, blackhole (fib_props, net/ipv4/fib_semantics.c).
+        Err(e @ (Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL)) => {
+            return no(netlink, destination, scope, e);
+        }
+        Err(e) => return Err(e),
+    };
+    let (mut route, error) = parse(&answer).ok_or(Errno::BADMSG)?;
+    // IPv6 answers with a route that carries the error; its entry for "nothing matches" is unreachable by default.
+    let error = error.or(match route.kind {
+        RouteKind::Blackhole => Some(Errno::INVAL),
+        RouteKind::Unreachable => Some(Errno::HOSTUNREACH),
+        RouteKind::Prohibit => Some(Errno::ACCESS),
+        RouteKind::Throw => Some(Errno::NETUNREACH),
+        _ => None,
+    });
+    if let Some(error) = error {
+        return no(netlink, destination, scope, error);
+    }
+    // What the packet does comes from the decision, which entry said so from a second look.
+    if let Ok(answer) = netlink.ask(RTM_GETROUTE, &lookup(destination, oif, LOOKUP_TABLE | FIB_MATCH))
+        && let Some((entry, _)) = parse(&answer)
+    {
+        route.destination = entry.destination;
+        route.prefix = entry.prefix;
+        route.metric = entry.metric;
+        route.dead = entry.dead;
+    }
+    Ok(RouteDecision::Via(route))
+}
+
+fn no(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>, error: Errno) -> Result<RouteDecision, Errno> {
+    let says_so = |route: &Route| match error {
+        Errno::INVAL => route.kind == RouteKind::Blackhole,
+        Errno::HOSTUNREACH => route.kind == RouteKind::Unreachable,
+        Errno::ACCESS => route.kind == RouteKind::Prohibit,
+        _ => route.kind == RouteKind::Throw || route.dead,
+    };
+    // The decision stands without its entry.
+    let entry = covering(netlink, destination, scope).unwrap_or_default().into_iter().find(says_so);
+    Ok(RouteDecision::No { errno: unrefuse_facts::Errno(error.raw_os_error()), entry })
+}
+
+/// `struct rtmsg` and the attributes of a lookup.
+fn lookup(destination: IpAddr, oif: Option<u32>, flags: u32) -> Vec<u8> {
+    let octets = octets(destination);
+    let mut body = vec![family(destination), (octets.len() * 8) as u8, 0, 0, 0, 0, 0, 0];
+    body.extend_from_slice(&flags.to_ne_bytes());
+    push_attribute(&mut body, 1, &octets);
+    if let Some(oif) = oif {
+        push_attribute(&mut body, 4, &oif.to_ne_bytes());
+    }
+    body
+}
+
+/// All entries that cover `destination`, in the order in which the kernel would look at them.
+fn covering(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>) -> Result<Vec<Route>, Errno> {
+    let order = rules::tables(netlink, destination, scope)?;
+    let mut body = vec![0; 12];
+    body[0] = family(destination);
+    let mut entries = netlink.list(RTM_GETROUTE, &body, |message| {
+        if u32_at(message, 8)? & CLONED != 0 {
+            return None;
+        }
+        let (route, _) = parse(message)?;
+        // The entries of IPv6 that say "nothing matches" have this metric (IP6_RT_PRIO..., net/ipv6/route.c) and are ours
+        // to leave out: no administrator made them.
+        let made = !(route.metric == u32::MAX && route.kind == RouteKind::Unreachable);
+        (made && covers(&route, destination)).then_some(route)
+    })?;
+    entries.retain(|route| order.contains(&route.table));
+    entries.sort_by_key(|route| {
+        let place = order.iter().position(|&table| table == route.table);
+        (place, std::cmp::Reverse(route.prefix), route.metric)
+    });
+    Ok(entries)
+}
+
+/// Whether `address` lies in the entry's network.
+fn covers(route: &Route, address: IpAddr) -> bool {
+    within(address, route.destination, route.prefix)
+}
+
+/// Whether `address` has the first `prefix` bits of `network`.
+pub(super) fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let (address, network) = (octets(address), octets(network));
+    if address.len() != network.len() || usize::from(prefix) > address.len() * 8 {
+        return false;
+    }
+    let (whole, bits) = (usize::from(prefix / 8), prefix % 8);
+    let mask = !(0xff_u16 >> bits) as u8;
+    address[..whole] == network[..whole] && (bits == 0 || (address[whole] ^ network[whole]) & mask == 0)
+}
+
+/// `struct rtmsg` and its attributes, with the error that an IPv6 route may carry (`rta_cacheinfo.rta_error`).
+fn parse(message: &[u8]) -> Option<(Route, Option<Errno>)> {
+    const RTNH_F_DEAD: u32 = 1;
+    const RTNH_F_LINKDOWN: u32 = 16;
+    let v4 = *message.first()? == 2;
+    let flags = u32_at(message, 8)?;
+    let mut route = Route {
+        kind: kind(*message.get(7)?),
+        destination: if v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() },
+        prefix: *message.get(1)?,
+        gateway: None,
+        link: None,
+        source: None,
+        table: u32::from(*message.get(4)?),
+        metric: 0,
+        dead: flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN) != 0,
+    };
+    let mut error = None;
+    for (kind, value) in Attributes(message.get(12..)?) {
+        match kind {
+            1 => route.destination = ip(value)?,
+            4 => route.link = u32_at(value, 0),
+            5 => route.gateway = ip(value),
+            6 => route.metric = u32_at(value, 0)?,
+            7 => route.source = ip(value),
+            9 => first_hop(&mut route, value),
+            12 => error = u32_at(value, 12).map(|n| n as i32).filter(|&n| n < 0),
+            15 => route.table = u32_at(value, 0)?,
+            // struct rtvia: a gateway of the other family.
+            18 => route.gateway = value.get(2..).and_then(ip),
+            _ => {}
+        }
+    }
+    Some((route, error.map(|number| Errno::from_raw_os_error(-number))))
+}
+
+/// The first `struct rtnexthop` of a multipath route.
+fn first_hop(route: &mut Route, hops: &[u8]) {
+    let (Some(length), Some(index)) = (u16_at(hops, 0), u32_at(hops, 4)) else { return };
+    route.link = Some(index);
+    route.dead |= hops.get(2).is_some_and(|flags| flags & 0x11 != 0);
+    for (kind, value) in Attributes(hops.get(8..usize::from(length)).unwrap_or_default()) {
+        match kind {
+            5 => route.gateway = ip(value),
+            18 => route.gateway = value.get(2..).and_then(ip),
+            _ => {}
+        }
+    }
+}
+
+/// `RTN_*` (include/uapi/linux/rtnetlink.h).
+fn kind(number: u8) -> RouteKind {
+    match number {
+        1 => RouteKind::Unicast,
+        2 => RouteKind::Local,
+        3..=5 => RouteKind::Broadcast,
+        6 => RouteKind::Blackhole,
+        7 => RouteKind::Unreachable,
+        8 => RouteKind::Prohibit,
+        9 => RouteKind::Throw,
+        _ => RouteKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes() {
+        let within = |a: &str, n: &str, p| within(a.parse().unwrap(), n.parse().unwrap(), p);
+        assert!(within("10.1.2.3", "10.1.2.0", 24));
+        assert!(!within("10.1.3.3", "10.1.2.0", 24));
+        assert!(within("10.1.3.3", "10.1.2.0", 23));
+        assert!(within("1.2.3.4", "0.0.0.0", 0));
+        assert!(within("10.1.2.3", "10.1.2.3", 32));
+        assert!(!within("10.1.2.3", "10.1.2.2", 32));
+        assert!(within("fd00::1:2", "fd00::", 64));
+        assert!(!within("fd00::1:2", "10.0.0.0", 0));
+        assert!(!within("10.1.2.3", "10.1.2.3", 33));
+    }
+}
