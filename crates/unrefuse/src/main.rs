@@ -1,3 +1,5 @@
-//! The command.
+//! The command `unrefuse`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    unrefuse::run(std::env::args_os())
+}

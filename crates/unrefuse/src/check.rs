@@ -1,0 +1,51 @@
+//! `unrefuse TARGET`: gather, diagnose, print.
+
+use crate::cli::{CheckArgs, Format, WrongCall};
+use crate::gather::{Options, gather};
+use crate::{output, progress::Progress};
+use std::sync::Arc;
+use std::time::Instant;
+use unrefuse_collect::{Host, live::Live, namespace};
+use unrefuse_facts::{Family, VantageKind};
+
+pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
+    let started = Instant::now();
+    let words: Vec<&str> = arguments.target.iter().chain(&arguments.port).map(String::as_str).collect();
+    let target = unrefuse_parse::target::parse(&words, arguments.udp).map_err(|e| WrongCall(e.to_string()))?;
+    enter(arguments.netns.as_deref())?;
+
+    let host: Arc<dyn Host> = Arc::new(Live::new());
+    let options = Options {
+        family: match (arguments.ipv4, arguments.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        },
+        timeout: arguments.timeout.min(arguments.deadline),
+        deadline: started + arguments.deadline,
+        rounds: arguments.count,
+        kind: if arguments.netns.is_some() { VantageKind::Netns } else { VantageKind::Local },
+        place: arguments.netns.clone(),
+    };
+    let progress = Progress::start(format!("asking {}", unrefuse_facts::text::visible(&target.endpoint())));
+    let case = gather(&target, &options, &host);
+    drop(progress);
+
+    if arguments.format == Format::Facts {
+        output::print(&(serde_json::to_string(&case)? + "\n"))?;
+    }
+    let report = unrefuse_diagnose::diagnose(&case, started.elapsed());
+    if arguments.json || arguments.format == Format::Json {
+        output::print(&(unrefuse_report::json(&report) + "\n"))?;
+    } else if arguments.format == Format::Text {
+        let style = output::style(&arguments.paint, arguments.verbose, arguments.quiet);
+        output::print(&unrefuse_report::text(&report, &style))?;
+    }
+    Ok(report.exit_code())
+}
+
+/// Stands in another network namespace, before any thread is started.
+pub(crate) fn enter(spec: Option<&str>) -> anyhow::Result<()> {
+    let Some(spec) = spec else { return Ok(()) };
+    namespace::enter(spec).map(|_| ()).map_err(|error| anyhow::Error::new(WrongCall(format!("--netns: {error}"))))
+}

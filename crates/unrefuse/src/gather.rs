@@ -1,0 +1,276 @@
+//! Gathering a case: what is looked at, in which order, side by side, each look under its own deadline.
+//!
+//! What costs little is always read. What costs more is read where the question needs it: owners by a walk of /proc where
+//! this machine is the server, other namespaces where nothing here takes the packet, name servers where a name fails or a
+//! hosts line hides their answer, other ports where a remote host refuses or is silent.
+
+mod names;
+mod proxy;
+mod server;
+
+use crate::ask::{Asked, ask};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use unrefuse_collect::{Host, Owners, SocketQuery};
+use unrefuse_diagnose::{Early, gives_up};
+use unrefuse_facts::{
+    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, PortProbe, Protocol, Reason, Resolution,
+    RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
+};
+use unrefuse_probe::AttemptOptions;
+
+/// How to gather.
+pub(crate) struct Options {
+    pub(crate) family: Option<Family>,
+    /// For one attempt.
+    pub(crate) timeout: Duration,
+    /// For everything.
+    pub(crate) deadline: Instant,
+    pub(crate) rounds: u32,
+    pub(crate) kind: VantageKind,
+    /// The namespace stood in.
+    pub(crate) place: Option<String>,
+}
+
+/// A look at this machine that takes longer has met something broken (a dead NFS mount, a wedged driver).
+const LOCAL_LOOK: Duration = Duration::from_secs(2);
+
+/// Ports that tell whether a host that refuses or ignores one port answers on others: the services most often open.
+const OTHER_PORTS: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 3306, 5432, 6379, 8080, 8443];
+
+/// How long the other ports may take: they are asked where the host is known to answer, or after a long silence.
+const OTHER_PORTS_WAIT: Duration = Duration::from_millis(400);
+
+/// Kernel settings that decide or explain something.
+const SYSCTLS: [&str; 14] = [
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_nonlocal_bind",
+    "net.ipv4.tcp_abort_on_overflow",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_l3mdev_accept",
+    "net.ipv4.ip_forward",
+    "net.ipv6.bindv6only",
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.lo.disable_ipv6",
+    "net.core.somaxconn",
+];
+
+/// Looks at everything that the question needs.
+pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -> Case {
+    let local_until = options.deadline.min(Instant::now() + LOCAL_LOOK);
+    let own = host.own();
+    let names = names::Names::start(target, options, host);
+    let proxy = proxy::start(target, &own, options, host);
+    let hostname = look("host name", local_until, host, |h| h.hostname());
+    let links = look("links", local_until, host, |h| h.links());
+    let addresses = look("addresses", local_until, host, |h| h.addresses());
+    let counters_before = host.counters();
+
+    let hostname = hostname.fact();
+    let mut case = Case {
+        target: target.clone(),
+        vantage: Vantage {
+            kind: options.kind,
+            host: hostname.value().cloned().unwrap_or_else(|| "this machine".to_owned()),
+            privileged: own.uid == 0,
+            from: options.place.clone(),
+        },
+        resolution: Resolution { result: Ok(Vec::new()), detail: None, elapsed: Duration::ZERO },
+        attempts: Vec::new(),
+        hidden_attempts: Vec::new(),
+        routing: Vec::new(),
+        other_ports: Observed::default(),
+        proxy: Observed::default(),
+        host: unrefuse_facts::Host { hostname, own, links: links.fact(), addresses: addresses.fact(), ..Default::default() },
+    };
+    case.resolution = names.resolution();
+    case.host.sysctls = SYSCTLS.iter().map(|name| ((*name).to_owned(), host.sysctl(name))).collect();
+
+    if target.protocol == Protocol::Unix {
+        case.attempts = vec![unrefuse_probe::unix(&target.host, options.timeout)];
+        case.host.unix_socket = host.unix_socket(&target.host);
+    } else {
+        let found = case.resolution.result.clone().unwrap_or_default();
+        case.routing = found.iter().map(|a| routing(target, a.ip(), host)).collect();
+        let is_local = found.iter().any(|a| case.is_local(a.ip()) != Some(false));
+        let server = is_local.then(|| server::Server::start(target, host, local_until));
+        case.attempts = attempts(&case, &found, options, host);
+        if let Some(server) = server {
+            server.finish(&mut case, host, local_until);
+        }
+        after_attempts(&mut case, options, host);
+    }
+    case.host.counters = both(counters_before, host.counters());
+    case.host.resolver = names.facts(&case, options);
+    hidden_attempts(&mut case, options);
+    case.proxy = proxy.fact();
+    case
+}
+
+/// Asks one thing of the host on a thread of its own.
+pub(crate) fn look<T: Send + 'static>(
+    what: &str,
+    until: Instant,
+    host: &Arc<dyn Host>,
+    collect: impl FnOnce(&dyn Host) -> Observed<T> + Send + 'static,
+) -> Asked<Observed<T>> {
+    let host = Arc::clone(host);
+    ask(what, until, move || collect(host.as_ref()))
+}
+
+/// The kernel's route; the neighbour is read after the attempt, which is what makes the kernel ask for it.
+fn routing(target: &Target, destination: IpAddr, host: &Arc<dyn Host>) -> Routing {
+    Routing {
+        destination,
+        decision: host.route(destination, target.scope.as_deref()),
+        alternatives: Observed::default(),
+        neighbour: Observed::default(),
+    }
+}
+
+/// All attempts, side by side, each given up as soon as what decides it is known.
+fn attempts(case: &Case, addresses: &[SocketAddr], options: &Options, host: &Arc<dyn Host>) -> Vec<Attempt> {
+    let watch = |address: SocketAddr, elapsed: Duration| {
+        let server = (case.target.protocol == Protocol::Tcp && case.is_local(address.ip()) == Some(true))
+            .then(|| host.sockets(&port_query(&case.target, Owners::None)));
+        let neighbour = next_hop(case, address.ip()).map(|(hop, link)| host.neighbour(hop, link));
+        gives_up(
+            address,
+            elapsed,
+            &Early {
+                server: server.as_ref().and_then(Observed::value),
+                neighbour: neighbour.as_ref().and_then(Observed::value),
+            },
+        )
+    };
+    let how = AttemptOptions {
+        protocol: case.target.protocol,
+        timeout: options.timeout,
+        deadline: options.deadline,
+        rounds: options.rounds,
+        sniff: true,
+        watch: &watch,
+    };
+    unrefuse_probe::attempts(addresses, &how)
+}
+
+/// The neighbour that a packet to `address` is handed to, and the link it is on; `None` for this machine's own addresses.
+fn next_hop(case: &Case, address: IpAddr) -> Option<(IpAddr, u32)> {
+    let route = case.routing(address)?.decision.value()?.via()?;
+    let link = route.link?;
+    let loopback = case.host.link(link).is_some_and(|l| l.loopback);
+    (!loopback).then(|| (route.gateway.unwrap_or(address), link))
+}
+
+/// Listeners on the target's port, TCP and UDP: a service on the other protocol is an answer, too.
+pub(crate) fn port_query(target: &Target, owners: Owners) -> SocketQuery {
+    SocketQuery { port: Some(target.port), transports: vec![Transport::Tcp, Transport::Udp], owners }
+}
+
+/// What only a failed attempt makes worth looking at.
+fn after_attempts(case: &mut Case, options: &Options, host: &Arc<dyn Host>) {
+    let failed: Vec<Attempt> = case.attempts.iter().filter(|a| a.outcome != AttemptOutcome::Open).cloned().collect();
+    for attempt in &failed {
+        let ip = attempt.address.ip();
+        let neighbour = next_hop(case, ip).map(|(hop, link)| host.neighbour(hop, link));
+        let Some(index) = case.routing.iter().position(|r| r.destination == ip) else { continue };
+        if let Some(neighbour) = neighbour {
+            case.routing[index].neighbour = neighbour;
+        }
+        let no_way = matches!(case.routing[index].decision.value(), Some(RouteDecision::No { .. }));
+        let unreached = matches!(attempt.outcome, AttemptOutcome::Unreachable | AttemptOutcome::TimedOut);
+        if no_way || unreached {
+            case.routing[index].alternatives = host.alternatives(ip);
+        }
+    }
+    if let Some(attempt) = failed.iter().find(|a| a.errno == Some(Errno::EADDRNOTAVAIL)) {
+        case.host.connections_to_target = host.connections_to(attempt.address);
+    }
+    let remote = failed.iter().find(|a| {
+        case.target.protocol == Protocol::Tcp
+            && case.is_local(a.address.ip()) == Some(false)
+            && a.given_up.is_none()
+            && match a.outcome {
+                AttemptOutcome::TimedOut => true,
+                AttemptOutcome::Refused => a.answer.as_ref().is_some_and(|answer| answer.kind == AnswerKind::Rst),
+                _ => false,
+            }
+    });
+    if let Some(attempt) = remote {
+        case.other_ports = Observed::known(other_ports(attempt.address, options), Source::probed("connect(2)"));
+    }
+}
+
+fn other_ports(address: SocketAddr, options: &Options) -> Vec<PortProbe> {
+    let ports: Vec<u16> = OTHER_PORTS.into_iter().filter(|port| *port != address.port()).collect();
+    let scope = match address {
+        SocketAddr::V6(v6) => v6.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let left = options.deadline.saturating_duration_since(Instant::now());
+    unrefuse_probe::ports(address.ip(), scope, &ports, OTHER_PORTS_WAIT.min(left))
+}
+
+/// Attempts to the addresses that name servers give for the name and a hosts line hides.
+fn hidden_attempts(case: &mut Case, options: &Options) {
+    let found = case.resolution.result.clone().unwrap_or_default();
+    let all_open = case.attempts.iter().all(|a| a.outcome == AttemptOutcome::Open);
+    if found.is_empty() || all_open || case.target.literal().is_some() {
+        return;
+    }
+    let answers = case.host.resolver.answers.value().into_iter().flatten();
+    let mut hidden: Vec<SocketAddr> = answers
+        .filter_map(|answer| match &answer.answer {
+            unrefuse_facts::DnsAnswer::Addresses(addresses) => Some(addresses),
+            _ => None,
+        })
+        .flatten()
+        .filter(|ip| !found.iter().any(|a| a.ip() == **ip))
+        .map(|ip| match ip {
+            IpAddr::V4(v4) => SocketAddr::from((*v4, case.target.port)),
+            IpAddr::V6(v6) => SocketAddrV6::new(*v6, case.target.port, 0, 0).into(),
+        })
+        .collect();
+    hidden.sort_unstable();
+    hidden.dedup();
+    hidden.truncate(4);
+    if hidden.is_empty() {
+        return;
+    }
+    let how = AttemptOptions {
+        protocol: case.target.protocol,
+        timeout: options.timeout.min(Duration::from_secs(1)),
+        deadline: options.deadline,
+        rounds: 1,
+        sniff: false,
+        watch: &|_, _| None,
+    };
+    case.hidden_attempts = unrefuse_probe::attempts(&hidden, &how);
+}
+
+fn both(
+    before: Observed<BTreeMap<String, u64>>,
+    after: Observed<BTreeMap<String, u64>>,
+) -> Observed<BTreeMap<String, Counter>> {
+    match (before, after) {
+        (Observed::Known { value: before, source }, Observed::Known { value: after, .. }) => {
+            let pair = |(name, after): (String, u64)| {
+                let before = before.get(&name).copied()?;
+                Some((name, Counter { before, after }))
+            };
+            Observed::known(after.into_iter().filter_map(pair).filter(|(_, c)| c.moved() > 0).collect(), source)
+        }
+        (Observed::Missing(missing), _) | (_, Observed::Missing(missing)) => Observed::Missing(missing),
+    }
+}
+
+/// A fact that nobody needed.
+pub(crate) fn not_needed<T>(why: &str) -> Observed<T> {
+    Observed::Missing(unrefuse_facts::Missing::new(Reason::NotLooked, why))
+}

@@ -1,0 +1,68 @@
+//! The command: arguments, wiring, exit status. What it knows is in the other crates.
+//!
+//! A library besides the binary, so that the man page, the completions and the docs are made from the same arguments.
+
+pub mod cli;
+mod ask;
+mod check;
+pub mod explain;
+mod gather;
+mod listeners;
+mod output;
+mod progress;
+mod who;
+
+use clap::{CommandFactory, Parser};
+use cli::{Action, Cli};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Exit status: the call is wrong.
+const WRONG_CALL: u8 = 2;
+/// Exit status: unrefuse itself failed.
+const FAILED: u8 = 4;
+
+/// Runs the command with those arguments (the first is its own name) and gives its exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors: clap prints them to standard output and says 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_CALL));
+        }
+    };
+    match act(cli) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            let status = if error.is::<cli::WrongCall>() { WRONG_CALL } else { FAILED };
+            eprintln!("unrefuse: {}", unrefuse_facts::text::visible(&format!("{error:#}")));
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<u8> {
+    match cli.action {
+        None => check::run(&cli.check),
+        Some(Action::Check(arguments)) => check::run(&arguments),
+        Some(Action::Listeners(arguments)) => listeners::run(&arguments),
+        Some(Action::Who(arguments)) => who::run(&arguments),
+        Some(Action::Explain(arguments)) => explain::run(&arguments),
+        Some(Action::Schema) => {
+            output::print(&format!("{:#}\n", unrefuse_report::schema(&ids())))?;
+            Ok(0)
+        }
+        Some(Action::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "unrefuse", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
+            Ok(0)
+        }
+    }
+}
+
+/// The ids of all causes.
+pub fn ids() -> Vec<&'static str> {
+    unrefuse_diagnose::registry().map(|rule| rule.id).collect()
+}

@@ -1,0 +1,124 @@
+//! `unrefuse listeners`: every listening socket, who holds it, and from where it can be reached.
+
+use crate::cli::ListenersArgs;
+use crate::{check, output};
+use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_diagnose::reachable_from;
+use unrefuse_facts::{Link, Observed, Process, Socket, SocketTable, Transport};
+use unrefuse_report::ListenerRow;
+
+pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
+    check::enter(arguments.netns.as_deref())?;
+    let host = Live::new();
+    let transports = match (arguments.tcp, arguments.udp) {
+        (true, _) => vec![Transport::Tcp],
+        (_, true) => vec![Transport::Udp],
+        _ => vec![Transport::Tcp, Transport::Udp],
+    };
+    let query = SocketQuery { port: None, transports, owners: Owners::Wanted };
+    let table = match host.sockets(&query) {
+        Observed::Known { value, .. } => value,
+        Observed::Missing(missing) => anyhow::bail!("the socket table was not readable: {missing}"),
+    };
+    let links = host.links();
+    let mut warnings = unseen(&table);
+    let mut rows = rows(&table, links.value().map_or(&[], Vec::as_slice), None);
+    if arguments.all {
+        match host.other_namespaces(&query) {
+            Observed::Known { value, .. } => {
+                for namespace in value {
+                    match &namespace.table {
+                        Observed::Known { value, .. } => rows.extend(self::rows(value, &[], Some(&namespace.label()))),
+                        Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
+                    }
+                }
+            }
+            Observed::Missing(missing) => warnings.push(missing.to_string()),
+        }
+    }
+    let text = if arguments.json {
+        unrefuse_report::listeners_json(&rows) + "\n"
+    } else {
+        unrefuse_report::listeners(&rows, &output::style(&arguments.paint, false, false))
+    };
+    output::print(&text)?;
+    output::warn(&warnings);
+    Ok(0)
+}
+
+/// What the table does not show, and why.
+pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
+    match &table.holders {
+        Observed::Missing(missing) => {
+            let remedy = missing.remedy.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+            vec![format!("owners are not shown: {missing}{remedy}")]
+        }
+        Observed::Known { value, .. } => {
+            let without = table.listeners.iter().filter(|s| !value.contains_key(&s.inode)).count();
+            if without == 0 || table.unreadable_processes == 0 {
+                return Vec::new();
+            }
+            vec![format!(
+                "the owners of {without} sockets are not shown: {} processes do not let this user read their open files \
+                 (run unrefuse as root)",
+                table.unreadable_processes
+            )]
+        }
+    }
+}
+
+/// By port, then protocol, then address.
+fn rows(table: &SocketTable, links: &[Link], namespace: Option<&str>) -> Vec<ListenerRow> {
+    let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
+    sockets.sort_by_key(|s| (s.local.port(), s.transport, s.local.ip()));
+    sockets
+        .into_iter()
+        .map(|socket| {
+            let owners = table.owners(socket);
+            ListenerRow {
+                proto: socket.transport.name().to_owned(),
+                address: address(socket),
+                port: socket.local.port().to_string(),
+                process: crowd(&owners),
+                user: user(&owners, socket),
+                unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
+                reach: reachable_from(socket, links),
+                namespace: namespace.map(str::to_owned),
+            }
+        })
+        .collect()
+}
+
+/// The address as `ss` writes it: `*` would hide the family, so wildcards stay as they are.
+pub(crate) fn address(socket: &Socket) -> String {
+    match socket.local {
+        std::net::SocketAddr::V4(v4) => v4.ip().to_string(),
+        std::net::SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}
+
+fn crowd(owners: &[&Process]) -> String {
+    match owners {
+        [] => String::new(),
+        [one] => one.label(),
+        [first, rest @ ..] => format!("{} +{}", first.label(), rest.len()),
+    }
+}
+
+fn user(owners: &[&Process], socket: &Socket) -> String {
+    match owners.first() {
+        Some(process) => process.user.clone().unwrap_or_else(|| process.uid.to_string()),
+        None => format!("uid {}", socket.uid),
+    }
+}
+
+/// The unit or container that a process belongs to.
+pub(crate) fn supervisor(process: &Process) -> String {
+    let running_as = &process.running_as;
+    match (&running_as.container, &running_as.unit) {
+        (Some(container), _) => format!("{} {}", container.engine, container.id),
+        (None, Some(unit)) if running_as.user_unit => format!("{unit} (user)"),
+        (None, Some(unit)) => unit.clone(),
+        (None, None) => String::new(),
+    }
+}
