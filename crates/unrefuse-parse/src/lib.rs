@@ -9,17 +9,17 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
-// pub mod environment;
+pub mod environment;
 pub mod hosts;
 pub mod nsswitch;
-// pub mod packet;
+pub mod packet;
 pub mod passwd;
 pub mod proc_net;
 pub mod proc_pid;
-// pub mod proxy;
+pub mod proxy;
 pub mod resolv_conf;
-// pub mod target;
+pub mod target;
 
 mod ipv4;
 mod lines;
-// mod secret;
+mod secret;
