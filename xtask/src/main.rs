@@ -11,7 +11,6 @@ mod test;
 mod tidy;
 mod workspace;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -64,16 +63,7 @@ enum Command {
         seconds: u64,
     },
     /// Measure unrefuse beside its peers in one run: ratios of medians
-    Bench {
-        /// Only the works whose name holds this
-        name: Option<String>,
-        /// Write the numbers here too
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-        /// Rounds of each work (each round runs every subject once); by default as many as its length allows
-        #[arg(long)]
-        rounds: Option<usize>,
-    },
+    Bench(bench::Options),
     /// One process of the crowd of listeners that `bench` makes; ends when its stdin does
     #[command(hide = true)]
     Crowd(bench::crowd::Member),
@@ -98,7 +88,7 @@ fn run(command: Command) -> Result<()> {
         Command::Gen { check } => generate::command(check),
         Command::Tidy => tidy::command(),
         Command::Fuzz { target, seconds } => fuzz::command(target.as_deref(), seconds),
-        Command::Bench { name, json, rounds } => bench::command(name.as_deref(), json.as_deref(), rounds),
+        Command::Bench(options) => bench::command(&options),
         Command::Crowd(member) => bench::crowd::member(&member),
     }
 }

@@ -6,7 +6,7 @@ mod place;
 mod table;
 mod works;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -39,12 +39,29 @@ struct Contest {
 /// A peer, and how unrefuse must compare.
 struct Peer {
     subject: Subject,
-    /// unrefuse's time divided by the peer's must not be more.
-    at_most: f64,
+    /// unrefuse's time divided by the peer's must not be more; without one it is only shown.
+    at_most: Option<f64>,
+}
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only the works whose name holds this
+    name: Option<String>,
+    /// Write the numbers here too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Rounds of each work (each round runs every subject once); by default as many as its length allows
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Measure this binary, and build none
+    #[arg(long, value_name = "FILE")]
+    unrefuse: Option<PathBuf>,
 }
 
 /// `cargo xtask bench`.
-pub(crate) fn command(name: Option<&str>, json: Option<&Path>, rounds: Option<usize>) -> Result<()> {
+pub(crate) fn command(options: &Options) -> Result<()> {
+    let name = options.name.as_deref();
     if !is_root() {
         bail!("bench makes network namespaces and looks into all processes: run it as root");
     }
@@ -58,19 +75,23 @@ pub(crate) fn command(name: Option<&str>, json: Option<&Path>, rounds: Option<us
         let names: Vec<&str> = works::ALL.iter().map(|work| work.name).collect();
         bail!("no work's name holds {:?}; there are: {}", name.unwrap_or_default(), names.join(", "));
     }
-    let unrefuse = build()?;
+    let unrefuse = match &options.unrefuse {
+        Some(file) => file.canonicalize().with_context(|| format!("no binary at {}", file.display()))?,
+        None => build()?,
+    };
     let (start, mut rows) = (Instant::now(), Vec::new());
     for (index, work) in works.iter().enumerate() {
         println!("[{}/{}] {} (at {})", index + 1, works.len(), work.name, seconds(start.elapsed()));
-        let run = |contest: Contest| contend(work.name, &contest, rounds);
+        let run = |contest: Contest| contend(work.name, &contest, options.rounds);
         rows.extend((work.hold)(&unrefuse, &run).with_context(|| work.name)?);
     }
     println!("\n{}", table::text(&rows));
-    if let Some(file) = json {
+    if let Some(file) = &options.json {
         std::fs::write(file, table::json(&rows)?).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let missed = rows.iter().filter(|row| !row.met).count();
-    println!("{} of {} targets met, in {}", rows.len() - missed, rows.len(), seconds(start.elapsed()));
+    let targets = rows.iter().filter_map(|row| row.met);
+    let (targets, missed) = (targets.clone().count(), targets.filter(|met| !met).count());
+    println!("{} of {} targets met, in {}", targets - missed, targets, seconds(start.elapsed()));
     if missed > 0 {
         bail!("{missed} targets were missed");
     }

@@ -34,14 +34,14 @@ pub(super) struct Row {
     peer_memory: Option<u64>,
     /// What was found: a ratio, seconds or bytes.
     value: f64,
-    /// What it may be at most.
-    at_most: f64,
+    /// What it may be at most; without a target it is only shown.
+    at_most: Option<f64>,
     /// Whether it is.
-    pub(super) met: bool,
+    pub(super) met: Option<bool>,
 }
 
 impl Row {
-    fn new(work: &str, kind: &'static str, ours: Measured, value: f64, at_most: f64) -> Self {
+    fn new(work: &str, kind: &'static str, ours: Measured, value: f64, at_most: Option<f64>) -> Self {
         Self {
             work: work.to_owned(),
             kind,
@@ -53,12 +53,12 @@ impl Row {
             peer_memory: None,
             value,
             at_most,
-            met: value <= at_most,
+            met: at_most.map(|at_most| value <= at_most),
         }
     }
 
     /// Our time divided by the peer's.
-    pub(super) fn ratio(work: &str, ours: Measured, peer: Measured, at_most: f64) -> Self {
+    pub(super) fn ratio(work: &str, ours: Measured, peer: Measured, at_most: Option<f64>) -> Self {
         let value = ours.sample.elapsed.as_secs_f64() / peer.sample.elapsed.as_secs_f64();
         let row = Self::new(work, "ratio", ours, value, at_most);
         Self {
@@ -72,13 +72,13 @@ impl Row {
     /// Our time alone.
     pub(super) fn time(work: &str, ours: Measured, at_most: Duration) -> Self {
         let value = ours.sample.elapsed.as_secs_f64();
-        Self::new(work, "time", ours, value, at_most.as_secs_f64())
+        Self::new(work, "time", ours, value, Some(at_most.as_secs_f64()))
     }
 
     /// Our peak memory.
     pub(super) fn memory(work: &str, ours: Measured, at_most: u64) -> Self {
         let value = ours.sample.memory as f64;
-        Self::new(work, "memory", ours, value, at_most as f64)
+        Self::new(work, "memory", ours, value, Some(at_most as f64))
     }
 
     fn cells(&self) -> [String; 6] {
@@ -87,14 +87,21 @@ impl Row {
             (Some(name), Some(us), Some(memory)) => format!("{name}: {}, {}", time(us), megabytes(memory as f64)),
             _ => String::new(),
         };
-        let (value, at_most) = match self.kind {
-            "ratio" => (format!("{:.3}", self.value), format!("{}", self.at_most)),
-            "time" => (format!("{:.1} ms", self.value * 1e3), format!("{:.0} ms", self.at_most * 1e3)),
-            _ => (megabytes(self.value), megabytes(self.at_most)),
+        let show = |value: f64| match self.kind {
+            "ratio" => format!("{value:.3}"),
+            "time" => format!("{:.1} ms", value * 1e3),
+            _ => megabytes(value),
         };
         let ours = if self.kind == "memory" { megabytes(self.our_memory as f64) } else { time(self.our_us) };
-        let met = if self.met { "yes" } else { "NO" };
-        [format!("{} ({})", self.work, self.kind), ours, peer, value, at_most, met.to_owned()]
+        let met = self.met.map_or("", |met| if met { "yes" } else { "NO" });
+        [
+            format!("{} ({})", self.work, self.kind),
+            ours,
+            peer,
+            show(self.value),
+            self.at_most.map(show).unwrap_or_default(),
+            met.to_owned(),
+        ]
     }
 }
 
@@ -146,16 +153,16 @@ mod tests {
 
     #[test]
     fn a_target_is_met_up_to_and_with_its_bound() {
-        assert!(Row::ratio("w", measured("a", 5), measured("b", 10), 0.5).met);
-        assert!(!Row::ratio("w", measured("a", 6), measured("b", 10), 0.5).met);
-        assert!(!Row::time("w", measured("a", 41), Duration::from_millis(40)).met);
-        assert!(Row::memory("w", measured("a", 1), 20_000_000).met);
+        assert!(Row::ratio("w", measured("a", 5), measured("b", 10), Some(0.5)).met.unwrap());
+        assert!(!Row::ratio("w", measured("a", 6), measured("b", 10), Some(0.5)).met.unwrap());
+        assert!(!Row::time("w", measured("a", 41), Duration::from_millis(40)).met.unwrap());
+        assert!(Row::memory("w", measured("a", 1), 20_000_000).met.unwrap());
     }
 
     #[test]
     fn the_table_says_what_was_compared_with_what() {
-        let text = text(&[Row::ratio("whole", measured("unrefuse", 6), measured("nc", 10), 0.5)]);
+        let text = text(&[Row::ratio("whole", measured("unrefuse", 6), measured("nc", 10), Some(0.5))]);
         let last: Vec<&str> = text.lines().last().unwrap().split('|').map(str::trim).collect();
-        assert_eq!(last, ["", "whole (ratio)", "6.0 ms", "nc: 10.0 ms, 5.0 MB", "0.600", "0.5", "NO", ""]);
+        assert_eq!(last, ["", "whole (ratio)", "6.0 ms", "nc: 10.0 ms, 5.0 MB", "0.600", "0.500", "NO", ""]);
     }
 }

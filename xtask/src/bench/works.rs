@@ -31,9 +31,9 @@ pub(super) const ALL: &[Work] = &[
     Work { name: "full-queue", hold: full_queue },
     Work { name: "host-down", hold: host_down },
     Work { name: "silent-dns", hold: silent_dns },
-    Work { name: "listeners-100", hold: |ours, run| listeners(ours, run, 100, 200, None) },
-    Work { name: "listeners-10000", hold: |ours, run| listeners(ours, run, 10_000, 200, Some(0.4)) },
-    Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, Some(0.1)) },
+    Work { name: "listeners-100", hold: |ours, run| listeners(ours, run, 100, 200, 1.0) },
+    Work { name: "listeners-10000", hold: |ours, run| listeners(ours, run, 10_000, 200, 0.4) },
+    Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, 0.1) },
     Work { name: "who-100000", hold: who },
 ];
 
@@ -56,7 +56,7 @@ fn refused(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
             ours: ours(unrefuse, "localhost 1", names("listener/none"))?,
             peers: vec![Peer {
                 subject: Subject::new(&script, |_, output| output.contains("refused")).named("checklist.sh"),
-                at_most: 0.5,
+                at_most: Some(0.5),
             }],
             longest: Some(Duration::from_millis(40)),
             memory: MEMORY,
@@ -74,7 +74,7 @@ fn full_queue(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
             ours: ours(unrefuse, &address.to_string(), names("listener/queue-full"))?.named("unrefuse FULL"),
             peers: vec![Peer {
                 subject: Subject::new(&nc, |status, _| !status.success()).named("nc -w 5"),
-                at_most: 0.01,
+                at_most: Some(0.01),
             }],
             longest: None,
             memory: MEMORY,
@@ -92,7 +92,7 @@ fn host_down(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
             peers: vec![Peer {
                 subject: Subject::new(&format!("nc -z {DOWN_HOST} 80"), |status, _| !status.success())
                     .named("connect(2)"),
-                at_most: 0.4,
+                at_most: Some(0.4),
             }],
             longest: None,
             memory: MEMORY,
@@ -109,7 +109,7 @@ fn silent_dns(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
             ours: ours(unrefuse, "server.example 80", names("name/resolver-unreachable"))?,
             peers: vec![Peer {
                 subject: Subject::new("getent ahosts server.example", |status, _| !status.success()),
-                at_most: 0.25,
+                at_most: Some(0.25),
             }],
             longest: None,
             memory: MEMORY,
@@ -118,7 +118,7 @@ fn silent_dns(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
     })
 }
 
-/// All sockets with their owners. With no ratio given, only the peer's time is shown beside ours.
+/// All sockets with their owners. `ss -tlnp` does less (no UDP) and is shown only.
 fn listeners(
     unrefuse: &Path,
     run: Run<'_>,
@@ -134,7 +134,7 @@ fn listeners(
         let peer = |command: &str, at_most| Peer { subject: Subject::new(command, all), at_most };
         run(Contest {
             ours: ours(unrefuse, "listeners", all)?,
-            peers: vec![peer("ss -tulnp", at_most.unwrap_or(1.0)), peer("ss -tlnp", at_most.unwrap_or(1.0))],
+            peers: vec![peer("ss -tulnp", Some(at_most)), peer("ss -tlnp", None)],
             longest: None,
             memory: if sockets >= 100_000 { MEMORY_AMONG_MANY } else { MEMORY },
             before: None,
@@ -151,8 +151,8 @@ fn who(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
         run(Contest {
             ours: ours(unrefuse, &format!("who {LONELY_PORT}"), found)?,
             peers: vec![
-                peer(&format!("ss -tlnp sport = :{LONELY_PORT}"), 0.5),
-                peer(&format!("lsof -nP -i :{LONELY_PORT}"), 0.2),
+                peer(&format!("ss -tlnp sport = :{LONELY_PORT}"), Some(0.5)),
+                peer(&format!("lsof -nP -i :{LONELY_PORT}"), Some(0.2)),
             ],
             longest: None,
             memory: MEMORY_AMONG_MANY,
