@@ -25,6 +25,10 @@ pub(crate) fn save(folder: &Path, stage: &Stage, called: Option<&Called<'_>>, di
         std::fs::write(folder.join("command.txt"), called.command_line() + "\n")?;
         std::fs::write(folder.join("report.json"), &called.output.stdout)?;
         std::fs::write(folder.join("stderr.txt"), &called.output.stderr)?;
+        std::fs::write(
+            folder.join("connect.txt"),
+            called.connect()?.map_or("none\n".to_owned(), |output| output.text() + "\n"),
+        )?;
         for (file, options) in
             [("report.txt", &["-v", "--color", "never"][..]), ("facts.json", &["--format", "facts"][..])]
         {

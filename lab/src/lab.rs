@@ -6,7 +6,7 @@ use crate::hold::NODE_DIR;
 use crate::keep;
 use crate::node::{Node, Output};
 use crate::placeholders::Variant;
-use crate::scenario::{Call, Scenario, User};
+use crate::scenario::{Call, Scenario};
 use crate::scenarios::Source;
 use crate::schema::Schema;
 use crate::stage::Stage;
@@ -88,6 +88,20 @@ impl<'a> Called<'a> {
             self.call.args.join(" "),
             self.call.target
         )
+    }
+
+    /// Connects without unrefuse's help, as that user. `None`: the scenario wants no such attempt.
+    pub(crate) fn connect(&self) -> Result<Option<Output>> {
+        let words = match &self.call.connect {
+            Some(words) => words.clone(),
+            None => derive_connect(self.call)?,
+        };
+        let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
+            return Ok(None);
+        };
+        let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
+        command.arg("connect").arg(protocol).arg(endpoint);
+        self.node.run(command, self.call.user, CALL_LIMIT).map(Some)
     }
 
     fn answer(&self, schema: &Schema) -> Result<(Answer, Vec<String>)> {
@@ -182,28 +196,14 @@ fn compare(
     Ok(differences)
 }
 
-/// Connects without unrefuse's help and compares with what should be.
+/// Compares what the lab's own connect says with what should be.
 fn reachable(called: &Called<'_>, wanted: bool) -> Result<Vec<String>> {
-    let call = called.call;
-    let words = match &call.connect {
-        Some(words) => words.clone(),
-        None => derive_connect(call)?,
-    };
-    let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
-        return Ok(Vec::new());
-    };
-    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
-    command.arg("connect").arg(protocol).arg(endpoint);
-    let output = called.node.run(command, User::Root, CALL_LIMIT)?;
+    let Some(output) = called.connect()? else { return Ok(Vec::new()) };
     if output.success() == wanted {
         return Ok(Vec::new());
     }
-    let found = if wanted {
-        format!("does not connect: {}", output.text())
-    } else {
-        "connects in spite of the fault".to_owned()
-    };
-    Ok(vec![format!("the lab's own {words}: {found}")])
+    let found = if wanted { output.text() } else { "it connects in spite of the fault".to_owned() };
+    Ok(vec![format!("the lab's own connect: {found}")])
 }
 
 /// What a plain client would connect to for that call.
