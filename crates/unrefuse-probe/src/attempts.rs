@@ -2,7 +2,7 @@
 
 use crate::sniff::Sniffer;
 use crate::sys::{unmapped, wait};
-use crate::trial::{Trial, Wants, Watch};
+use crate::trial::{Sniffing, Trial, Wants, Watch};
 use nix::poll::{PollFd, PollFlags};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub struct AttemptOptions<'a> {
     pub deadline: Instant,
     /// How often each address is tried (`--count`).
     pub rounds: u32,
-    /// Look at the answers with a packet socket, where the user may.
+    /// Look at the answers themselves with a packet socket or raw sockets, where the user may (`CAP_NET_RAW`).
     pub sniff: bool,
     /// Asked while an attempt is without an answer: 5, 10, 20 … 160 ms after its start, then every 100 ms, with the
     /// address and the time since its start. A reason ends the attempt: its outcome is timed out, and
@@ -42,6 +42,11 @@ pub fn attempts(addresses: &[SocketAddr], options: &AttemptOptions<'_>) -> Vec<A
     let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
     let targets: Vec<SocketAddr> = addresses.iter().map(|address| unmapped(*address)).collect();
     let sniffer = if options.sniff { Sniffer::open(&targets) } else { None };
+    let sniffing = match &sniffer {
+        Some(_) => Sniffing::On,
+        None if options.sniff => Sniffing::Forbidden,
+        None => Sniffing::Off,
+    };
 
     let mut done: Vec<Vec<Attempt>> = addresses.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds.max(1) {
@@ -52,7 +57,7 @@ pub fn attempts(addresses: &[SocketAddr], options: &AttemptOptions<'_>) -> Vec<A
             .iter()
             .zip(&done)
             .map(|(address, earlier)| {
-                let wants = Wants { tos: true, look: true, reference: reference(earlier).is_none() };
+                let wants = Wants { tos: true, look: true, reference: reference(earlier).is_none(), sniffing };
                 Trial::new(options.protocol, *address, round, wants)
             })
             .collect();
@@ -118,9 +123,7 @@ fn poll(trials: &[Trial], sniffer: Option<&Sniffer>, until: Instant) -> Vec<usiz
         .enumerate()
         .filter_map(|(index, trial)| trial.interest().map(|(fd, flags)| (index, PollFd::new(fd, flags))))
         .unzip();
-    if let Some(fd) = sniffer.and_then(Sniffer::fd) {
-        fds.push(PollFd::new(fd, PollFlags::POLLIN));
-    }
+    fds.extend(sniffer.into_iter().flat_map(Sniffer::fds).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     wait(&mut fds, until);
     let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
     owners.into_iter().zip(&fds).filter(|(_, fd)| is_ready(fd)).map(|(owner, _)| owner).collect()

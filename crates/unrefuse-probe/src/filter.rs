@@ -1,8 +1,9 @@
-//! The classic BPF program of the packet socket: only answers to our attempts get through.
+//! The classic BPF program of the sniffing sockets: only answers to our attempts get through.
 //!
 //! The program runs in the kernel on every packet that comes in while the socket is open, so it looks at the packet
-//! type and the protocol first. Instruction set: Documentation/networking/filter.rst; offsets are from the network
-//! header, because the socket is `SOCK_DGRAM` (packet(7)).
+//! type and the protocol first. Instruction set: Documentation/networking/filter.rst. Offsets are from the network header
+//! as they stand for a `SOCK_DGRAM` packet socket and an IPv4 raw socket; an IPv6 raw socket counts from the transport
+//! header, so the IPv6 part asks for the network header by name.
 
 use std::net::IpAddr;
 
@@ -27,6 +28,8 @@ const RET_K: u16 = 0x06;
 const PROTOCOL: u32 = (-0x1000_i32) as u32;
 /// `SKF_AD_OFF + SKF_AD_PKTTYPE`.
 const PACKET_TYPE: u32 = (-0x1000_i32 + 4) as u32;
+/// `SKF_NET_OFF`: offsets from here on are from the network header.
+const NETWORK: u32 = (-0x10_0000_i32) as u32;
 /// `PACKET_HOST`, linux/if_packet.h. On loopback each packet is seen twice; the way out is `PACKET_OUTGOING`.
 const TO_THIS_HOST: u32 = 0;
 
@@ -100,16 +103,16 @@ pub(crate) fn program(addresses: &[IpAddr], ports: &[u16]) -> Vec<libc::sock_fil
 
     // IPv6; an answer carries no extension headers.
     p.any_of(&words(addresses, true), keep, drop);
-    let address = p.put(LD_W_ABS, 20);
+    let address = p.put(LD_W_ABS, NETWORK + 20);
     p.any_of(&ports, address, if any_port { address } else { drop });
-    let port = p.put(LD_H_ABS, 40);
+    let port = p.put(LD_H_ABS, NETWORK + 40);
     p.answering_flags(port, drop);
-    let tcp = p.put(LD_B_ABS, 40 + 13);
+    let tcp = p.put(LD_B_ABS, NETWORK + 40 + 13);
     p.any_of(&[1, 3, 4], keep, drop);
-    let icmp = p.put(LD_B_ABS, 40);
+    let icmp = p.put(LD_B_ABS, NETWORK + 40);
     let next = p.jump(JEQ_K, 6, tcp, drop);
     p.jump(JEQ_K, 58, icmp, next);
-    let v6 = p.put(LD_B_ABS, 6);
+    let v6 = p.put(LD_B_ABS, NETWORK + 6);
 
     // IPv4, with options allowed, fragments not.
     p.any_of(&words(addresses, false), keep, drop);

@@ -2,8 +2,9 @@
 //!
 //! An attempt is a non-blocking connect(2) (or one UDP datagram) whose end is read from the socket: `SO_ERROR` says what
 //! an application sees, the error queue (ip(7), `IP_RECVERR`) which ICMP error came and from whom. Where the user may, a
-//! packet socket (packet(7)) sees the answer itself: TTL, TOS, flow label and interface tell a kernel's RST from a packet
-//! filter's. The socket alone decides the outcome; the packet only describes it.
+//! packet socket (packet(7)) sees the answer itself, or raw sockets (raw(7)) where the target is this machine: TTL, TOS,
+//! flow label and interface tell a kernel's RST from a packet filter's. The socket alone decides the outcome; the packet
+//! only describes it.
 //!
 //! The packets sent are: one SYN (repeated by the kernel) or one datagram per attempt and round; after a connect the
 //! ordinary ACK and FIN; after an answer of another host, seen on a packet socket, one ICMP echo request. Connections are
@@ -16,10 +17,10 @@ mod echo;
 mod error_queue;
 mod filter;
 mod outcome;
-mod packet;
 mod ports;
 mod sniff;
 mod sys;
+mod tap;
 mod tcp;
 mod trial;
 mod udp;

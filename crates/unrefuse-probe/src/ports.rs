@@ -1,7 +1,7 @@
 //! Other ports of the same host.
 
 use crate::attempts::run;
-use crate::trial::{Trial, Wants};
+use crate::trial::{Sniffing, Trial, Wants};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{PortProbe, Protocol};
@@ -13,7 +13,7 @@ pub const MAX_PORTS: usize = 64;
 ///
 /// `scope_id` is the interface index of a link-local IPv6 address, else 0. The whole call takes `timeout` at most.
 pub fn ports(address: IpAddr, scope_id: u32, ports: &[u16], timeout: Duration) -> Vec<PortProbe> {
-    let wants = Wants { tos: false, look: false, reference: false };
+    let wants = Wants { tos: false, look: false, reference: false, sniffing: Sniffing::Off };
     let mut trials: Vec<Trial> = ports
         .iter()
         .take(MAX_PORTS)

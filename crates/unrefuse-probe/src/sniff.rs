@@ -1,12 +1,13 @@
-//! The packet socket that sees the answers themselves: TTL, TOS, flow label, interface.
+//! The answers themselves, seen on their way in: TTL, TOS, flow label, interface.
 
 use crate::filter;
-use crate::packet;
-use crate::sys::{answering, uninterrupted};
-use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockType, recvfrom, socket};
+use crate::sys::answering;
+use crate::tap::{self, Tap};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
+use unrefuse_facts::{Protocol, Transport};
+use unrefuse_parse::packet;
 
 /// Packets taken per wake-up; more stay in the socket's buffer for the next one.
 const MAX_PACKETS: usize = 256;
@@ -22,11 +23,13 @@ pub(crate) enum SeenKind {
     Icmp(u8, u8),
 }
 
-/// An answer on its way in, before this machine's own packet filter has seen it.
+/// An answer on its way in.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
     pub(crate) kind: SeenKind,
+    /// Of the attempt that it answers.
+    pub(crate) protocol: Protocol,
     /// Who sent it.
     pub(crate) from: IpAddr,
     /// The far end of the connection it belongs to (of an ICMP error: of the quoted packet).
@@ -39,59 +42,63 @@ pub(crate) struct Seen {
     pub(crate) interface: u32,
 }
 
-/// A packet socket with a filter for the answers of some addresses.
+/// Sockets with a filter for the answers of some addresses.
 #[derive(Debug)]
 pub(crate) struct Sniffer {
-    fd: Option<OwnedFd>,
+    taps: Vec<Tap>,
 }
 
 impl Sniffer {
-    /// Opens one, where the user may (`CAP_NET_RAW`, packet(7)) and the kernel has packet sockets already.
+    /// Opens them, where the user may (`CAP_NET_RAW`).
     ///
-    /// Asking for a protocol family that is not there makes the kernel load its module (`__sock_create`), and a
-    /// diagnosis loads nothing: /proc/net/packet is there exactly when the family is.
+    /// A packet socket sees more: the flow label, and answers that this machine's packet filter drops on their way in.
+    /// But its close waits for an RCU grace period (`packet_release` calls `synchronize_net`), 8 to 16 ms where it was
+    /// measured, and a process ends no sooner. Where the target is this machine itself, answers take microseconds and
+    /// raw sockets do.
     pub(crate) fn open(targets: &[SocketAddr]) -> Option<Self> {
-        std::fs::metadata("/proc/net/packet").ok()?;
-        // Protocol 0 receives nothing until bind(2): no packet gets in ahead of the filter.
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None).ok()?;
         let addresses: Vec<IpAddr> = targets.iter().map(|target| answering(target.ip())).collect();
         let ports: Vec<u16> = targets.iter().map(SocketAddr::port).collect();
-        attach(&fd, &filter::program(&addresses, &ports))?;
-        bind_to_everything(&fd)?;
-        Some(Self { fd: Some(fd) })
+        let program = filter::program(&addresses, &ports);
+        let taps = if targets.iter().all(|target| tap::stays_here(*target)) {
+            tap::raw(&program, addresses.iter().any(IpAddr::is_ipv4), addresses.iter().any(IpAddr::is_ipv6))
+        } else {
+            vec![tap::packet(&program)?]
+        };
+        (!taps.is_empty()).then_some(Self { taps })
     }
 
-    /// The socket, readable when an answer came.
-    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.fd.as_ref().map(AsFd::as_fd)
+    /// The sockets, readable when an answer came.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.taps.iter().map(Tap::fd)
     }
 
-    /// Hands over what came since the last call. The kernel gives a packet to packet sockets before it gives it to the
-    /// protocol (`__netif_receive_skb_core`), so once a TCP socket shows a result its answer is in here.
+    /// Hands over what came since the last call. The kernel gives a packet to packet sockets and raw sockets before it
+    /// gives it to TCP or to the ICMP handler (`__netif_receive_skb_core`, `ip_protocol_deliver_rcu`), so once a socket
+    /// shows a result its answer is in here.
     pub(crate) fn drain(&self, mut each: impl FnMut(Seen)) {
-        let Some(fd) = &self.fd else { return };
         let mut buffer = [0_u8; 640];
-        for _ in 0..MAX_PACKETS {
-            let received = uninterrupted(|| recvfrom::<LinkAddr>(fd.as_raw_fd(), &mut buffer));
-            let Ok((length, from)) = received else { return };
-            let interface = from.map_or(0, |link| u32::try_from(link.ifindex()).unwrap_or(0));
-            let bytes = buffer.get(..length).unwrap_or_default();
-            if let Some(seen) = read(bytes, interface) {
-                each(seen);
+        for tap in &self.taps {
+            for _ in 0..MAX_PACKETS {
+                let Some(incoming) = tap.receive(&mut buffer) else { break };
+                let bytes = buffer.get(..incoming.length).unwrap_or_default();
+                if let Some(mut seen) = read(bytes, incoming.interface) {
+                    seen.flow_label = seen.flow_label.filter(|_| !incoming.rebuilt);
+                    each(seen);
+                }
             }
         }
     }
 }
 
 impl Drop for Sniffer {
-    /// Closing a packet socket waits for an RCU grace period (`packet_release` calls `synchronize_net`): 8 to 16 ms
-    /// were measured. Nobody needs to stand by.
+    /// Nobody needs to stand by while a packet socket closes.
     fn drop(&mut self) {
-        if let Some(fd) = self.fd.take() {
-            let closing = std::thread::Builder::new().name("close".to_owned()).stack_size(64 << 10);
-            // Without a thread the closure is dropped here, and the socket with it.
-            let _ = closing.spawn(move || drop(fd));
+        for tap in self.taps.drain(..) {
+            if let Tap::Packet(fd) = tap {
+                let closing = std::thread::Builder::new().name("close".to_owned()).stack_size(64 << 10);
+                // Without a thread the closure is dropped here, and the socket with it.
+                let _ = closing.spawn(move || drop(fd));
+            }
         }
     }
 }
@@ -102,47 +109,19 @@ pub(crate) fn interface_name(index: u32) -> Option<String> {
     Some(unrefuse_facts::text::from_bytes(name.as_bytes()))
 }
 
-fn attach(fd: &OwnedFd, program: &[libc::sock_filter]) -> Option<()> {
-    let program = libc::sock_fprog { len: u16::try_from(program.len()).ok()?, filter: program.as_ptr().cast_mut() };
-    // SAFETY: `program` points to `len` instructions that live until the call returns; the kernel copies them
-    // (sk_attach_filter) and writes to neither. `fd` is an open socket.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const program).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
-        )
-    };
-    (result == 0).then_some(())
-}
-
-/// All protocols on all interfaces.
-fn bind_to_everything(fd: &OwnedFd) -> Option<()> {
-    // SAFETY: sockaddr_ll is plain integers and an array of them, for which all zeroes is a valid value.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    // SAFETY: the address is a complete sockaddr_ll of the length given, and `fd` is an open packet socket.
-    let result = unsafe {
-        libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as libc::socklen_t)
-    };
-    (result == 0).then_some(())
-}
-
 /// The packet as an answer, if it is one.
 fn read(bytes: &[u8], interface: u32) -> Option<Seen> {
     let at = Instant::now();
     if let Some(tcp) = packet::tcp(bytes) {
         let kind = match tcp.flags {
-            flags if flags & 0x04 != 0 => SeenKind::Rst,
-            flags if flags & 0x12 == 0x12 => SeenKind::SynAck,
+            flags if flags.rst => SeenKind::Rst,
+            flags if flags.syn && flags.ack => SeenKind::SynAck,
             _ => return None,
         };
         return Some(Seen {
             at,
             kind,
+            protocol: Protocol::Tcp,
             from: tcp.src.ip(),
             remote: tcp.src,
             local: tcp.dst,
@@ -156,12 +135,17 @@ fn read(bytes: &[u8], interface: u32) -> Option<Seen> {
     Some(Seen {
         at,
         kind: SeenKind::Icmp(icmp.icmp_type, icmp.icmp_code),
+        protocol: if icmp.quoted_transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp },
         from: icmp.from,
         remote: icmp.quoted_dst,
         local: icmp.quoted_src,
         ttl: icmp.ttl,
         tos: icmp.tos,
-        flow_label: icmp.flow_label,
+        // The last 20 bits of an IPv6 header's first word (RFC 8200, 3).
+        flow_label: bytes
+            .first_chunk()
+            .filter(|_| icmp.from.is_ipv6())
+            .map(|word| u32::from_be_bytes(*word) & 0xf_ffff),
         interface,
     })
 }

@@ -36,6 +36,19 @@ pub(crate) struct Wants {
     pub(crate) look: bool,
     /// Ask the host for another answer to compare with.
     pub(crate) reference: bool,
+    /// Whether packets are looked at.
+    pub(crate) sniffing: Sniffing,
+}
+
+/// Whether the answers' packets are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sniffing {
+    /// Nobody asked for it.
+    Off,
+    /// This user may not, or the kernel has no packet sockets.
+    Forbidden,
+    /// They are.
+    On,
 }
 
 /// A caller's question whether to go on waiting.
@@ -215,6 +228,7 @@ impl Trial {
         let same_port = |ours: SocketAddr| ours.port() == seen.local.port();
         if self.is_done()
             || self.seen.len() >= MAX_SEEN
+            || seen.protocol != self.protocol
             || seen.remote != SocketAddr::new(answering(self.target.ip()), self.target.port())
             || !self.attempt.local.is_none_or(same_port)
         {
@@ -327,10 +341,17 @@ impl Trial {
         if echo::is_local(target, local) {
             answer.reference = Observed::not_looked(format!("{target} is an address of this machine"));
         } else if answer.ttl.is_none() {
-            let detail = "the answer itself was not seen: no packet socket (CAP_NET_RAW), or it came from an \
-                          address-translated port";
-            answer.reference =
-                Observed::Missing(Missing::new(Reason::Forbidden, detail).remedy("run unrefuse as root"));
+            answer.reference = match self.wants.sniffing {
+                Sniffing::Off => Observed::not_looked("packets were not looked at"),
+                Sniffing::Forbidden => Observed::Missing(
+                    Missing::new(Reason::Forbidden, "the answer's packet was not seen: it takes CAP_NET_RAW")
+                        .remedy("run unrefuse as root"),
+                ),
+                Sniffing::On => Observed::Missing(Missing::new(
+                    Reason::Absent,
+                    "the answer's packet was not seen under the target's address: its address may be translated",
+                )),
+            };
         } else if answer.from != Some(target) {
             answer.reference = Observed::not_looked("the answer names another sender than the target");
         } else if self.wants.reference {
