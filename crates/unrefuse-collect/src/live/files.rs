@@ -70,14 +70,10 @@ pub(super) fn read_lines(path: &str, mut each: impl FnMut(&[u8])) -> Result<(), 
     let file = open(path)?;
     let mut bytes = Vec::with_capacity(PIECE);
     loop {
-        let before = bytes.len();
-        // One read at a time: /proc/net gives a page or a few per call, and a short read is not the end.
-        fill_once(&file, &mut bytes, PIECE).map_err(|e| missing(&format!("read {path}"), e))?;
-        if bytes.len() == before {
-            break;
-        }
+        fill(&file, &mut bytes, PIECE).map_err(|e| missing(&format!("read {path}"), e))?;
+        // Fewer than asked for: the end; each piece keeps less than a line of the one before.
         if bytes.len() < PIECE {
-            continue;
+            break;
         }
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
         each(&bytes[..whole]);
@@ -89,22 +85,68 @@ pub(super) fn read_lines(path: &str, mut each: impl FnMut(&[u8])) -> Result<(), 
     Ok(())
 }
 
-fn fill_once(file: &OwnedFd, bytes: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
-    let before = bytes.len();
-    while bytes.len() < limit {
-        let mut piece = [0; 16384];
-        let room = piece.len().min(limit - bytes.len());
-        match rustix::io::read(file, &mut piece[..room]) {
-            Ok(read) => {
-                bytes.extend_from_slice(&piece[..read]);
-                break;
-            }
-            Err(Errno::INTR) => {}
-            Err(e) => {
-                bytes.truncate(before);
-                return Err(e);
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    struct Scratch(std::path::PathBuf);
+
+    impl Scratch {
+        fn new(test: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("unrefuse-files-{test}-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+        fn path(&self, name: &str) -> String {
+            self.0.join(name).to_str().unwrap().to_owned()
         }
     }
-    Ok(())
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_fifo_or_device_in_the_place_of_a_file_does_not_hang() {
+        let scratch = Scratch::new("fifo");
+        let fifo = scratch.path("hosts");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let start = Instant::now();
+        let missing = super::super::names::hosts_file(&fifo).missing().unwrap().clone();
+        assert_eq!(missing.reason, Reason::Failed);
+        assert!(missing.detail.ends_with("is no regular file but a FIFO"), "{missing}");
+        assert!(read("/dev/zero").unwrap_err().detail.contains("device"));
+        assert!(read("/etc").unwrap_err().detail.contains("directory"));
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_longer_file_is_refused_and_not_cut() {
+        let scratch = Scratch::new("long");
+        let path = scratch.path("file");
+        std::fs::write(&path, vec![b'x'; LIMIT]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), LIMIT);
+        std::fs::write(&path, vec![b'x'; LIMIT + 1]).unwrap();
+        assert!(read(&path).unwrap_err().detail.contains("longer than"));
+        assert_eq!(read(&scratch.path("none")).unwrap_err().reason, Reason::Absent);
+    }
+
+    #[test]
+    fn tables_come_in_whole_lines() {
+        let scratch = Scratch::new("lines");
+        let path = scratch.path("table");
+        let lines: Vec<String> = (0..100_000).map(|i| format!("line {i}")).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let (mut read, mut pieces) = (Vec::new(), 0);
+        read_lines(&path, |piece| {
+            pieces += 1;
+            read.extend(String::from_utf8(piece.to_vec()).unwrap().lines().map(str::to_owned));
+        })
+        .unwrap();
+        assert_eq!(read, lines);
+        assert!(pieces > 1);
+    }
 }

@@ -9,8 +9,8 @@ use super::netlink::Netlink;
 use super::owners;
 use super::{links, modules, own, proc_dir, process, sockets};
 use crate::{Owners as Wish, SocketQuery};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
@@ -87,19 +87,19 @@ fn discover() -> Result<(Vec<Found>, usize), Missing> {
     let pids = proc_dir::processes(&proc).map_err(|e| missing("list /proc", e))?;
     let mut by_inode: BTreeMap<u64, Found> = BTreeMap::new();
     let mut by_table: BTreeMap<u64, u32> = BTreeMap::new();
-    let mut tables = vec![table_number(&proc, "thread-self")];
+    let mut tables = vec![own::table_number("thread-self")];
     let own = own::namespace("/proc/thread-self/ns/net").unwrap_or(0);
     for pid in pids {
         match rustix::fs::readlinkat(&proc, format!("{pid}/ns/net"), Vec::new()) {
             Ok(target) => {
                 let Some(inode) = proc_dir::magic_inode(target.as_bytes(), b"net:[") else { continue };
                 if inode != own && !by_inode.contains_key(&inode) {
-                    tables.push(table_number(&proc, &pid.to_string()));
+                    tables.push(own::table_number(&pid.to_string()));
                     by_inode.insert(inode, Found { inode, pid: Some(pid), name: None });
                 }
             }
             Err(Errno::ACCESS | Errno::PERM) => {
-                if let Some(number) = table_number(&proc, &pid.to_string()) {
+                if let Some(number) = own::table_number(&pid.to_string()) {
                     by_table.entry(number).or_insert(pid);
                 }
             }
@@ -118,11 +118,6 @@ fn discover() -> Result<(Vec<Found>, usize), Missing> {
     let more = found.len().saturating_sub(MOST);
     found.truncate(MOST);
     Ok((found, more))
-}
-
-/// The number of a process's table of TCP sockets: each network namespace has its own (`proc_alloc_inum`).
-fn table_number(proc: &OwnedFd, process: &str) -> Option<u64> {
-    rustix::fs::statat(proc, format!("{process}/net/tcp"), AtFlags::empty()).ok().map(|stat| stat.st_ino)
 }
 
 /// The namespaces that have a name, with their inodes.

@@ -23,12 +23,11 @@ const PROXIES: [&str; 10] = [
 pub(super) fn own() -> SelfFacts {
     let status = files::read("/proc/thread-self/status").unwrap_or_default();
     let netns = namespace("/proc/thread-self/ns/net");
-    let init = namespace("/proc/1/ns/net");
     SelfFacts {
         uid: rustix::process::geteuid().as_raw(),
         capabilities: proc_pid::capabilities(&status).unwrap_or_default(),
         netns,
-        netns_is_init: netns.zip(init).map(|(own, init)| own == init),
+        netns_is_init: is_init(netns),
         proxies: proxies(),
     }
 }
@@ -37,6 +36,22 @@ pub(super) fn own() -> SelfFacts {
 pub(super) fn namespace(path: &str) -> Option<u64> {
     let target = rustix::fs::readlinkat(CWD, path, Vec::new()).ok()?;
     super::proc_dir::magic_inode(target.as_bytes(), b"net:[")
+}
+
+/// Whether we stand where process 1 stands. Its namespace's number is for root; the number of its table of sockets,
+/// which differs between namespaces too, is for everybody.
+fn is_init(netns: Option<u64>) -> Option<bool> {
+    let by_table = || Some(table_number("thread-self")? == table_number("1")?);
+    match netns.zip(namespace("/proc/1/ns/net")) {
+        Some((own, init)) => Some(own == init),
+        None => by_table(),
+    }
+}
+
+/// The number of a process's table of TCP sockets: each network namespace has its own (`proc_alloc_inum`,
+/// fs/proc/generic.c).
+pub(super) fn table_number(process: &str) -> Option<u64> {
+    rustix::fs::stat(format!("/proc/{process}/net/tcp")).ok().map(|stat| stat.st_ino)
 }
 
 fn proxies() -> Vec<ProxySetting> {

@@ -110,10 +110,9 @@ impl Walk<'_> {
         let mut part = Part::default();
         while !self.done() {
             let Some(&pid) = self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)) else { break };
-            match self.process(pid, &mut part.found) {
-                Err(Errno::ACCESS | Errno::PERM) => part.unreadable += 1,
-                // It ended meanwhile, or has no file table (a zombie).
-                Ok(()) | Err(_) => {}
+            // Other errors: it ended meanwhile, or has no file table (a zombie).
+            if let Err(Errno::ACCESS | Errno::PERM) = self.process(pid, &mut part.found) {
+                part.unreadable += 1;
             }
         }
         part

@@ -19,6 +19,10 @@ const FIB_MATCH: u32 = 0x2000;
 /// `RTM_F_CLONED`: a cached decision, no entry.
 const CLONED: u32 = 0x200;
 
+/// `RT_TABLE_MAIN`, `RT_TABLE_LOCAL`.
+const MAIN: u32 = 254;
+const LOCAL: u32 = 255;
+
 /// At most this many entries are told of one destination.
 const ENTRIES: usize = 16;
 
@@ -117,6 +121,11 @@ fn decide_with(
         route.prefix = entry.prefix;
         route.metric = entry.metric;
         route.dead = entry.dead;
+    }
+    // While there are no rules IPv4 keeps main and local in one tree and says main for both (`fib_unmerge`,
+    // net/ipv4/fib_frontend.c); ip-route(8) puts entries of these kinds into local unless told otherwise.
+    if matches!(route.kind, RouteKind::Local | RouteKind::Broadcast) && route.table == MAIN {
+        route.table = LOCAL;
     }
     Ok(RouteDecision::Via(route))
 }

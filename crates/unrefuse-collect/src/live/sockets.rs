@@ -160,3 +160,37 @@ pub(super) fn connections_to(address: SocketAddr) -> Observed<u32> {
     let source = Source::running(format!("{} ({})", read.join(", "), first.detail));
     Observed::known(u32::try_from(count).unwrap_or(u32::MAX), source)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[test]
+    fn the_tables_show_the_same_sockets_as_the_kernel() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let v6 = TcpListener::bind("[::1]:0").ok();
+        let refused = Missing::new(Reason::Forbidden, "inet_diag: refused");
+        let mut asked = vec![(Transport::Tcp, tcp.local_addr().unwrap()), (Transport::Udp, udp.local_addr().unwrap())];
+        asked.extend(v6.as_ref().map(|v6| (Transport::Tcp, v6.local_addr().unwrap())));
+        for (transport, local) in asked {
+            let query = SocketQuery { port: Some(local.port()), transports: vec![transport], owners: Wish::None };
+            let (kernel, source) = listeners(&query).unwrap();
+            assert_eq!(source.what, "inet_diag");
+            let (tables, source) = from_tables(OWN_TABLES, transport, query.port, &refused).unwrap();
+            assert!(source.what.contains("inet_diag: refused"), "{}", source.what);
+            let key = |s: &Socket| (s.transport, s.state, s.local, s.remote, s.inode, s.uid, s.recv_queue);
+            assert_eq!(kernel.iter().map(key).collect::<Vec<_>>(), tables.iter().map(key).collect::<Vec<_>>());
+            assert_eq!(kernel.len(), 1);
+        }
+    }
+
+    #[test]
+    fn both_reasons_are_kept() {
+        let refused = Missing::new(Reason::Forbidden, "inet_diag: refused").remedy("ask nicely");
+        let missing = from_tables("/proc/thread-self/nosuch", Transport::Tcp, None, &refused).unwrap_err();
+        assert_eq!((missing.reason, missing.remedy.as_deref()), (Reason::Forbidden, Some("ask nicely")));
+        assert!(missing.detail.starts_with("inet_diag: refused; open /proc/thread-self/nosuch/tcp: "), "{missing}");
+    }
+}
