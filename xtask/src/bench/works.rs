@@ -119,13 +119,7 @@ fn silent_dns(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
 }
 
 /// All sockets with their owners. `ss -tlnp` does less (no UDP) and is shown only.
-fn listeners(
-    unrefuse: &Path,
-    run: Run<'_>,
-    sockets: usize,
-    processes: usize,
-    at_most: Option<f64>,
-) -> Result<Vec<Row>> {
+fn listeners(unrefuse: &Path, run: Run<'_>, sockets: usize, processes: usize, at_most: f64) -> Result<Vec<Row>> {
     apart(|_| {
         let _crowd = Crowd::start(sockets, processes)?;
         // Every socket with its owner, or it is not the same work.
