@@ -78,3 +78,18 @@ pub(crate) fn ready(trial: &mut Trial) {
         Err(error) => trial.fail(errno(error), queued),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dns_and_ntp_are_asked_something() {
+        let dns = datagram(53);
+        // One question, recursion desired; then root, NS, IN.
+        assert_eq!((&dns[2..6], &dns[12..]), (&[1, 0, 0, 1][..], &[0, 0, 2, 0, 1][..]));
+        let ntp = datagram(123);
+        assert_eq!((ntp.len(), ntp[0] >> 3 & 7, ntp[0] & 7), (48, 4, 3));
+        assert!(datagram(161).is_empty());
+    }
+}

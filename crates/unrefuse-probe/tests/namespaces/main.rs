@@ -3,7 +3,9 @@
 mod net;
 
 use net::{alone, has, path};
-use std::time::Duration;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 use unrefuse_facts::{Answer, AnswerKind, Attempt, AttemptOutcome, Errno, Protocol};
 
 const FAST: Duration = Duration::from_millis(200);
@@ -167,11 +169,91 @@ fn a_host_without_echo_costs_little() {
 #[test]
 fn later_rounds_keep_the_reference() {
     let Some(path) = path() else { return };
-    let all = path.client.attempts_with(Protocol::Tcp, &["10.77.2.2:1"], FAST, 3);
-    assert_eq!(all.len(), 3);
-    for attempt in &all {
-        refused(attempt, AnswerKind::Rst);
-        assert_eq!(reference(attempt), (Some(63), Some(true)));
+    // Without and with ping sockets: the echo request is the same.
+    for group_range in ["1 0", "0 0"] {
+        path.client.set("net/ipv4/ping_group_range", group_range);
+        let to = ["10.77.2.2:1", "[fd77:2::2]:1"];
+        let all = path.client.attempts_with(Protocol::Tcp, &to, FAST, 3);
+        assert_eq!(all.len(), 6);
+        for attempt in &all {
+            refused(attempt, AnswerKind::Rst);
+            assert_eq!(reference(attempt), (Some(63), Some(true)));
+        }
+    }
+}
+
+#[test]
+fn a_path_that_rewrites_the_tos_is_recognised() {
+    let Some(path) = path().filter(|_| has("nft")) else { return };
+    path.router.nft("forward", &["ip dscp set cs0", "ip6 dscp set cs0"]);
+    for attempt in path.client.attempts(&["10.77.2.2:1", "[fd77:2::2]:1"]) {
+        refused(&attempt, AnswerKind::Rst);
+        assert_eq!(answer(&attempt).tos, Some(0), "looks like a reject by its TOS");
+        assert_eq!(reference(&attempt), (Some(63), Some(false)), "but the host's echo reply lost it too");
+    }
+}
+
+#[test]
+fn a_reject_in_the_own_output_names_this_machine() {
+    let Some(path) = path().filter(|_| has("nft")) else { return };
+    path.client.nft("output", &["meta l4proto { tcp, udp } th dport 80 reject"]);
+    let to = ["10.77.2.2:80", "[fd77:2::2]:80"];
+    for attempt in path.client.attempts(&to) {
+        refused(&attempt, AnswerKind::Icmp);
+        assert_eq!(answer(&attempt).from, attempt.local.map(|local| local.ip()));
+        assert_eq!(answer(&attempt).interface.as_deref(), Some("lo"));
+    }
+    for attempt in path.client.attempts_with(Protocol::Udp, &to, FAST, 1) {
+        assert_eq!((attempt.outcome, attempt.errno), (AttemptOutcome::Denied, Some(Errno::EPERM)), "{attempt:?}");
+        assert_eq!(answer(&attempt).kind, AnswerKind::Icmp);
+        assert_eq!(answer(&attempt).from, attempt.local.map(|local| local.ip()));
+    }
+}
+
+#[test]
+fn a_reset_after_the_handshake_is_held_against_its_syn_ack() {
+    let Some(path) = path() else { return };
+    path.server.run(|| {
+        let listener = TcpListener::bind("10.77.2.2:70").unwrap();
+        std::thread::spawn(move || {
+            while let Ok((accepted, _)) = listener.accept() {
+                let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+                setsockopt(&accepted, sockopt::Linger, &at_once).unwrap();
+            }
+        });
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let attempt = loop {
+        let attempt = path.client.attempts(&["10.77.2.2:70"]).remove(0);
+        if attempt.errno == Some(Errno::ECONNRESET) {
+            break attempt;
+        }
+        assert!(attempt.outcome == AttemptOutcome::Open && Instant::now() < deadline, "{attempt:?}");
+    };
+    assert_eq!((answer(&attempt).kind, answer(&attempt).ttl), (AnswerKind::Rst, Some(63)));
+    let reference = answer(&attempt).reference.value().unwrap();
+    assert_eq!((reference.what.as_str(), reference.ttl), ("SYN-ACK of the same connection", Some(63)));
+}
+
+#[test]
+fn an_open_port_shows_its_syn_ack() {
+    let Some(path) = path() else { return };
+    let _listener = path.server.run(|| TcpListener::bind("[::]:71").unwrap());
+    for attempt in path.client.attempts(&["10.77.2.2:71", "[fd77:2::2]:71"]) {
+        assert_eq!(attempt.outcome, AttemptOutcome::Open, "{attempt:?}");
+        assert_eq!((answer(&attempt).kind, answer(&attempt).ttl), (AnswerKind::Accept, Some(63)));
+        assert!(answer(&attempt).reference.value().is_none(), "nothing to compare");
+    }
+}
+
+#[test]
+fn a_dead_neighbour_is_named_by_this_machine() {
+    let Some(path) = path() else { return };
+    for attempt in path.client.attempts(&["10.77.1.99:1", "[fd77:1::99]:1"]) {
+        assert_eq!((attempt.outcome, attempt.errno), (AttemptOutcome::Unreachable, Some(Errno::EHOSTUNREACH)));
+        let answer = answer(&attempt);
+        assert_eq!((answer.kind, answer.from), (AnswerKind::Icmp, attempt.local.map(|local| local.ip())));
+        assert!(attempt.elapsed < Duration::from_secs(4));
     }
 }
 
