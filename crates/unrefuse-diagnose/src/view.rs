@@ -138,6 +138,20 @@ impl<'a> View<'a> {
         takers
     }
 
+    /// The target itself answered a UDP datagram with port unreachable (3/3, ICMPv6 1/4). A kernel without a socket does so
+    /// (RFC 1122 4.1.3.1), and so does a filter's REJECT: the two are the same packet.
+    pub fn udp_port_unreachable(&self) -> bool {
+        let (Some(target), Some(answer)) = (self.ip(), self.attempt().and_then(|a| a.answer.as_ref())) else {
+            return false;
+        };
+        self.transport() == Some(Transport::Udp)
+            && matches!(
+                (target.is_ipv4(), answer.icmp_type, answer.icmp_code),
+                (true, Some(3), Some(3)) | (false, Some(1), Some(4))
+            )
+            && answer.from.is_none_or(|from| from == target)
+    }
+
     /// `10.0.0.5:5432`, `[::1]:80`, or the name where there is no address.
     pub fn endpoint(&self) -> String {
         match self.address {
