@@ -1,2 +1,2 @@
-//! Causes of the gate `access`.
-crate::rules::causes! {}
+//! Causes of the gate `access`: accepted, then turned away.
+crate::rules::causes! { closed_on_accept }

@@ -1,2 +1,2 @@
-//! Causes of the gate `ingress`.
-crate::rules::causes! {}
+//! Causes of the gate `ingress`: the server's firewall and network stack do not let it in.
+crate::rules::causes! { firewall_reject }

@@ -4,9 +4,16 @@ mod misfit;
 pub(crate) mod owner;
 
 crate::rules::causes! {
+    queue_full,
+    not_accepting,
+    md5_required,
+    stale_socket,
     other_interface,
     loopback_only,
     other_family,
     other_address,
+    other_namespace,
+    other_protocol,
+    other_port,
     none,
 }

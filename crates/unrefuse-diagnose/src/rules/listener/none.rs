@@ -4,7 +4,8 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
 use crate::{View, Who};
-use unrefuse_facts::AttemptOutcome;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{AttemptOutcome, Errno, Transport};
 
 cause! {
     /// ## What it means
@@ -39,7 +40,7 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(transport) = view.transport() else { return Ok(Finding::Clear) };
+    let Some(transport) = view.transport() else { return Ok(in_file_system(view)) };
     let Some(table) = view.server_sockets("whether something listens there")? else { return Ok(from_afar(view)) };
     if !view.on_port(table, transport).is_empty() {
         return Ok(Finding::Clear);
@@ -54,9 +55,29 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fires())
 }
 
+/// A unix socket: its file was never made, is something else, or (abstract, `@name`) has no listener.
+fn in_file_system(view: &View<'_>) -> Finding {
+    let path = visible(&view.case.target.host);
+    let Some(errno) = view.attempt().and_then(|a| a.errno) else { return Finding::Clear };
+    let refused = errno == Errno::ECONNREFUSED;
+    let title = match view.case.host.unix_socket.value() {
+        _ if refused && path.starts_with('@') => format!("nothing listens on the abstract socket {path}"),
+        _ if errno == Errno::ENOENT => format!("nothing listens: there is no socket {path}"),
+        Some(file) if refused && file.exists && !file.is_socket => format!("nothing listens: {path} is not a socket"),
+        _ => return Finding::Clear,
+    };
+    Fired::new(Certainty::Proven, title)
+        .predicts(&[AttemptOutcome::Refused, AttemptOutcome::Unreachable])
+        .evidence(Evidence::new(format!("connect to {path}: {errno}"), "connect(2)"))
+        .fires()
+}
+
 /// Of another machine only its answer is seen: its kernel says that no socket takes the packet, not why.
 fn from_afar(view: &View<'_>) -> Finding {
     let Some(attempt) = view.attempt().filter(|a| a.outcome == AttemptOutcome::Refused) else { return Finding::Clear };
+    if view.transport() == Some(Transport::Udp) {
+        return udp_from_afar(view);
+    }
     let refuser = view.refuser.as_ref();
     let by_rst = attempt.answer.as_ref().is_some_and(|a| a.kind == unrefuse_facts::AnswerKind::Rst);
     let certainty = match refuser.map(|r| (r.who, r.certainty)) {
@@ -70,18 +91,42 @@ fn from_afar(view: &View<'_>) -> Finding {
         .predicts(&[AttemptOutcome::Refused])
         .evidence(Evidence::new(format!("a RST answered the SYN to {}", view.endpoint()), "connect(2)"))
         .evidences(refuser.into_iter().flat_map(|r| r.evidence.clone()))
-        .unknown(crate::report::Unknown {
-            what: "whether nothing listens at all, or only on another address, family, interface or namespace".into(),
-            why: "the server's sockets are not visible from here".into(),
-            how_to_know: format!("run unrefuse on the server: {}", view.verify()),
-        })
+        .unknown(unseen(view))
         .fires()
+}
+
+/// A kernel without a UDP socket answers with ICMP port unreachable (RFC 1122 4.1.3.1), and so does a filter's REJECT: the
+/// two are the same packet.
+fn udp_from_afar(view: &View<'_>) -> Finding {
+    if !view.udp_port_unreachable() {
+        return Finding::Clear;
+    }
+    Fired::new(Certainty::Possible, format!("the server has no UDP listener for {}", view.endpoint()))
+        .predicts(&[AttemptOutcome::Refused])
+        .evidence(Evidence::new(
+            format!(
+                "ICMP port unreachable came back from {}, as a kernel without a socket or a filter sends it",
+                view.endpoint()
+            ),
+            "socket error queue",
+        ))
+        .unknown(unseen(view))
+        .fires()
+}
+
+fn unseen(view: &View<'_>) -> crate::report::Unknown {
+    crate::report::Unknown {
+        what: "whether nothing listens at all, or only on another address, family, interface or namespace".into(),
+        why: "the server's sockets are not visible from here".into(),
+        how_to_know: format!("run unrefuse on the server: {}", view.verify()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
+    use unrefuse_facts::{Answer, AnswerKind, Protocol};
 
     #[test]
     fn an_empty_table_and_a_refusal_prove_it() {
@@ -102,5 +147,14 @@ mod tests {
         let report = Scene::remote("10.9.0.1:80").rst().report();
         assert_eq!(report.blockers[0].root, "listener/none");
         assert_eq!(report.blockers[0].certainty, Certainty::Possible);
+    }
+
+    #[test]
+    fn a_udp_port_unreachable_of_the_target_is_not_surely_a_filter() {
+        let mut answer = Answer::bare(AnswerKind::Icmp);
+        (answer.icmp_type, answer.icmp_code, answer.from) = (Some(3), Some(3), Some("10.9.0.1".parse().unwrap()));
+        let report = Scene::remote("10.9.0.1:53").with(|c| c.target.protocol = Protocol::Udp).refused(answer).report();
+        let roots: Vec<(&str, Certainty)> = report.blockers.iter().map(|b| (b.root.as_str(), b.certainty)).collect();
+        assert_eq!(roots, [("listener/none", Certainty::Possible)]);
     }
 }

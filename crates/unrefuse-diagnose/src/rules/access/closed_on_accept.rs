@@ -1,0 +1,115 @@
+//! access/closed-on-accept
+
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::report::{Certainty, Evidence};
+use crate::rule::cause;
+use crate::rules::listener::owner;
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno};
+
+/// User-space forwarders of container engines: they accept first and ask the container then.
+const FORWARDERS: [&str; 4] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta"];
+
+cause! {
+    /// ## What it means
+    ///
+    /// The connection is made, and the server closes it at once, before a byte was said. Something lets packets in and a
+    /// process accepts them, but does not want this client, or cannot serve it.
+    ///
+    /// ## How it shows
+    ///
+    /// "connection closed by remote host", "empty reply from server", "unexpected EOF", or "connection reset by peer"
+    /// right after connecting, where the close comes as a RST.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `nc -v HOST PORT` says that it is open and ends at once. The server's log says why: `journalctl -u UNIT`.
+    ///
+    /// ## How to fix
+    ///
+    /// It depends on who closes. TCP wrappers: `/etc/hosts.deny` and `/etc/hosts.allow`. sshd: `MaxStartups` and
+    /// `PerSourcePenalties`. docker-proxy on the Docker host: nothing listens in the container on the published port, or
+    /// only on the container's loopback. A proxy or balancer: none of its servers is up.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A network fault, because of "connection reset". A firewall: it would not have let the connection be made.
+    id: "access/closed-on-accept",
+    title: "the server closes the connection at once",
+    asks: Some("why the server closes the connection: its access rules, its limits, or what it forwards to"),
+    needs: &["attempt"],
+    likes: &["sockets", "owners"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(attempt) = view.attempt().filter(|a| a.outcome == AttemptOutcome::ClosedOnAccept) else {
+        return Ok(Finding::Clear);
+    };
+    let reset =
+        attempt.errno == Some(Errno::ECONNRESET) || attempt.answer.as_ref().is_some_and(|a| a.kind == AnswerKind::Rst);
+    let how = if reset { "RST" } else { "FIN" };
+    let mut fired = Fired::new(
+        Certainty::Proven,
+        format!("{} accepts the connection and closes it at once ({how})", view.endpoint()),
+    )
+    .predicts(&[AttemptOutcome::ClosedOnAccept])
+    .evidence(Evidence::new(
+        format!(
+            "closed with a {how} {:.1} ms after the first SYN, before anything was said",
+            attempt.elapsed.as_secs_f64() * 1e3
+        ),
+        "recv(2)",
+    ));
+    if let Ok(Some(table)) = view.server_sockets("") {
+        for socket in view.takers(table) {
+            fired = fired.evidence(owner::evidence(view, table, socket));
+            if table.owners(socket).iter().any(|p| FORWARDERS.contains(&p.command.as_str())) {
+                let text = format!(
+                    "{} accepts for a container before it asks the container: nothing may listen there",
+                    owner::short(table, socket)
+                );
+                fired = fired.evidence(Evidence::new(text, owner::source(view)));
+            }
+        }
+    }
+    Ok(fired.fires())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+    use unrefuse_facts::{AttemptOutcome, Errno};
+
+    fn closed(scene: Scene, endpoint: &str, errno: Option<Errno>) -> crate::Report {
+        scene.attempt(endpoint, AttemptOutcome::ClosedOnAccept, errno, None).report()
+    }
+
+    #[test]
+    fn closed_by_fin_or_rst() {
+        let report = closed(Scene::remote("10.9.0.1:22"), "10.9.0.1:22", None);
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("access/closed-on-accept", Certainty::Proven));
+        assert_eq!(blocker.whys[0].title, "10.9.0.1:22 accepts the connection and closes it at once (FIN)");
+        let report = closed(Scene::remote("10.9.0.1:22"), "10.9.0.1:22", Some(Errno::ECONNRESET));
+        assert!(report.blockers[0].whys[0].title.ends_with("(RST)"));
+    }
+
+    #[test]
+    fn a_forwarder_is_named() {
+        let scene = Scene::local("127.0.0.1:8080").listener("0.0.0.0:8080", "docker-proxy");
+        let report = closed(scene, "127.0.0.1:8080", None);
+        assert!(
+            report.blockers[0].whys[0]
+                .evidence
+                .iter()
+                .any(|e| e.text.contains("docker-proxy[800] accepts for a container"))
+        );
+    }
+
+    #[test]
+    fn kept_open_is_no_finding() {
+        assert!(Scene::remote("10.9.0.1:22").open().roots().is_empty());
+    }
+}

@@ -1,0 +1,223 @@
+//! listener/other-namespace
+
+use super::owner;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use crate::{View, fix};
+use std::net::{IpAddr, SocketAddr};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{AttemptOutcome, NetNamespace, Protocol, Reason, Socket, SocketTable};
+
+/// More namespaces than these are counted, not listed: a busy container host has hundreds.
+const LISTED: usize = 5;
+
+cause! {
+    /// ## What it means
+    ///
+    /// A process on this machine listens on that port, but in another network namespace: a container's, one made with
+    /// `ip netns`, or one that systemd made for a unit (`PrivateNetwork=`). Each namespace has addresses, routes and ports
+    /// of its own; a packet to this one's addresses never meets the sockets of another.
+    ///
+    /// ## How it shows
+    ///
+    /// Refused, though `ps` shows the service running, and inside the container or namespace it answers.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `ip netns exec NAME ss -ltnp`, or `nsenter --net=/proc/PID/ns/net ss -ltnp` for the process's own namespace.
+    ///
+    /// ## How to fix
+    ///
+    /// Publish the container's port, ask the namespace's own address where it has one, or let the service run in this
+    /// namespace.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// `listener/none`: `ss` on the host shows nothing. A container engine's firewall rules.
+    id: "listener/other-namespace",
+    title: "it listens in another network namespace",
+    root: false,
+    instead_of: &["listener/none"],
+    asks: Some("why it listens in another namespace: its container or its unit"),
+    needs: &["sockets", "other namespaces"],
+    likes: &["owners"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(transport) = view.transport() else { return Ok(Finding::Clear) };
+    // That the table is missing is told by listener/none.
+    let Ok(Some(table)) = view.server_sockets("") else { return Ok(Finding::Clear) };
+    if !view.on_port(table, transport).is_empty() {
+        return Ok(Finding::Clear);
+    }
+    let what = || format!("whether {} is listened on in another network namespace of this machine", view.port());
+    let namespaces = match view.case.host.other_namespaces.get() {
+        Ok(namespaces) => namespaces,
+        Err(missing) if missing.reason == Reason::Absent => return Ok(Finding::Clear),
+        Err(missing) => return Err(CannotTell::because(what(), missing)),
+    };
+    let mut found: Vec<(&NetNamespace, &SocketTable, &Socket)> = Vec::new();
+    let mut unread = None;
+    for namespace in namespaces {
+        match namespace.table.get() {
+            Ok(table) => found.extend(view.on_port(table, transport).into_iter().map(|s| (namespace, table, s))),
+            Err(missing) => unread = Some(missing),
+        }
+    }
+    // One that others can reach before one that takes only its own namespace's packets.
+    found.sort_by_key(|(_, _, s)| {
+        (s.local.ip().is_loopback(), s.local.ip().is_ipv4() != view.ip().is_some_and(|ip| ip.is_ipv4()))
+    });
+    let Some((namespace, inside, socket)) = found.first().copied() else {
+        return unread.map_or(Ok(Finding::Clear), |missing| Err(CannotTell::because(what(), missing)));
+    };
+    let title = format!(
+        "{} listens on {} in another network namespace, {}, not in this one",
+        who(namespace, inside, socket),
+        socket.local,
+        visible(&namespace.label())
+    );
+    let mut fired = Fired::new(Certainty::Likely, title).predicts(&[AttemptOutcome::Refused]);
+    for (namespace, table, socket) in found.iter().take(LISTED) {
+        fired = fired.evidence(listener(view, namespace, table, socket));
+    }
+    if found.len() > LISTED {
+        fired = fired.evidence(Evidence::new(
+            format!("{} more sockets listen on {} in other namespaces", found.len() - LISTED, view.port()),
+            owner::source(view),
+        ));
+    }
+    fired = fired.evidence(Evidence::new(
+        format!("no {} socket of this namespace listens on port {}", transport.name(), view.case.target.port),
+        owner::source(view),
+    ));
+    Ok(fired.fix(instead(view, namespace, socket)).fires())
+}
+
+fn who(namespace: &NetNamespace, table: &SocketTable, socket: &Socket) -> String {
+    match (&namespace.command, namespace.pid) {
+        (Some(command), Some(pid)) if table.owners(socket).is_empty() => visible(&format!("{command}[{pid}]")),
+        _ => owner::short(table, socket),
+    }
+}
+
+fn listener(view: &View<'_>, namespace: &NetNamespace, table: &SocketTable, socket: &Socket) -> Evidence {
+    let addresses: Vec<String> = routable(namespace).map(|ip| ip.to_string()).collect();
+    let at = if addresses.is_empty() { String::new() } else { format!(", which has {}", addresses.join(", ")) };
+    let holder =
+        if table.owners(socket).is_empty() { who(namespace, table, socket) } else { owner::full(table, socket) };
+    let text = format!(
+        "{holder} listens on {}/{} in namespace {}{at}",
+        socket.local,
+        socket.transport.name(),
+        visible(&namespace.label())
+    );
+    Evidence::new(text, namespace.table.source().map_or_else(|| owner::source(view).to_owned(), |s| s.what.clone()))
+}
+
+/// The namespace's addresses that others can reach.
+fn routable(namespace: &NetNamespace) -> impl Iterator<Item = IpAddr> + '_ {
+    let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    namespace
+        .addresses
+        .value()
+        .into_iter()
+        .flatten()
+        .map(|a| a.address)
+        .filter(move |ip| !ip.is_loopback() && !link_local(ip))
+}
+
+/// Asks the namespace's own address, or from inside.
+fn instead(view: &View<'_>, namespace: &NetNamespace, socket: &Socket) -> Fix {
+    let port = socket.local.port();
+    let takes = |ip: &IpAddr| socket.takes(*ip) == Some(true);
+    let same_family = |ip: &IpAddr| view.ip().is_some_and(|asked| asked.is_ipv4() == ip.is_ipv4());
+    let outside = routable(namespace).filter(takes).max_by_key(same_family);
+    if let Some(ip) = outside {
+        let mut fix = fix::ask_instead(view, SocketAddr::new(ip, port));
+        fix.title = format!("ask {}, the address of that namespace", SocketAddr::new(ip, port));
+        return fix;
+    }
+    let inside = super::misfit::instead(socket);
+    let fix = Fix::new(
+        view,
+        Risk::Low,
+        format!("ask {inside} from inside the namespace, or let the service listen in this one"),
+    );
+    let udp = if view.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
+    let name = namespace.name.clone().or_else(|| namespace.pid.map(|pid| pid.to_string()));
+    match (name.and_then(|n| fix::quote(&n)), fix::quote(&inside.to_string())) {
+        (Some(name), Some(endpoint)) => fix.verify(format!("unrefuse --netns {name} {udp}{endpoint}")),
+        _ => fix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scene;
+    use unrefuse_facts::{InterfaceAddress, Missing, Observed, Source};
+
+    /// A namespace `web` with 10.88.0.2, in which nginx listens there.
+    fn web(local: &str) -> NetNamespace {
+        let inside = Scene::local("127.0.0.1:80").listener(local, "nginx").case();
+        let address = InterfaceAddress { link: 2, address: "10.88.0.2".parse().unwrap(), prefix: 24, tentative: false };
+        NetNamespace {
+            inode: 4026532000,
+            name: Some("web".into()),
+            pid: Some(800),
+            command: Some("nginx".into()),
+            container: None,
+            table: inside.host.sockets,
+            addresses: Observed::known(vec![address], Source::running("rtnetlink")),
+        }
+    }
+
+    fn scene(namespace: NetNamespace) -> Scene {
+        Scene::local("127.0.0.1:80")
+            .with(|c| c.host.other_namespaces = Observed::known(vec![namespace], Source::running("/proc")))
+    }
+
+    #[test]
+    fn another_namespace_listens_on_the_port() {
+        let report = scene(web("0.0.0.0:80")).rst().report();
+        assert_eq!(report.blockers.len(), 1, "listener/none is not told beside it");
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("listener/other-namespace", Certainty::Likely));
+        assert_eq!(
+            blocker.whys[0].title,
+            "nginx[800] listens on 0.0.0.0:80 in another network namespace, web, not in this one"
+        );
+        assert_eq!(blocker.fixes[0].verify, "unrefuse 10.88.0.2:80");
+    }
+
+    #[test]
+    fn on_loopback_there_it_is_asked_from_inside() {
+        let report = scene(web("127.0.0.1:80")).rst().report();
+        assert_eq!(report.blockers[0].fixes[0].verify, "unrefuse --netns web 127.0.0.1:80");
+    }
+
+    #[test]
+    fn another_port_there_is_no_reason() {
+        assert_eq!(scene(web("0.0.0.0:8080")).rst().roots(), ["listener/none"]);
+    }
+
+    #[test]
+    fn a_listener_here_is_the_nearer_reason() {
+        assert_eq!(scene(web("0.0.0.0:80")).listener("10.1.0.2:80", "x").rst().roots(), ["listener/other-address"]);
+    }
+
+    #[test]
+    fn namespaces_that_may_not_be_read_leave_the_question_open() {
+        let missing =
+            Missing::new(Reason::Forbidden, "open /proc/1/ns/net: permission denied").remedy("run unrefuse as root");
+        let forbidden = |c: &mut unrefuse_facts::Case| c.host.other_namespaces = Observed::Missing(missing.clone());
+        let report = Scene::local("127.0.0.1:80").with(forbidden).rst().report();
+        assert_eq!(report.blockers[0].root, "listener/none");
+        assert!(report.unknown.iter().any(|u| u.what.contains("another network namespace")), "{:?}", report.unknown);
+        let elsewhere = Scene::local("127.0.0.1:80").with(forbidden).listener("10.1.0.2:80", "x").rst().report();
+        assert!(!elsewhere.unknown.iter().any(|u| u.what.contains("another network namespace")), "not asked there");
+    }
+}
