@@ -18,23 +18,20 @@ pub(crate) fn folder(keep: &Path, name: &str) -> PathBuf {
 }
 
 /// Saves the report, the text report, the facts, and each node's state. Nodes are asked while they still stand.
-pub(crate) fn save(folder: &Path, stage: &Stage, called: Option<&Called<'_>>, differences: &[String]) -> Result<()> {
+pub(crate) fn save(folder: &Path, stage: &Stage, called: &Called<'_>, differences: &[String]) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("differences.txt"), differences.join("\n") + "\n")?;
-    if let Some(called) = called {
-        std::fs::write(folder.join("command.txt"), called.command_line() + "\n")?;
-        std::fs::write(folder.join("report.json"), &called.output.stdout)?;
-        std::fs::write(folder.join("stderr.txt"), &called.output.stderr)?;
-        std::fs::write(
-            folder.join("connect.txt"),
-            called.connect()?.map_or("none\n".to_owned(), |output| output.text() + "\n"),
-        )?;
-        for (file, options) in
-            [("report.txt", &["-v", "--color", "never"][..]), ("facts.json", &["--format", "facts"][..])]
-        {
-            let output = called.again(options)?;
-            std::fs::write(folder.join(file), [output.stdout, output.stderr].concat())?;
-        }
+    std::fs::write(folder.join("command.txt"), called.command_line() + "\n")?;
+    std::fs::write(folder.join("report.json"), &called.output.stdout)?;
+    std::fs::write(folder.join("stderr.txt"), &called.output.stderr)?;
+    std::fs::write(
+        folder.join("connect.txt"),
+        called.connect()?.map_or("none\n".to_owned(), |output| output.text() + "\n"),
+    )?;
+    for (file, options) in [("report.txt", &["-v", "--color", "never"][..]), ("facts.json", &["--format", "facts"][..])]
+    {
+        let output = called.again(options)?;
+        std::fs::write(folder.join(file), [output.stdout, output.stderr].concat())?;
     }
     for node in stage.nodes.values() {
         std::fs::write(folder.join(format!("node-{}.txt", node.name)), state(node)?)?;

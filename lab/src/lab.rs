@@ -59,6 +59,18 @@ pub(crate) struct Bench {
     pub(crate) keep_all: bool,
 }
 
+impl Bench {
+    /// Keeps a run's files where something differs or everything is kept.
+    fn save(&self, folder: &Path, stage: &Stage, called: &Called<'_>, differences: &mut Vec<String>) {
+        if differences.is_empty() && !self.keep_all {
+            return;
+        }
+        if let Err(error) = keep::save(folder, stage, called, differences) {
+            differences.push(format!("the run's files were not kept: {error:#}"));
+        }
+    }
+}
+
 /// A call of unrefuse that was made, and can be made again with other options.
 pub(crate) struct Called<'a> {
     node: &'a Node,
@@ -150,24 +162,22 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
         stage.step(step)?;
     }
     let called = Called::new(&stage, call)?;
-    let differences = match compare(&scenario, job.twin, &stage, &called, &bench.schema) {
-        Ok(differences) => differences,
-        Err(error) => vec![format!("{error:#}")],
-    };
+    let mut differences = compare(&scenario, job.twin, &called, &bench.schema).unwrap_or_else(told);
     let folder = keep::folder(&bench.keep, &job.name());
-    if !differences.is_empty() || bench.keep_all {
-        keep::save(&folder, &stage, Some(&called), &differences).context("keep the run's files")?;
+    bench.save(&folder, &stage, &called, &mut differences);
+    if !job.twin && scenario.after_fix.none.is_none() {
+        let healed = heal(&scenario, &stage, &called, bench, &folder).unwrap_or_else(told);
+        differences.extend(healed.into_iter().map(|difference| format!("after the fix: {difference}")));
     }
     if differences.is_empty() { Ok(Verdict::Passed) } else { Ok(Verdict::Failed(differences)) }
 }
 
-fn compare(
-    scenario: &Scenario,
-    twin: bool,
-    stage: &Stage,
-    called: &Called<'_>,
-    schema: &Schema,
-) -> Result<Vec<String>> {
+fn told(error: anyhow::Error) -> Vec<String> {
+    vec![format!("{error:#}")]
+}
+
+/// Holds a call against the scenario's expectation, or a twin's against silence.
+fn compare(scenario: &Scenario, twin: bool, called: &Called<'_>, schema: &Schema) -> Result<Vec<String>> {
     let (answer, mut differences) = called.answer(schema)?;
     if twin {
         differences.extend(check::healthy(&answer, &scenario.twin.notes_mention));
@@ -179,20 +189,21 @@ fn compare(
         differences.extend(harmless(&called.again(&["-v", "--color", "never"])?));
     }
     differences.extend(reachable(called, scenario.expect.connects)?);
-    if scenario.after_fix.none.is_none() {
-        let node = match &scenario.after_fix.node {
-            Some(name) => stage.node(name)?,
-            None => called.node,
-        };
-        if let Err(error) = fix::apply(&answer.report, scenario.after_fix.fix.unwrap_or(1), node) {
-            differences.push(format!("after the fix: {error:#}"));
-            return Ok(differences);
-        }
-        let again = Called::new(stage, called.call)?;
-        let (answer, schema_differences) = again.answer(schema)?;
-        let healed = [schema_differences, check::healthy(&answer, &[]), reachable(&again, true)?].concat();
-        differences.extend(healed.into_iter().map(|difference| format!("after the fix: {difference}")));
-    }
+    Ok(differences)
+}
+
+/// Runs the printed fix and calls again: now nothing may be found.
+fn heal(scenario: &Scenario, stage: &Stage, called: &Called<'_>, bench: &Bench, folder: &Path) -> Result<Vec<String>> {
+    let (answer, _) = called.answer(&bench.schema)?;
+    let node = match &scenario.after_fix.node {
+        Some(name) => stage.node(name)?,
+        None => called.node,
+    };
+    fix::apply(&answer.report, scenario.after_fix.fix.unwrap_or(1), node)?;
+    let again = Called::new(stage, called.call)?;
+    let (answer, differences) = again.answer(&bench.schema)?;
+    let mut differences = [differences, check::healthy(&answer, &[]), reachable(&again, true)?].concat();
+    bench.save(&folder.join("after-fix"), stage, &again, &mut differences);
     Ok(differences)
 }
 
