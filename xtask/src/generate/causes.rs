@@ -62,17 +62,22 @@ pub(super) fn add(files: &mut Files) -> Result<()> {
         files.insert(PathBuf::from("docs").join(page_path(cause.id)), page(cause));
     }
     files.insert("docs/causes.md".into(), index(&causes));
+    Ok(())
+}
+
+/// The README's table: the one part of it that is generated.
+pub(super) fn add_readme(files: &mut Files) -> Result<()> {
     let readme = std::fs::read_to_string(root().join(README)).with_context(|| format!("cannot read {README}"))?;
-    let readme = between(&readme, BEGIN, END, &table(&causes, "docs/")).context(README)?;
+    let readme = between(&readme, BEGIN, END, &table(&causes(), "docs/")).context(README)?;
     files.insert(README.into(), readme);
     Ok(())
 }
 
 fn page(cause: &Cause) -> String {
     let root = if cause.root {
-        "It can be the root: something that a person can change."
+        "It can stand last in a chain: it is something that a person can change."
     } else {
-        "It is never the root: unrefuse asks on, why it is so."
+        "It seldom stands last in a chain: unrefuse asks on, why it is so."
     };
     format!(
         "<!-- written by `cargo xtask gen` from the rule's doc comment -->\n\n# {}: {}\n\n{root}\n\n{}",

@@ -21,12 +21,13 @@ const OWNED: &[&str] = &["docs/causes", "docs/completions", "docs/man"];
 /// Files by their path relative to the root.
 type Files = BTreeMap<PathBuf, String>;
 
-/// Everything that is generated.
-fn files() -> Result<Files> {
+/// Everything that is generated; and what is wrong with a file of which only a part is.
+fn files() -> Result<(Files, Option<String>)> {
     let mut files = Files::new();
     causes::add(&mut files)?;
     interface::add(&mut files)?;
-    Ok(files)
+    let readme = causes::add_readme(&mut files).err().map(|error| format!("{error:#}"));
+    Ok((files, readme))
 }
 
 /// What differs between the generated files and the tree.
@@ -76,7 +77,7 @@ pub(crate) fn command(check: bool) -> Result<()> {
             _ => Ok(()),
         };
     }
-    let (root, files) = (root(), files()?);
+    let (root, (files, problem)) = (root(), files()?);
     for (path, what) in stale(&root, &files, OWNED)? {
         let place = root.join(&path);
         match files.get(&path) {
@@ -92,12 +93,15 @@ pub(crate) fn command(check: bool) -> Result<()> {
         }
     }
     println!("{} generated files are up to date", files.len());
-    Ok(())
+    problem.map_or(Ok(()), |problem| bail!(problem))
 }
 
 /// The step of `test`.
 pub(crate) fn check_step() -> Result<Outcome> {
-    let files = files()?;
+    let (files, problem) = files()?;
+    if let Some(problem) = problem {
+        return Ok(Outcome::Failed(problem));
+    }
     let stale = stale(&root(), &files, OWNED)?;
     for (path, what) in &stale {
         println!("{}: {what}", path.display());

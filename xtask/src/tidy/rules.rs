@@ -25,7 +25,8 @@ pub(super) fn check(tree: &[File]) -> Result<Vec<String>> {
     let mut faults = files_and_registry(tree, &causes);
     for cause in &causes {
         faults.extend(page(cause));
-        faults.extend(tree.iter().find(|file| is_file_of(&file.path, cause.id)).into_iter().flat_map(tests));
+        let rule = tree.iter().find(|file| is_file_of(&file.path, cause.id));
+        faults.extend(rule.into_iter().flat_map(|file| tests(file, cause.id)));
     }
     faults.extend(scenarios(tree, &causes, WITHOUT_SCENARIO)?);
     faults.extend(id_list(tree, &causes)?);
@@ -73,25 +74,29 @@ fn page(cause: &Cause) -> Vec<String> {
     faults
 }
 
-/// A positive test and a near miss: one that asserts that the cause is found, and one that asserts that it is not.
-fn tests(file: &File) -> Vec<String> {
-    let tests: Vec<&str> = file.text.split("#[test]").skip(1).collect();
-    let misses = tests.iter().filter(|body| is_near_miss(body)).count();
+/// A positive test and a near miss: something is asserted of the cause where it is found, and that it is not found where
+/// things only look alike.
+fn tests(file: &File, id: &str) -> Vec<String> {
+    let asserted = |body: &str| -> Vec<String> {
+        body.split("assert").skip(1).map(|rest| rest.split(';').next().unwrap_or_default().to_owned()).collect()
+    };
+    let assertions: Vec<String> = file.text.split("#[test]").skip(1).flat_map(asserted).collect();
+    let (misses, finds): (Vec<_>, Vec<_>) = assertions.iter().partition(|assertion| is_near_miss(assertion, id));
     let mut faults = Vec::new();
-    if tests.len() == misses {
+    if finds.is_empty() {
         faults.push(file.fault(1, "no positive test: one in which the cause is found"));
     }
-    if misses == 0 {
+    if misses.is_empty() {
         faults.push(file.fault(1, "no near-miss test: one that looks alike and in which the cause is not found"));
     }
     faults
 }
 
-/// Whether a test's body holds a denial: that something is not among what was found, or that nothing was.
-fn is_near_miss(body: &str) -> bool {
-    const DENIALS: &[&str] =
-        &["assert!(!", "assert_ne!", ".is_empty()", "Clear", "is_none()", "Vec::<", "exit_code(), 0"];
-    DENIALS.iter().any(|denial| body.contains(denial))
+/// Whether an assertion (without its `assert`) says that something is not so, or that all that was found is something else.
+fn is_near_miss(assertion: &str, id: &str) -> bool {
+    const DENIALS: &[&str] = &["!(!", "_ne!", "is_empty()", "!=", "Clear", "is_none()", "Vec::<", "exit_code(), 0"];
+    let only_others = assertion.contains("roots") && assertion.contains("[\"") && !assertion.contains(id);
+    only_others || DENIALS.iter().any(|denial| assertion.contains(denial))
 }
 
 fn scenarios(tree: &[File], causes: &[Cause], without: &[(&str, &str)]) -> Result<Vec<String>> {
@@ -172,12 +177,16 @@ mod tests {
 
     #[test]
     fn a_rule_without_a_positive_test_or_a_near_miss_is_found() {
-        let positive = "#[test] fn a() { assert_eq!(roots()[0], \"a/b\") }";
-        let miss = "#[test] fn b() { assert!(!roots().contains(\"a/b\")) }";
-        assert_eq!(tests(&file("a.rs", &format!("{positive}\n{miss}"))), Vec::<String>::new());
-        assert!(tests(&file("a.rs", positive))[0].contains("near-miss"));
-        assert!(tests(&file("a.rs", miss))[0].contains("positive"));
-        assert_eq!(tests(&file("a.rs", "")).len(), 2);
+        let found = |code: &str| tests(&file("a.rs", code), "a/b");
+        let positive = "#[test] fn a() { assert_eq!(report.blockers[0].root, \"a/b\"); }";
+        for miss in ["assert!(!roots().contains(\"a/b\"));", "assert_eq!(scene.roots(), [\"a/c\"]);"] {
+            let miss = format!("#[test] fn b() {{ {miss} }}");
+            assert_eq!(found(&format!("{positive}\n{miss}")), Vec::<String>::new());
+            assert!(found(&miss)[0].contains("positive"));
+        }
+        assert!(found(positive)[0].contains("near-miss"));
+        assert!(found("#[test] fn a() { assert_eq!(scene.roots(), [\"a/b\"]); }")[0].contains("near-miss"));
+        assert_eq!(found("").len(), 2);
     }
 
     #[test]
