@@ -22,4 +22,6 @@ pub mod target;
 
 mod ipv4;
 mod lines;
+#[cfg(test)]
+mod samples;
 mod secret;
