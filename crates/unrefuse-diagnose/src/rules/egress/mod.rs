@@ -1,2 +1,3 @@
-//! Causes of the gate `egress`.
-crate::rules::causes! {}
+//! Causes of the gate `egress`: this machine's own policy stops it.
+
+crate::rules::causes! { proxy }

@@ -44,7 +44,7 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let (Some(name), Some(address)) = (lines::name(view), view.address) else { return Ok(Finding::Clear) };
     let refused = |a: &&Attempt| matches!(a.outcome, AttemptOutcome::Refused | AttemptOutcome::Reset);
-    if !view.failed() || !view.rounds.iter().all(|a| refused(a)) || address.ip().is_loopback() {
+    if !view.failed() || !view.rounds.iter().all(refused) || address.ip().is_loopback() {
         return Ok(Finding::Clear);
     }
     // A filter or this machine's own refusal is no matter of the record.

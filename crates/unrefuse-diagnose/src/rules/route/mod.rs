@@ -1,2 +1,13 @@
-//! Causes of the gate `route`.
-crate::rules::causes! {}
+//! Causes of the gate `route`: this machine has no way there.
+
+mod ports;
+mod ways;
+
+crate::rules::causes! {
+    blackhole,
+    overlapping_subnet,
+    link_down,
+    ports_exhausted,
+    source_address,
+    none,
+}

@@ -1,0 +1,177 @@
+//! route/blackhole
+
+use super::ways;
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use std::net::IpAddr;
+use unrefuse_facts::{AttemptOutcome, Errno, Route, RouteDecision, RouteKind};
+
+cause! {
+    /// ## What it means
+    ///
+    /// An entry of the routing tables is there to stop packets: `blackhole`, `unreachable`, `prohibit`, or a `throw` after
+    /// which no other table knows the way. Somebody, or a daemon, put it there: against spoofed or private networks, for a
+    /// ban, or as a guard route of a VPN or of a container network.
+    ///
+    /// ## How it shows
+    ///
+    /// `connect()` fails at once, without a packet: `EINVAL` for blackhole, `EHOSTUNREACH` for unreachable, `EACCES` for
+    /// prohibit, `ENETUNREACH` for throw.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `ip route get ADDRESS` prints the error; `ip route show table all type blackhole` (`unreachable`, `prohibit`,
+    /// `throw`) and `ip rule` show the entry.
+    ///
+    /// ## How to fix
+    ///
+    /// Take the entry out: `ip route del blackhole NETWORK`. If it comes back, find what sets it: the network
+    /// configuration, a routing daemon (FRR, BIRD), fail2ban's `route` action, a VPN.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A firewall ("permission denied", "invalid argument") or a dead host ("no route to host").
+    id: "route/blackhole",
+    title: "a blackhole, unreachable, prohibit or throw route stops it",
+    instead_of: &["route/none"],
+    needs: &["routes"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let (Some(ip), Some(RouteDecision::No { errno, entry })) = (view.ip(), ways::decision(view)) else {
+        return Ok(Finding::Clear);
+    };
+    if ways::local_error(view).is_none_or(|(_, seen)| seen != *errno) {
+        return Ok(Finding::Clear);
+    }
+    let predicts: &'static [AttemptOutcome] = match *errno {
+        Errno::EACCES => &[AttemptOutcome::Denied],
+        _ => &[AttemptOutcome::Unreachable],
+    };
+    match entry {
+        Some(route) if stops(route.kind) => Ok(by_entry(view, ip, route, *errno).predicts(predicts).fires()),
+        Some(_) => Ok(Finding::Clear),
+        // No entry says so: then a rule of the routing policy does (ip-rule(8)). It gives ENETUNREACH for unreachable,
+        // which is also what no route at all gives.
+        None if matches!(*errno, Errno::EINVAL | Errno::EACCES | Errno::EHOSTUNREACH) => {
+            Ok(by_rule(view, ip, *errno).predicts(predicts).fires())
+        }
+        None => Ok(Finding::Clear),
+    }
+}
+
+fn stops(kind: RouteKind) -> bool {
+    matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw)
+}
+
+fn by_entry(view: &View<'_>, ip: IpAddr, route: &Route, errno: Errno) -> Fired {
+    let said = ways::described(view, route);
+    let kind = route.kind.name();
+    let then = view.routing().and_then(|r| r.alternatives.value()).and_then(|all| all.iter().find(|r| !stops(r.kind)));
+    Fired::new(Certainty::Proven, format!("the route {said} stops packets to {ip}"))
+        .evidence(ways::decided(view, format!("the lookup of {ip} ends with {errno}")))
+        .evidence(Evidence::new(said.clone(), "RTM_GETROUTE dump"))
+        .evidences(then.map(|r| Evidence::new(format!("without it {ip} goes by {}", ways::described(view, r)), "RTM_GETROUTE dump")))
+        .fix(delete(view, ip, route, &said))
+        .fix(Fix::new(view, Risk::Medium, format!("take the {kind} route out of what sets it: the network configuration, a routing daemon, a ban, a VPN")).persistent())
+}
+
+fn delete(view: &View<'_>, ip: IpAddr, route: &Route, said: &str) -> Fix {
+    let table = if matches!(route.table, 0 | 254) { String::new() } else { format!(" table {}", route.table) };
+    let metric = if route.metric == 0 { String::new() } else { format!(" metric {}", route.metric) };
+    let entry = format!("{} {}{table}{metric}", route.kind.name(), ways::prefix(route));
+    let command = ways::ip(ip);
+    Fix::new(view, Risk::Medium, format!("take out the route {said}"))
+        .command(format!("{command} route del {entry}"))
+        .undo(format!("{command} route add {entry}"))
+}
+
+fn by_rule(view: &View<'_>, ip: IpAddr, errno: Errno) -> Fired {
+    let kind = match errno {
+        Errno::EINVAL => "blackhole",
+        Errno::EACCES => "prohibit",
+        _ => "unreachable",
+    };
+    let show = format!("{} rule", ways::ip(ip));
+    Fired::new(Certainty::Likely, format!("a {kind} rule of the routing policy stops packets to {ip}"))
+        .evidence(ways::decided(
+            view,
+            format!("the lookup of {ip} ends with {errno}, and no entry of the tables says so"),
+        ))
+        .fix(Fix::new(view, Risk::Medium, format!("take the {kind} rule out of the routing policy: {show} shows it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::{Certainty, Step};
+    use crate::testing::Scene;
+    use unrefuse_facts::{Errno, Route, RouteDecision, RouteKind};
+
+    fn route(kind: RouteKind, destination: &str, prefix: u8, metric: u32) -> Route {
+        Route {
+            kind,
+            destination: destination.parse().unwrap(),
+            prefix,
+            gateway: None,
+            link: None,
+            source: None,
+            table: 254,
+            metric,
+            dead: false,
+        }
+    }
+    fn scene(endpoint: &str, errno: Errno, entry: Option<Route>) -> Scene {
+        Scene::remote(endpoint).decided(RouteDecision::No { errno, entry }).alternatives(&[]).local_error(errno)
+    }
+    fn command(report: &crate::Report) -> &str {
+        match report.blockers[0].fixes[0].steps.first() {
+            Some(Step::Command { command }) => command,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_kind_with_its_error() {
+        for (kind, errno) in [
+            (RouteKind::Blackhole, Errno::EINVAL),
+            (RouteKind::Unreachable, Errno::EHOSTUNREACH),
+            (RouteKind::Prohibit, Errno::EACCES),
+            (RouteKind::Throw, Errno::ENETUNREACH),
+        ] {
+            let report = scene("10.9.0.1:80", errno, Some(route(kind, "10.9.0.0", 24, 0))).report();
+            assert_eq!(report.blockers.len(), 1, "{:?}", report.blockers);
+            assert_eq!(
+                (report.blockers[0].root.as_str(), report.blockers[0].certainty),
+                ("route/blackhole", Certainty::Proven)
+            );
+            assert_eq!(command(&report), format!("ip route del {} 10.9.0.0/24", kind.name()));
+        }
+    }
+
+    #[test]
+    fn in_ipv6_with_metric_and_table() {
+        let entry = Route { table: 100, ..route(RouteKind::Prohibit, "::", 0, 1024) };
+        let report = scene("[fd09::1]:80", Errno::EACCES, Some(entry)).report();
+        assert_eq!(command(&report), "ip -6 route del prohibit default table 100 metric 1024");
+    }
+
+    #[test]
+    fn a_rule_of_the_policy_has_no_entry() {
+        let report = scene("10.9.0.1:80", Errno::EACCES, None).report();
+        assert_eq!(
+            (report.blockers[0].root.as_str(), report.blockers[0].certainty),
+            ("route/blackhole", Certainty::Likely)
+        );
+    }
+
+    #[test]
+    fn permission_denied_with_a_way_there_is_another_matter() {
+        let roots = Scene::remote("10.9.0.1:80").local_error(Errno::EACCES).roots();
+        assert!(!roots.contains(&"route/blackhole".to_owned()), "{roots:?}");
+        let roots = scene("10.9.0.1:80", Errno::ENETUNREACH, None).roots();
+        assert_eq!(roots, ["route/none"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! What several route rules read and say of routes, links and local errors.
+
+use crate::View;
+use crate::report::Evidence;
+use std::net::IpAddr;
+use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Errno, Link, Route, RouteDecision, text};
+
+/// The attempt that this machine's own kernel refused, with its error. An ICMP error from elsewhere is none.
+pub(super) fn local_error<'a>(view: &View<'a>) -> Option<(&'a Attempt, Errno)> {
+    let attempt = view.attempt().filter(|a| a.outcome != AttemptOutcome::Open)?;
+    let local = attempt.answer.as_ref().is_none_or(|answer| answer.kind == AnswerKind::Local);
+    local.then_some(attempt.errno.map(|errno| (attempt, errno)))?
+}
+
+/// The kernel's decision for the address, where it was looked up.
+pub(super) fn decision<'a>(view: &View<'a>) -> Option<&'a RouteDecision> {
+    view.routing()?.decision.value()
+}
+
+/// The link of a route.
+pub(super) fn link<'a>(view: &View<'a>, route: &Route) -> Option<&'a Link> {
+    view.case.host.link(route.link?)
+}
+
+/// Whether `address` has the first `prefix` bits of `network`.
+pub(super) fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    };
+    let ((address, size), (network, other)) = (bits(address), bits(network));
+    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+    size == other && u32::from(prefix) <= size && (address ^ network) & mask == 0
+}
+
+/// `10.9.0.0/24`, `default`, `10.9.0.1` for a host route: the destination as ip-route(8) takes it.
+pub(super) fn prefix(route: &Route) -> String {
+    match (route.destination, route.prefix) {
+        (_, 0) => "default".to_owned(),
+        (ip, length) => format!("{ip}/{length}"),
+    }
+}
+
+/// `10.9.0.0/24 via 10.1.0.254 dev eth0`, as ip-route(8) prints it.
+pub(super) fn described(view: &View<'_>, route: &Route) -> String {
+    let mut said = match route.kind {
+        unrefuse_facts::RouteKind::Unicast => prefix(route),
+        kind => format!("{} {}", kind.name(), prefix(route)),
+    };
+    if let Some(gateway) = route.gateway {
+        said += &format!(" via {gateway}");
+    }
+    if let Some(link) = link(view, route) {
+        said += &format!(" dev {}", text::visible(&link.name));
+    }
+    if !matches!(route.table, 0 | 253..=255) {
+        said += &format!(" table {}", route.table);
+    }
+    said
+}
+
+/// The decision's own words as evidence.
+pub(super) fn decided(view: &View<'_>, said: impl Into<String>) -> Evidence {
+    let source = view.routing().and_then(|r| r.decision.source()).map_or("RTM_GETROUTE", |source| &source.what);
+    Evidence::new(said, source)
+}
+
+/// `ip`, or `ip -6`: without it ip-route(8) takes `default` for IPv4.
+pub(super) fn ip(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "ip" } else { "ip -6" }
+}
+
+/// `10.9.0.1/32`, `fd09::1/128`.
+pub(super) fn host_prefix(address: IpAddr) -> String {
+    format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
+}
+
+/// Kinds of link that the kernel makes by itself, down, when a module is loaded, or that carry nothing.
+const IDLE: [&str; 12] =
+    ["sit", "ipip", "gre", "gretap", "erspan", "ip6tnl", "ip6gre", "ip6gretap", "vti", "vti6", "ifb", "dummy"];
+
+/// A link that could carry packets to other machines.
+pub(super) fn carries(link: &Link) -> bool {
+    !link.loopback && !link.kind.as_deref().is_some_and(|kind| IDLE.contains(&kind))
+}
+
+/// A bridge or dummy that joins guests of this machine: no member is a physical interface.
+pub(super) fn is_for_guests(view: &View<'_>, link: &Link) -> bool {
+    let links = view.case.host.links.value().map(Vec::as_slice).unwrap_or_default();
+    let physical = |member: &Link| member.master == Some(link.index) && member.kind.is_none();
+    match link.kind.as_deref() {
+        Some("bridge") => !links.iter().any(physical),
+        Some("dummy") => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn prefixes() {
+        let within = |a: &str, n: &str, p| within(a.parse().unwrap(), n.parse().unwrap(), p);
+        assert!(within("10.1.2.3", "10.1.2.0", 24));
+        assert!(!within("10.1.3.3", "10.1.2.0", 24));
+        assert!(within("1.2.3.4", "0.0.0.0", 0));
+        assert!(within("10.1.2.3", "10.1.2.3", 32));
+        assert!(!within("10.1.2.3", "10.1.2.2", 32));
+        assert!(!within("10.1.2.3", "10.1.2.3", 33));
+        assert!(within("fd00::1:2", "fd00::", 64));
+        assert!(!within("fd00::1:2", "fd00::1:3", 128));
+        assert!(!within("fd00::1", "10.0.0.0", 0));
+    }
+}
