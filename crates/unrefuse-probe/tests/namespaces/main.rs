@@ -90,7 +90,12 @@ fn a_reject_by_icmp_is_seen_at_once_and_names_who_sent_it() {
 fn answers_of_this_machine_itself_are_seen_too() {
     let Some(node) = alone().filter(|_| has("nft")) else { return };
     node.ip("address add 10.77.9.9/32 dev lo");
-    node.ip("address add fd77:9::9/128 dev lo");
+    node.ip("address add fd77:9::9/128 dev lo nodad");
+    // The kernel brings a new IPv6 address into use in its own time (`addrconf_dad_work`).
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while node.attempts(&["[fd77:9::9]:9"])[0].outcome != AttemptOutcome::Refused {
+        assert!(Instant::now() < deadline);
+    }
     node.nft("input", &["tcp dport 80 reject", "tcp dport 81 reject with tcp reset"]);
     for (port, kind) in [(79, AnswerKind::Rst), (80, AnswerKind::Icmp), (81, AnswerKind::Rst)] {
         for host in ["127.0.0.1", "[::1]", "10.77.9.9", "[fd77:9::9]"] {
