@@ -113,6 +113,12 @@ fn two_words(host: &str, port: &str, udp: bool) -> Result<Target, TargetError> {
 fn unix_path(word: &Word<'_>) -> Result<Option<String>, TargetError> {
     let text = word.text();
     if text.starts_with('/') && !text.starts_with("//") {
+        // Such a path could exist, but is more likely a URL with something before it, and a password in it.
+        if text.contains("://") {
+            return Err(
+                word.error(format_args!("`{}` is neither a path nor a URL: leave one of them away", word.echo()))
+            );
+        }
         return Ok(Some(text.to_owned()));
     }
     let Some(rest) = text.get(..5).filter(|head| head.eq_ignore_ascii_case("unix:")).map(|_| &text[5..]) else {

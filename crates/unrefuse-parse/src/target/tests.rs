@@ -238,6 +238,8 @@ fn passwords_stay_inside() {
         &["http://h/?next=http://u:hunter2@i"],
         &["1http://u:hunter2@h"],
         &["http://u:hunter2@unix:/x"],
+        // Found by fuzzing: taken for the path of a unix socket.
+        &["/Y?://user:hunter2@host"],
     ] {
         for udp in [false, true] {
             let shown = match parse(words, udp) {
