@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{device, enter, in_new_namespace, ip, is_root, query};
+use common::{as_nobody, device, enter, in_new_namespace, ip, is_root, on_a_thread, query};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
@@ -177,17 +177,4 @@ impl Drop for Named {
     fn drop(&mut self) {
         ip(&format!("netns del {}", self.0));
     }
-}
-
-fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-}
-
-/// Runs `work` on a thread without any rights. The raw system call changes one thread; libc's would change all.
-fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    on_a_thread(|| {
-        let nobody = rustix::process::Uid::from_raw(65534);
-        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-        work()
-    })
 }

@@ -49,16 +49,17 @@ pub(super) fn read(path: &str) -> Result<Vec<u8>, Missing> {
 pub(super) fn fill(file: impl AsFd, bytes: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     let mut step = 4096;
     while bytes.len() < limit {
-        let wanted = step.min(limit - bytes.len());
-        bytes.reserve(wanted);
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(bytes)) {
+        let before = bytes.len();
+        bytes.resize(limit.min(before + step), 0);
+        let read = rustix::io::read(&file, &mut bytes[before..]);
+        bytes.truncate(before + *read.as_ref().unwrap_or(&0));
+        match read {
             Ok(0) => break,
-            Ok(_) => step = (step * 2).min(1 << 18),
+            Ok(_) => step = (step * 2).min(1 << 17),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e),
         }
     }
-    bytes.truncate(limit);
     Ok(())
 }
 

@@ -14,7 +14,11 @@ const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
 
-/// `INET_DIAG_SKV6ONLY`, `_MARK`, `_MD5SIG`, `_CGROUP_ID`: told without being asked for.
+/// Bit of `INET_DIAG_INFO` in a request. Keys are told only along with it (seen on Linux 6.18), and it makes an answer
+/// five times as long, so it is asked for where one port is looked at and not for the table of all.
+const WITH_INFO: u8 = 1 << 1;
+
+/// `INET_DIAG_SKV6ONLY`, `_MARK`, `_MD5SIG`, `_CGROUP_ID`: told without a bit of their own.
 const SKV6ONLY: u16 = 11;
 const MARK: u16 = 15;
 const MD5SIG: u16 = 18;
@@ -40,9 +44,14 @@ pub(super) fn listeners(
         Transport::Tcp => (IPPROTO_TCP, LISTEN),
         Transport::Udp => (IPPROTO_UDP, CLOSE),
     };
+    let ask_keys = port.is_some() && transport == Transport::Tcp;
     for family in [AF_INET, AF_INET6] {
-        let body = request(family, protocol, 1 << state, port.unwrap_or(0), 0);
-        match netlink.dump(SOCK_DIAG_BY_FAMILY, &body, |message| list.extend(socket(transport, message))) {
+        let mut body = request(family, protocol, 1 << state, port.unwrap_or(0), 0);
+        if ask_keys {
+            body[2] = WITH_INFO;
+        }
+        let add = |message: &[u8]| list.extend(socket(transport, ask_keys, message));
+        match netlink.dump(SOCK_DIAG_BY_FAMILY, &body, add) {
             // Without IPv6 there is no handler for its family.
             Err(Errno::NOENT | Errno::AFNOSUPPORT) if family == AF_INET6 => {}
             other => drop(other?),
@@ -104,7 +113,7 @@ fn peer_filter(address: IpAddr) -> Vec<u8> {
 }
 
 /// `struct inet_diag_msg` and its attributes.
-fn socket(transport: Transport, message: &[u8]) -> Option<Socket> {
+fn socket(transport: Transport, ask_keys: bool, message: &[u8]) -> Option<Socket> {
     let fixed = message.get(..MESSAGE)?;
     let v6 = fixed[0] == AF_INET6;
     let interface = u32_at(fixed, 40)?;
@@ -135,7 +144,7 @@ fn socket(transport: Transport, message: &[u8]) -> Option<Socket> {
             _ => {}
         }
     }
-    if may_see_keys || keys {
+    if keys || (ask_keys && may_see_keys) {
         socket.md5 = Some(keys);
     }
     Some(socket)

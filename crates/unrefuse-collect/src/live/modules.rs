@@ -4,10 +4,24 @@
 //! net/core/sock_diag.c). unrefuse changes nothing, so it asks only where the answering module is there already.
 
 use super::files;
+use std::sync::{Mutex, PoisonError};
 use unrefuse_facts::{Missing, Reason};
 
+/// Modules that were there: they are asked for once per namespace, and hardly ever unloaded.
+static PRESENT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+
 /// `Ok` when `module` (`tcp_diag`) is loaded or built in, so that a request to it loads nothing.
-pub(super) fn present(module: &str) -> Result<(), Missing> {
+pub(super) fn present(module: &'static str) -> Result<(), Missing> {
+    let known = || PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if known().contains(&module) {
+        return Ok(());
+    }
+    look_for(module)?;
+    known().push(module);
+    Ok(())
+}
+
+fn look_for(module: &str) -> Result<(), Missing> {
     // Without /proc/modules the kernel has no modules at all (CONFIG_MODULES), and whatever is there is built in.
     let loaded = match files::read("/proc/modules") {
         Ok(loaded) => loaded,

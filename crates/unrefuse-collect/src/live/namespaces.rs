@@ -59,7 +59,11 @@ pub(super) fn other(query: &SocketQuery, users: &BTreeMap<u32, String>) -> Obser
     let namespaces = found
         .into_iter()
         .zip(seen)
-        .filter(|(_, seen)| seen.table.value().is_none_or(|table| !table.listeners.is_empty()))
+        .filter(|(found, seen)| match &seen.table {
+            Observed::Known { value: table, .. } => !table.listeners.is_empty(),
+            // Gone meanwhile with its process: nothing is missing.
+            Observed::Missing(_) => found.name.is_some() || found.pid.is_some_and(is_there),
+        })
         .map(|(found, seen)| {
             let sketch = found.pid.and_then(|pid| process::sketch(&proc, pid));
             let (command, running_as) = sketch.unzip();
@@ -79,6 +83,10 @@ pub(super) fn other(query: &SocketQuery, users: &BTreeMap<u32, String>) -> Obser
         what += &format!(" (without {more} more than {MOST})");
     }
     Observed::known(namespaces, Source::running(what))
+}
+
+fn is_there(pid: u32) -> bool {
+    rustix::fs::stat(format!("/proc/{pid}")).is_ok()
 }
 
 /// All namespaces of processes and names, ours left out; and how many were left out for being too many.
@@ -172,9 +180,10 @@ fn inside(namespace: &Found, query: &SocketQuery, deadline: Instant) -> Seen {
 }
 
 fn enter(namespace: &Found) -> Result<(), Missing> {
+    // A name stays, a process may end.
     let path = match (&namespace.name, namespace.pid) {
-        (_, Some(pid)) => format!("/proc/{pid}/ns/net"),
-        (Some(name), None) => format!("{NAMES}/{name}"),
+        (Some(name), _) => format!("{NAMES}/{name}"),
+        (None, Some(pid)) => format!("/proc/{pid}/ns/net"),
         (None, None) => return Err(Missing::new(Reason::Absent, "a namespace without name or process")),
     };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
