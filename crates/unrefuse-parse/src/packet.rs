@@ -5,11 +5,13 @@
 //! 4548 0028 0000 4000 4006 3c86 7f000001 7f000001   IPv4, TOS 0x48, id 0, DF, TTL 64, TCP
 //! 0001 e240 00000000 ed99f48c 5014 0000 ed65 0000   from port 1, RST and ACK
 //! ```
-//! Headers are read by etherparse, IPv6 extension headers and fragments with them. Checksums are not verified: on
+//! IPv6 extension headers are passed over, fragments known. Checksums are not verified: on
 //! loopback and with offloading they are not filled in yet when a packet socket sees the packet. A fragment other than
 //! the first has no transport header and gives nothing.
 
-use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice, TcpSlice};
+mod ip;
+
+use ip::Ip;
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::Transport;
 
@@ -87,28 +89,42 @@ pub struct EchoReply {
 /// The TCP segment in an IPv4 or IPv6 packet; `None` where there is none or its header is cut off.
 pub fn tcp(bytes: &[u8]) -> Option<TcpAnswer> {
     let ip = Ip::read(bytes)?;
-    if ip.protocol != IpNumber::TCP {
+    if ip.protocol != ip::TCP {
         return None;
     }
-    let tcp = TcpSlice::from_slice(ip.payload).ok()?;
+    // RFC 9293, 3.1: ports, sequence and acknowledgment number, data offset, control bits.
+    let header = ip.payload.first_chunk::<20>()?;
+    let words = usize::from(header[12] >> 4);
+    if words < 5 || ip.payload.len() < words * 4 {
+        return None;
+    }
+    let bit = |bit: u8| header[13] & bit != 0;
     Some(TcpAnswer {
-        src: SocketAddr::new(ip.src, tcp.source_port()),
-        dst: SocketAddr::new(ip.dst, tcp.destination_port()),
+        src: SocketAddr::new(ip.src, be16(header, 0)),
+        dst: SocketAddr::new(ip.dst, be16(header, 2)),
         flags: TcpFlags {
-            fin: tcp.fin(),
-            syn: tcp.syn(),
-            rst: tcp.rst(),
-            psh: tcp.psh(),
-            ack: tcp.ack(),
-            urg: tcp.urg(),
+            fin: bit(0x01),
+            syn: bit(0x02),
+            rst: bit(0x04),
+            psh: bit(0x08),
+            ack: bit(0x10),
+            urg: bit(0x20),
         },
         ttl: ip.ttl,
         tos: ip.tos,
         flow_label: ip.flow_label,
         ip_id: ip.ip_id,
-        seq: tcp.sequence_number(),
-        ack_no: tcp.acknowledgment_number(),
+        seq: be32(header, 4),
+        ack_no: be32(header, 8),
     })
+}
+
+fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// The ICMP error in a packet, where it is about TCP or UDP and quotes enough to tell which ports.
@@ -119,8 +135,8 @@ pub fn icmp_error(bytes: &[u8]) -> Option<IcmpError> {
     let (head, quote) = ip.payload.split_at_checked(8)?;
     let (icmp_type, icmp_code) = (head[0], head[1]);
     let is_error = match ip.protocol {
-        IpNumber::ICMP => ip.src.is_ipv4() && matches!(icmp_type, 3 | 4 | 11 | 12),
-        IpNumber::IPV6_ICMP => ip.src.is_ipv6() && matches!(icmp_type, 1..=4),
+        ip::ICMP => ip.src.is_ipv4() && matches!(icmp_type, 3 | 4 | 11 | 12),
+        ip::ICMPV6 => ip.src.is_ipv6() && matches!(icmp_type, 1..=4),
         _ => false,
     };
     if !is_error {
@@ -128,8 +144,8 @@ pub fn icmp_error(bytes: &[u8]) -> Option<IcmpError> {
     }
     let quoted = Ip::read(quote)?;
     let quoted_transport = match quoted.protocol {
-        IpNumber::TCP => Transport::Tcp,
-        IpNumber::UDP => Transport::Udp,
+        ip::TCP => Transport::Tcp,
+        ip::UDP => Transport::Udp,
         _ => return None,
     };
     // The first 8 bytes are all that RFC 792 promises; both protocols begin with their ports.
@@ -141,8 +157,8 @@ pub fn icmp_error(bytes: &[u8]) -> Option<IcmpError> {
         icmp_type,
         icmp_code,
         quoted_transport,
-        quoted_src: SocketAddr::new(quoted.src, u16::from_be_bytes([ports[0], ports[1]])),
-        quoted_dst: SocketAddr::new(quoted.dst, u16::from_be_bytes([ports[2], ports[3]])),
+        quoted_src: SocketAddr::new(quoted.src, be16(ports, 0)),
+        quoted_dst: SocketAddr::new(quoted.dst, be16(ports, 2)),
     })
 }
 
@@ -151,71 +167,11 @@ pub fn echo_reply(bytes: &[u8]) -> Option<EchoReply> {
     let ip = Ip::read(bytes)?;
     let head = ip.payload.first_chunk::<8>()?;
     let reply = match ip.protocol {
-        IpNumber::ICMP => ip.src.is_ipv4() && head[..2] == [0, 0],
-        IpNumber::IPV6_ICMP => ip.src.is_ipv6() && head[..2] == [129, 0],
+        ip::ICMP => ip.src.is_ipv4() && head[..2] == [0, 0],
+        ip::ICMPV6 => ip.src.is_ipv6() && head[..2] == [129, 0],
         _ => false,
     };
-    reply.then(|| EchoReply {
-        from: ip.src,
-        ttl: ip.ttl,
-        tos: ip.tos,
-        id: u16::from_be_bytes([head[4], head[5]]),
-        seq: u16::from_be_bytes([head[6], head[7]]),
-    })
-}
-
-/// What matters of the IP headers, and what comes after all of them.
-struct Ip<'a> {
-    src: IpAddr,
-    dst: IpAddr,
-    ttl: u8,
-    tos: u8,
-    flow_label: Option<u32>,
-    ip_id: Option<u16>,
-    protocol: IpNumber,
-    payload: &'a [u8],
-}
-
-impl<'a> Ip<'a> {
-    /// Lax: a quoted packet is cut off by nature, and its length field tells of the whole.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (ip, _) = LaxIpSlice::from_slice(bytes).ok()?;
-        let payload = ip.payload();
-        let (src, dst, protocol, payload) =
-            (ip.source_addr(), ip.destination_addr(), payload.ip_number, payload.payload);
-        match &ip {
-            LaxIpSlice::Ipv4(v4) => {
-                let header = v4.header();
-                let whole_or_first = header.fragments_offset().value() == 0;
-                whole_or_first.then(|| Self {
-                    src,
-                    dst,
-                    ttl: header.ttl(),
-                    tos: header.slice()[1],
-                    flow_label: None,
-                    ip_id: Some(header.identification()),
-                    protocol,
-                    payload,
-                })
-            }
-            LaxIpSlice::Ipv6(v6) => {
-                let header = v6.header();
-                let later_fragment = v6.extensions().clone().into_iter().any(|extension| {
-                    matches!(extension, Ipv6ExtensionSlice::Fragment(f) if f.fragment_offset().value() != 0)
-                });
-                (!later_fragment).then(|| Self {
-                    src,
-                    dst,
-                    ttl: header.hop_limit(),
-                    tos: header.traffic_class(),
-                    flow_label: Some(header.flow_label().value()),
-                    ip_id: None,
-                    protocol,
-                    payload,
-                })
-            }
-        }
-    }
+    reply.then(|| EchoReply { from: ip.src, ttl: ip.ttl, tos: ip.tos, id: be16(head, 4), seq: be16(head, 6) })
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub fn sockets(
 }
 
 fn socket(transport: Transport, family: Family, line: &[u8]) -> Option<Socket> {
-    let mut words = line.split(|&b| b == b' ').filter(|word| !word.is_empty());
+    let mut words = Words { line };
     words.next()?.strip_suffix(b":")?;
     let local = endpoint(family, words.next()?)?;
     let remote = endpoint(family, words.next()?)?;
@@ -93,6 +93,24 @@ fn socket(transport: Transport, family: Family, line: &[u8]) -> Option<Socket> {
     })
 }
 
+/// The words of a line, parted by spaces.
+struct Words<'a> {
+    line: &'a [u8],
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.line.iter().position(|&b| b != b' ')?;
+        let line = &self.line[start..];
+        let end = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
+        let (word, rest) = line.split_at(end);
+        self.line = rest;
+        Some(word)
+    }
+}
+
 /// `0100007F:1538` in the table's own family.
 fn endpoint(family: Family, word: &[u8]) -> Option<SocketAddr> {
     let digits = match family {
@@ -119,8 +137,27 @@ fn hex(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > 8 {
         return None;
     }
-    digits.iter().try_fold(0, |n: u32, &d| Some(n << 4 | char::from(d).to_digit(16)?))
+    let mut number = 0;
+    let mut bad = 0;
+    for &digit in digits {
+        let value = HEX_DIGITS[usize::from(digit)];
+        bad |= value;
+        number = number << 4 | u32::from(value & 0xf);
+    }
+    (bad <= 0xf).then_some(number)
 }
+
+/// The value of each hexadecimal digit; 0xff for every other byte.
+const HEX_DIGITS: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
 
 /// include/net/tcp_states.h. UDP uses two of them: ESTABLISHED with a peer, CLOSE without.
 fn state(transport: Transport, number: u8, connected: bool) -> Option<SocketState> {

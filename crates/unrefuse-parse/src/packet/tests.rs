@@ -114,6 +114,42 @@ fn extension_headers_are_passed_over() {
     assert_eq!(tcp(&with_extensions(&rst, &[(253, options(0))])), None);
 }
 
+/// Found by fuzzing in a library tried before: the TCP header, taken for destination options, names a hop-by-hop
+/// header next, which begins behind the packet's end.
+#[test]
+fn a_chain_that_breaks_off_gives_nothing() {
+    let mut rst = hex(RST6);
+    rst[6] = 60;
+    assert_eq!(tcp(&rst), None);
+    for length in 0..=255 {
+        rst[41] = length;
+        assert_eq!((tcp(&rst), icmp_error(&rst), echo_reply(&rst)), (None, None, None));
+    }
+}
+
+#[test]
+fn lengths_in_headers_bound_what_is_read() {
+    // Padding behind the packet is not part of it.
+    let mut padded = hex(RST4);
+    padded[2..4].copy_from_slice(&39_u16.to_be_bytes());
+    padded.extend([0; 6]);
+    assert_eq!(tcp(&padded), None);
+    // A data offset that points behind the end, or into the header itself.
+    for offset in [0x40, 0xf0] {
+        let mut rst = hex(RST4);
+        rst[32] = offset;
+        assert_eq!(tcp(&rst), None);
+    }
+    // IPv4 options are passed over: a header of 24 bytes.
+    let rst = hex(RST4);
+    let mut with_options = [&rst[..20], &[1, 1, 1, 0], &rst[20..]].concat();
+    with_options[0] = 0x46;
+    with_options[3] += 4;
+    assert_eq!(tcp(&with_options), tcp(&rst));
+    with_options[0] = 0x44;
+    assert_eq!(tcp(&with_options), None);
+}
+
 #[test]
 fn later_fragments_of_ipv4_give_nothing() {
     let mut rst = hex(RST4);
