@@ -86,8 +86,13 @@ pub(crate) fn healthy(answer: &Answer, notes: &[String]) -> Vec<String> {
     out
 }
 
-/// What holds for every report: the root is the last why, and a blocking gate has its blocker.
+/// What holds for every report: the root is the last why, and no root is told twice.
 fn consistent(report: &Value, out: &mut Vec<String>) {
+    let mut roots: Vec<String> = items(&report["blockers"]).map(|blocker| text(&blocker["root"])).collect();
+    roots.sort();
+    for pair in roots.windows(2).filter(|pair| pair[0] == pair[1]) {
+        out.push(format!("{} is the root of two blockers", pair[0]));
+    }
     for blocker in items(&report["blockers"]) {
         let (root, whys) = (text(&blocker["root"]), ids(blocker));
         if whys.last() != Some(&root) {

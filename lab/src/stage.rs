@@ -117,6 +117,29 @@ fn wire(switch: &Node, nodes: &BTreeMap<String, Node>, plans: &BTreeMap<String, 
         }
         batch(&nodes[name], &lines, false)?;
     }
+    await_carriers(switch, nodes, plans, port)
+}
+
+/// Waits until every interface has its carrier and every bridge port forwards. The kernel tells bridges of a carrier from
+/// a work queue (linkwatch_event, net/core/link_watch.c); until then they drop the first packets, and with them the first
+/// question for a neighbour.
+fn await_carriers(
+    switch: &Node,
+    nodes: &BTreeMap<String, Node>,
+    plans: &BTreeMap<String, Plan>,
+    ports: usize,
+) -> Result<()> {
+    let reads = |node: &Node, file: &str, wanted: &str| {
+        std::fs::read_to_string(node.path(&format!("/sys/class/net/{file}"))).is_ok_and(|text| text.trim() == wanted)
+    };
+    let up = || {
+        // BR_STATE_FORWARDING of include/uapi/linux/if_bridge.h.
+        (0..ports).all(|port| reads(switch, &format!("p{port}/brport/state"), "3"))
+            && plans.iter().all(|(name, plan)| {
+                plan.interfaces.iter().all(|own| reads(&nodes[name], &format!("{}/operstate", own.name), "up"))
+            })
+    };
+    ensure!(sys::poll_until(Instant::now() + crate::node::STEP_LIMIT, up), "the links did not come up");
     Ok(())
 }
 

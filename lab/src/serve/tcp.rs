@@ -150,7 +150,11 @@ fn fill(listener: &TcpListener) -> Result<Vec<socket2::Socket>> {
 
 /// Opens descriptors up to the limit, which is set low first.
 fn use_up_files() -> Result<Vec<std::fs::File>> {
-    let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid rlimit that the kernel fills in.
+    anyhow::ensure!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0, "getrlimit");
+    // The soft limit alone, as in most services: the hard one can't be raised again without CAP_SYS_RESOURCE.
+    limit.rlim_cur = 64;
     // SAFETY: a valid rlimit that the kernel only reads.
     anyhow::ensure!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0, "setrlimit");
     let mut files = Vec::new();
