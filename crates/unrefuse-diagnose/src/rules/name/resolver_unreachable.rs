@@ -55,10 +55,15 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let lives = answers.iter().find(|a| answered(a));
     let Some(first) = dead.first() else {
         // Of a server that answers, the name may be wrong; of one that nobody asked, nothing is known.
-        if !temporary || !answers.is_empty() {
-            return Ok(Finding::Clear);
-        }
-        return unasked(view, &shown, error);
+        return match (temporary, answers.is_empty()) {
+            (false, _) => Ok(Finding::Clear),
+            (true, true) => unasked(view, name, error),
+            (true, false) => Err(CannotTell::new(
+                format!("why this machine's resolver fails for {shown}"),
+                "the name servers answer; another source that nsswitch.conf names may hang, or the time was too short",
+                format!("time getent ahosts {}; grep hosts: /etc/nsswitch.conf", quote(name).unwrap_or_default()),
+            )),
+        };
     };
     // With one that answers the name would be found, only late: so it is told by our deadline, not by the error.
     if !temporary && lives.is_some() {
@@ -119,7 +124,8 @@ fn failed(view: &View<'_>, error: NameError) -> Evidence {
 }
 
 /// libc gave up and no server was asked by us: the error alone speaks.
-fn unasked(view: &View<'_>, shown: &str, error: NameError) -> Result<Finding, CannotTell> {
+fn unasked(view: &View<'_>, name: &str, error: NameError) -> Result<Finding, CannotTell> {
+    let shown = text::visible(name);
     let resolver = &view.case.host.resolver;
     let what = format!("which name server fails for {shown}");
     let conf = resolver.resolv_conf.get().map_err(|missing| CannotTell::because(what.clone(), missing))?;
@@ -135,7 +141,9 @@ fn unasked(view: &View<'_>, shown: &str, error: NameError) -> Result<Finding, Ca
         fired = fired.unknown(Unknown {
             what,
             why: missing.detail.clone(),
-            how_to_know: missing.remedy.clone().unwrap_or_else(|| "ask each server: dig @SERVER NAME".to_owned()),
+            how_to_know: missing.remedy.clone().unwrap_or_else(|| {
+                format!("ask each server with dig, or nslookup {} SERVER", quote(name).unwrap_or_default())
+            }),
         });
     }
     Ok(fired.fires())
@@ -265,6 +273,17 @@ mod tests {
         let report = report.with(|case| case.host.resolver.answers = unrefuse_facts::Observed::default()).report();
         assert_eq!(report.blockers[0].certainty, Certainty::Likely);
         assert_eq!(report.unknown.len(), 1, "{:?}", report.unknown);
+    }
+
+    #[test]
+    fn where_every_server_answers_another_source_hangs() {
+        let report = scene(NameError::TimedOut).dns("10.1.0.53", DnsAnswer::NoSuchName).report();
+        assert!(report.blockers.is_empty(), "{:?}", report.blockers);
+        assert!(
+            report.unknown.iter().any(|u| u.what.contains("resolver fails for db.example")),
+            "{:?}",
+            report.unknown
+        );
     }
 
     #[test]
