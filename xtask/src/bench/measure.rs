@@ -26,18 +26,25 @@ pub(super) struct Subject {
     pub(super) command: Vec<String>,
     /// So that nobody measures an error.
     did_it: DidIt,
+    /// An argument more for the unmeasured run, so that its output can be read by a program.
+    readable: Option<&'static str>,
 }
 
 impl Subject {
     /// A command by words.
     pub(super) fn new(command: &str, did_it: impl Fn(ExitStatus, &str) -> bool + 'static) -> Self {
         let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
-        Self { name: command.join(" "), command, did_it: Box::new(did_it) }
+        Self { name: command.join(" "), command, did_it: Box::new(did_it), readable: None }
     }
 
     /// A command by words, under another name.
     pub(super) fn named(self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self }
+    }
+
+    /// The same, whose unmeasured run is given one argument more.
+    pub(super) fn verified_with(self, argument: &'static str) -> Self {
+        Self { readable: Some(argument), ..self }
     }
 
     fn command(&self) -> Command {
@@ -50,7 +57,7 @@ impl Subject {
     pub(super) fn verify(&self) -> Result<Duration> {
         let start = Instant::now();
         let Output { status, stdout, stderr } =
-            self.command().output().with_context(|| format!("cannot start `{}`", self.name))?;
+            self.command().args(self.readable).output().with_context(|| format!("cannot start `{}`", self.name))?;
         let took = start.elapsed();
         let text = String::from_utf8_lossy(&stdout);
         if !(self.did_it)(status, &text) {

@@ -43,9 +43,13 @@ fn ours(unrefuse: &Path, arguments: &str, did_it: impl Fn(ExitStatus, &str) -> b
     Ok(Subject::new(&format!("{unrefuse} {arguments}"), did_it).named(&format!("unrefuse {arguments}")))
 }
 
-/// Whether unrefuse found a cause (its exit status 1) and named this one.
-fn names(cause: &'static str) -> impl Fn(ExitStatus, &str) -> bool {
-    move |status, output| status.code() == Some(1) && output.contains(cause)
+/// unrefuse on a target at which it must find this cause at first place.
+fn diagnosis(unrefuse: &Path, target: &str, cause: &'static str) -> Result<Subject> {
+    let found = move |status: ExitStatus, output: &str| {
+        let report: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
+        status.code() == Some(1) && report["blockers"][0]["root"] == cause
+    };
+    Ok(ours(unrefuse, target, found)?.verified_with("--json"))
 }
 
 fn refused(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
@@ -53,7 +57,7 @@ fn refused(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
         let script = root().join("benches/checklist.sh");
         let script = format!("{} localhost 1", script.display());
         run(Contest {
-            ours: ours(unrefuse, "localhost 1", names("listener/none"))?,
+            ours: diagnosis(unrefuse, "localhost 1", "listener/none")?,
             peers: vec![Peer {
                 subject: Subject::new(&script, |_, output| output.contains("refused")).named("checklist.sh"),
                 at_most: Some(0.5),
@@ -71,7 +75,7 @@ fn full_queue(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
         let address = queue.address()?;
         let nc = format!("nc -z -w 5 {} {}", address.ip(), address.port());
         run(Contest {
-            ours: ours(unrefuse, &address.to_string(), names("listener/queue-full"))?.named("unrefuse FULL"),
+            ours: diagnosis(unrefuse, &address.to_string(), "listener/queue-full")?.named("unrefuse FULL"),
             peers: vec![Peer {
                 subject: Subject::new(&nc, |status, _| !status.success()).named("nc -w 5"),
                 at_most: Some(0.01),
@@ -87,7 +91,7 @@ fn host_down(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
     apart(|shell| {
         place::empty_ethernet(shell)?;
         run(Contest {
-            ours: ours(unrefuse, &format!("{DOWN_HOST}:80"), names("path/host-down"))?,
+            ours: diagnosis(unrefuse, &format!("{DOWN_HOST}:80"), "path/host-down")?,
             // Without -w, nc waits as long as the kernel does.
             peers: vec![Peer {
                 subject: Subject::new(&format!("nc -z {DOWN_HOST} 80"), |status, _| !status.success())
@@ -106,7 +110,7 @@ fn silent_dns(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
     apart(|_| {
         let _silent = SilentResolver::start()?;
         run(Contest {
-            ours: ours(unrefuse, "server.example 80", names("name/resolver-unreachable"))?,
+            ours: diagnosis(unrefuse, "server.example 80", "name/resolver-unreachable")?,
             peers: vec![Peer {
                 subject: Subject::new("getent ahosts server.example", |status, _| !status.success()),
                 at_most: Some(0.25),

@@ -1,6 +1,8 @@
 //! The sources of the pure crates: no file, clock, environment, thread, socket or process. clippy checks the same by
 //! types (see pure.toml), but only what is compiled; this also sees what a `cfg` leaves out.
 
+use std::path::Path;
+
 use super::{File, PURE};
 
 /// What they must not name, and where it belongs.
@@ -22,6 +24,9 @@ const BANNED: &[(&str, &str)] = &[
     ("unsafe {", "the pure crates forbid unsafe code"),
 ];
 
+/// What stands before code that is only compiled for tests.
+const TEST_ONLY: &str = "#[cfg(test)]";
+
 /// The attribute that each pure crate begins with.
 const FORBID: &str = "#![forbid(unsafe_code)]";
 
@@ -29,13 +34,16 @@ pub(super) fn check(tree: &[File]) -> Vec<String> {
     let mut faults = Vec::new();
     for name in PURE {
         let folder = format!("crates/{name}");
+        let tests: Vec<&str> = tree
+            .iter()
+            .filter(|file| file.path.starts_with(&folder))
+            .flat_map(|file| test_modules(&file.text))
+            .collect();
         for file in tree.iter().filter(|file| file.path.starts_with(&folder) && file.has_extension("rs")) {
             if file.path.ends_with("src/lib.rs") && !file.text.contains(FORBID) {
                 faults.push(file.fault(1, &format!("a pure crate begins with `{FORBID}`")));
             }
-            let is_test =
-                file.path.ends_with("tests.rs") || file.path.components().any(|part| part.as_os_str() == "tests");
-            if file.path.starts_with(format!("{folder}/src")) && !is_test {
+            if file.path.starts_with(format!("{folder}/src")) && !is_test(&file.path, &tests) {
                 faults.extend(impure(file));
             }
         }
@@ -48,12 +56,29 @@ pub(super) fn check(tree: &[File]) -> Vec<String> {
     faults
 }
 
+/// The names of modules in files of their own that are only compiled for tests.
+fn test_modules(text: &str) -> impl Iterator<Item = &str> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let declared = |pair: &[&'_ str]| pair[0] == TEST_ONLY;
+    let pairs: Vec<&str> = lines.windows(2).filter(|pair| declared(pair)).map(|pair| pair[1]).collect();
+    pairs.into_iter().filter_map(|line| line.split("mod ").nth(1)?.strip_suffix(';'))
+}
+
+fn is_test(path: &Path, modules: &[&str]) -> bool {
+    path.with_extension("").components().any(|part| modules.iter().any(|module| part.as_os_str() == *module))
+}
+
 fn impure(file: &File) -> Vec<String> {
     let mut faults = Vec::new();
-    for (index, line) in file.text.lines().enumerate() {
-        // Tests stand at the end of a file; what they do is theirs.
-        if line.trim_start().starts_with("#[cfg(test)]") {
-            break;
+    let mut lines = file.text.lines().enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        if line.trim_start().starts_with(TEST_ONLY) {
+            let Some((_, item)) = lines.next() else { break };
+            // Tests stand at the end of a file; what they do is theirs.
+            if item.contains("mod ") && item.ends_with('{') {
+                break;
+            }
+            continue;
         }
         let code = line.split("//").next().unwrap_or_default();
         for (text, instead) in BANNED.iter().filter(|(text, _)| names(code, text)) {
@@ -90,6 +115,22 @@ mod tests {
             assert_eq!(faults(&format!("// about {text}\n")), Vec::<String>::new(), "{text}");
             assert_eq!(faults(&format!("#[cfg(test)]\nmod tests {{ {text} }}\n")), Vec::<String>::new(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_test_only_item_is_still_looked_at() {
+        assert_eq!(faults("#[cfg(test)]\nuse std::fs;\nfn a() { std::fs::read(\"\") }\n").len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_only_compiled_for_tests_may_read_its_samples() {
+        let tree = |declaration: &str| {
+            let lib = format!("{FORBID}\n{declaration}\nmod samples;\n");
+            let samples = file("crates/unrefuse-parse/src/samples.rs", "use std::fs;\n");
+            check(&[file("crates/unrefuse-parse/src/lib.rs", &lib), samples])
+        };
+        assert!(tree(TEST_ONLY).iter().all(|fault| fault.contains("pure.toml")));
+        assert!(tree("").iter().any(|fault| fault.contains("`std::fs`")));
     }
 
     #[test]
