@@ -1,7 +1,7 @@
 //! listener/none
 
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::report::{Certainty, Evidence};
+use crate::report::{Certainty, Evidence, Unknown};
 use crate::rule::cause;
 use crate::{View, Who};
 use unrefuse_facts::text::visible;
@@ -45,13 +45,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if !view.on_port(table, transport).is_empty() {
         return Ok(Finding::Clear);
     }
-    let fired = Fired::new(Certainty::Proven, format!("nothing listens on {}", view.port()))
+    let mut fired = Fired::new(Certainty::Proven, format!("nothing listens on {}", view.port()))
         .predicts(&[AttemptOutcome::Refused])
         .evidence(Evidence::new(
             format!("no {} socket of this machine listens on port {}", transport.name(), view.case.target.port),
             view.case.host.sockets.source().map_or("socket table", |s| &s.what),
         ))
         .evidences(view.refuser.iter().filter(|r| r.who == Who::ServerKernel).flat_map(|r| r.evidence.clone()));
+    fired.unknown.extend(unseen_answer(view));
     Ok(fired.fires())
 }
 
@@ -87,12 +88,13 @@ fn from_afar(view: &View<'_>) -> Finding {
         None if by_rst => Certainty::Possible,
         None => return Finding::Clear,
     };
-    Fired::new(certainty, format!("the server's kernel has no listener for {}", view.endpoint()))
+    let mut fired = Fired::new(certainty, format!("the server's kernel has no listener for {}", view.endpoint()))
         .predicts(&[AttemptOutcome::Refused])
         .evidence(Evidence::new(format!("a RST answered the SYN to {}", view.endpoint()), "connect(2)"))
         .evidences(refuser.into_iter().flat_map(|r| r.evidence.clone()))
-        .unknown(unseen(view))
-        .fires()
+        .unknown(unseen(view));
+    fired.unknown.extend(unseen_answer(view));
+    fired.fires()
 }
 
 /// A kernel without a UDP socket answers with ICMP port unreachable (RFC 1122 4.1.3.1), and so does a filter's REJECT: the
@@ -114,8 +116,19 @@ fn udp_from_afar(view: &View<'_>) -> Finding {
         .fires()
 }
 
-fn unseen(view: &View<'_>) -> crate::report::Unknown {
-    crate::report::Unknown {
+/// Who refused stays open where the answer could not be looked at: packet(7) needs `CAP_NET_RAW`.
+fn unseen_answer(view: &View<'_>) -> Option<Unknown> {
+    let allowed = view.case.vantage.privileged || view.case.host.own.has("NET_RAW");
+    let refused = view.outcome() == Some(AttemptOutcome::Refused) && view.transport() == Some(Transport::Tcp);
+    (refused && view.refuser.is_none() && !allowed).then(|| Unknown {
+        what: "who sent the RST: a kernel without a listener, or a firewall in its place".into(),
+        why: "the answer packet was not looked at: this user may open no packet socket".into(),
+        how_to_know: "run unrefuse as root".into(),
+    })
+}
+
+fn unseen(view: &View<'_>) -> Unknown {
+    Unknown {
         what: "whether nothing listens at all, or only on another address, family, interface or namespace".into(),
         why: "the server's sockets are not visible from here".into(),
         how_to_know: format!("run unrefuse on the server: {}", view.verify()),
@@ -147,6 +160,19 @@ mod tests {
         let report = Scene::remote("10.9.0.1:80").rst().report();
         assert_eq!(report.blockers[0].root, "listener/none");
         assert_eq!(report.blockers[0].certainty, Certainty::Possible);
+    }
+
+    #[test]
+    fn what_root_would_add_is_said_to_who_is_not() {
+        let asks_root = |privileged: bool| {
+            let scene = Scene::local("127.0.0.1:5432").rst().with(|c| {
+                c.vantage.privileged = privileged;
+                c.host.own.capabilities.clear();
+            });
+            scene.report().unknown.iter().any(|u| u.how_to_know == "run unrefuse as root")
+        };
+        assert!(asks_root(false));
+        assert!(!asks_root(true));
     }
 
     #[test]
