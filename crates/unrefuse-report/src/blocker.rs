@@ -64,6 +64,6 @@ pub(crate) fn piece(page: &mut Page<'_>, indent: usize, evidence: &Evidence) {
     };
     let text = Spans::new(Ink::Plain, &page.safe(&evidence.text));
     let text = if seen_in.is_empty() { text } else { text.then(Ink::Faint, &format!(" [{seen_in}]")) };
-    let bullet = " ".repeat(indent - 2) + if page.style.unicode { "·" } else { "-" };
-    page.entry(indent, Spans::new(Ink::Faint, &bullet), &text);
+    let bullet = if page.style.unicode { "·" } else { "-" };
+    page.entry(indent, Spans::new(Ink::Plain, &" ".repeat(indent - 2)).then(Ink::Faint, bullet), &text);
 }

@@ -25,7 +25,7 @@ fn nature(fix: &Fix) -> String {
     };
     match (fix.steps.is_empty(), fix.persistent) {
         (true, _) => risk.to_owned(),
-        (false, true) => format!("{risk}, survives a reboot"),
+        (false, true) => format!("{risk}, persistent"),
         (false, false) => format!("{risk}, until reboot"),
     }
 }
@@ -58,7 +58,7 @@ fn edit(page: &mut Page<'_>, label: Spans, edit: &Edit) {
     page.entry(BODY, label, &Spans::new(Ink::Faint, &place));
     for (sign, text, ink) in [("-", &edit.old, Ink::Bad), ("+", &edit.new, Ink::Good)] {
         if !text.is_empty() {
-            let label = Spans::new(ink, &format!("{}{} {sign}", " ".repeat(BODY + 2), edit.line));
+            let label = Spans::new(Ink::Plain, &" ".repeat(BODY + 2)).then(ink, &format!("{} {sign}", edit.line));
             page.entry(BODY + 2, label, &Spans::new(ink, &page.safe(text)));
         }
     }

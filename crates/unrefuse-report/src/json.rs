@@ -18,7 +18,11 @@ pub fn json(report: &Report) -> String {
 /// # Panics
 /// Where a type serialises to maps whose keys are no strings; the types of this project have named fields only.
 pub(crate) fn pretty(data: &impl Serialize) -> String {
-    let plain = serde_json::to_string_pretty(data).expect("named fields only");
+    let mut plain = serde_json::to_string_pretty(data).expect("named fields only");
+    if plain.bytes().all(|b| b.is_ascii() && b != 0x7f) {
+        plain.push('\n');
+        return plain;
+    }
     let mut out = String::with_capacity(plain.len() + 1);
     for c in plain.chars() {
         // What is not ASCII stands inside a string, where JSON allows an escape for every character; serde_json has

@@ -6,6 +6,9 @@ use crate::verdict::verdict;
 use crate::{blocker, gates, rest};
 use unrefuse_diagnose::report::{Outcome, Report};
 
+/// Attempts that are listed one by one where no cause was found.
+const FEW: usize = 4;
+
 /// `report` as text that ends with a newline: the verdict, the journey, each blocker with its fixes, notes, and what could
 /// not be told.
 ///
@@ -25,7 +28,7 @@ pub fn text(report: &Report, style: &Style) -> String {
         if !calm {
             gates::line(&mut page, &report.journey);
         }
-        if report.outcome == Outcome::Mixed {
+        if report.outcome == Outcome::Mixed || (report.blockers.is_empty() && report.attempts.len() > FEW && !calm) {
             rest::addresses(&mut page, &report.attempts);
         }
     }
@@ -41,11 +44,13 @@ pub fn text(report: &Report, style: &Style) -> String {
         page.gap();
         rest::unknown(&mut page, &report.unknown);
     }
+    // Where no cause was found, what was seen is all there is.
+    let bare = report.blockers.is_empty() && !calm && report.attempts.len() <= FEW;
+    if (style.verbose || bare) && !report.attempts.is_empty() {
+        page.gap();
+        rest::attempts(&mut page, report);
+    }
     if style.verbose {
-        if !report.attempts.is_empty() {
-            page.gap();
-            rest::attempts(&mut page, report);
-        }
         page.gap();
         rest::vantage(&mut page, report);
     }

@@ -29,11 +29,10 @@ pub(crate) fn wrap(text: &str, first: usize, columns: usize) -> Vec<Range<usize>
     loop {
         let columns = if lines.is_empty() { first } else { columns };
         let rest = &text[start..];
-        if width(rest) <= columns {
+        let Some(end) = line_end(rest, columns).map(|end| start + end) else {
             lines.push(start..start + rest.trim_end_matches(' ').len());
             return lines;
-        }
-        let end = start + line_end(rest, columns);
+        };
         lines.push(start..start + text[start..end].trim_end_matches(' ').len());
         start = end + (text[end..].len() - text[end..].trim_start_matches(' ').len());
         if start == text.len() {
@@ -42,27 +41,25 @@ pub(crate) fn wrap(text: &str, first: usize, columns: usize) -> Vec<Range<usize>
     }
 }
 
-/// Where the first line of `rest`, which is longer than a line, ends.
-fn line_end(rest: &str, columns: usize) -> usize {
+/// Where the first line of `rest` ends; `None` where it all fits.
+fn line_end(rest: &str, columns: usize) -> Option<usize> {
     let mut fits = 0;
     let mut space = None;
     for (at, c) in rest.char_indices() {
         if width(&rest[..at + c.len_utf8()]) > columns {
-            if c == ' ' && fits > 0 {
-                return fits;
-            }
-            break;
+            return Some(match space {
+                _ if c == ' ' && fits > 0 => fits,
+                Some(at) => at,
+                None if fits == 0 => c.len_utf8(),
+                None => fits,
+            });
         }
         fits = at + c.len_utf8();
         if c == ' ' && !rest[..at].trim().is_empty() {
             space = Some(at);
         }
     }
-    match (space, fits) {
-        (Some(at), _) => at,
-        (None, 0) => rest.chars().next().map_or(0, char::len_utf8),
-        (None, fits) => fits,
-    }
+    None
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ fn two_blockers() {
 
 #[test]
 fn healthy() {
-    assert_snapshot!(text(&samples::healthy(), &Style::plain(80)), @"");
-    assert_snapshot!(text(&samples::healthy_with_note(), &Style::plain(80)), @"");
+    assert_eq!(text(&samples::healthy(), &Style::plain(80)), "db1:5432 open (10.0.0.5, 0.4 ms)\n");
+    assert_snapshot!("healthy_with_note", text(&samples::healthy_with_note(), &Style::plain(80)));
     assert_snapshot!("healthy_verbose", text(&samples::healthy(), &verbose(80)));
 }
 
@@ -58,7 +58,7 @@ fn the_verdict_alone_is_one_line() {
     let quiet = Style { quiet: true, ..Style::plain(60) };
     let lines: String =
         samples::all().iter().filter(|(name, _)| *name != "hostile").map(|(_, r)| text(r, &quiet)).collect();
-    assert_snapshot!(lines, @"");
+    assert_snapshot!("quiet", lines);
     let hostile = text(&samples::hostile(), &quiet);
     assert!(hostile.lines().count() == 1 && hostile.len() < 4000, "{hostile}");
 }
