@@ -32,8 +32,7 @@ pub(crate) fn table<'a, const N: usize>(
         count += 1;
         for (cell, widest) in row.iter().zip(&mut widths) {
             bytes += cell.len();
-            let cell = shown(cell);
-            *widest = (*widest).max(width_of(&cell));
+            *widest = (*widest).max(shown(cell).1);
         }
     }
     if terminal {
@@ -46,11 +45,11 @@ pub(crate) fn table<'a, const N: usize>(
     let mut out =
         String::with_capacity(bytes + count * (widths.iter().take(N.saturating_sub(1)).sum::<usize>() + 2 * N + 1));
     let mut head = String::new();
-    line(&mut head, columns, &std::array::from_fn(|i| Cow::Borrowed(columns[i].head)), &widths, style);
+    line(&mut head, columns, &std::array::from_fn(|i| columns[i].head), &widths, style);
     out.push_str(&style.paint(Ink::Strong, head.trim_end()));
     out.push('\n');
     for row in rows {
-        line(&mut out, columns, &row.map(shown), &widths, style);
+        line(&mut out, columns, &row, &widths, style);
     }
     out
 }
@@ -58,17 +57,17 @@ pub(crate) fn table<'a, const N: usize>(
 fn line<const N: usize>(
     out: &mut String,
     columns: &[Column; N],
-    cells: &[Cow<'_, str>; N],
+    cells: &[&str; N],
     widths: &[usize; N],
     style: &Style,
 ) {
     for (i, cell) in cells.iter().enumerate() {
-        let cell = if width_of(cell) > widths[i] && style.width != usize::MAX {
-            cut(cell, widths[i], style)
-        } else {
-            Cow::Borrowed(&**cell)
-        };
-        let pad = widths[i].saturating_sub(width_of(&cell));
+        let (mut cell, mut takes) = shown(cell);
+        if takes > widths[i] {
+            cell = Cow::Owned(cut(&cell, widths[i], style));
+            takes = width(&cell);
+        }
+        let pad = widths[i].saturating_sub(takes);
         if columns[i].right {
             spaces(out, pad);
         }
@@ -81,29 +80,35 @@ fn line<const N: usize>(
 }
 
 fn spaces(out: &mut String, count: usize) {
-    out.extend(std::iter::repeat_n(' ', count));
-}
-
-/// Most cells are plain ASCII: those are neither copied nor measured character by character.
-fn is_plain(cell: &str) -> bool {
-    cell.len() <= LONGEST && cell.bytes().all(|b| (0x20..0x7f).contains(&b))
-}
-
-fn shown(cell: &str) -> Cow<'_, str> {
-    match cell {
-        "" => Cow::Borrowed(EMPTY),
-        cell if is_plain(cell) => Cow::Borrowed(cell),
-        cell => Cow::Owned(clip(&visible(&clip(cell, LONGEST)), LONGEST)),
+    const SPACES: &str = "                                                                ";
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(SPACES.len());
+        out.push_str(&SPACES[..some]);
+        left -= some;
     }
 }
 
-fn width_of(cell: &str) -> usize {
-    if is_plain(cell) { cell.len() } else { width(cell) }
+/// What a cell shows, and the columns that takes. Most cells are plain ASCII: those are neither copied nor measured
+/// character by character.
+fn shown(cell: &str) -> (Cow<'_, str>, usize) {
+    // Without a way out of the loop, so that it becomes vector instructions.
+    let plain = cell.bytes().fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
+    if cell.is_empty() {
+        (Cow::Borrowed(EMPTY), EMPTY.len())
+    } else if plain && cell.len() <= LONGEST {
+        (Cow::Borrowed(cell), cell.len())
+    } else {
+        let cell = clip(&visible(&clip(cell, LONGEST)), LONGEST);
+        let takes = width(&cell);
+        (Cow::Owned(cell), takes)
+    }
 }
 
-fn cut<'c>(cell: &'c str, columns: usize, style: &Style) -> Cow<'c, str> {
-    let mark = style.ellipsis();
-    let room = columns.saturating_sub(width(mark));
+/// The beginning of `cell` that leaves room for the mark of what is left out, in at most `columns` columns.
+fn cut(cell: &str, columns: usize, style: &Style) -> String {
+    let mark = if width(style.ellipsis()) <= columns { style.ellipsis() } else { "" };
+    let room = columns - width(mark);
     let mut end = 0;
     for (at, c) in cell.char_indices() {
         let next = at + c.len_utf8();
@@ -112,9 +117,40 @@ fn cut<'c>(cell: &'c str, columns: usize, style: &Style) -> Cow<'c, str> {
         }
         end = next;
     }
-    if end == 0 {
-        Cow::Borrowed(&mark[..mark.len().min(if style.unicode { mark.len() } else { columns })])
-    } else {
-        Cow::Owned(format!("{}{mark}", &cell[..end]))
+    format!("{}{mark}", &cell[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 2] = [Column { head: "A", right: true }, Column { head: "B", right: false }];
+
+    fn rows(cells: &[[&'static str; 2]], style: &Style) -> String {
+        table(&COLUMNS, cells.iter().copied(), style)
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        assert_eq!(rows(&[["1", "b"], ["漢字", ""]], &Style::plain(80)), "   A  B\n   1  b\n漢字  -\n");
+    }
+
+    #[test]
+    fn only_on_a_terminal_cells_are_cut() {
+        let long = "0123456789".repeat(5).leak() as &str;
+        let terminal = rows(&[[long, long]], &Style::plain(60));
+        assert_eq!(terminal.lines().last(), Some("012345678901234567890123456789012345678…  01234567890123456…"));
+        let ascii = Style { unicode: false, ..Style::plain(60) };
+        assert_eq!(
+            rows(&[[long, long]], &ascii).lines().last(),
+            Some("0123456789012345678901234567890123456...  012345678901234...")
+        );
+        let whole = rows(&[[long, long]], &Style::plain(usize::MAX));
+        assert_eq!(whole.lines().last(), Some(format!("{long}  {long}").as_str()));
+    }
+
+    #[test]
+    fn a_terminal_too_narrow_still_gives_lines() {
+        assert_eq!(rows(&[["1234567890", "漢字"]], &Style::plain(3)), "         A  B\n1234567890  …\n");
     }
 }
