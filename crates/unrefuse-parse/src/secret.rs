@@ -67,6 +67,8 @@ fn hide(information: &str, token: bool) -> String {
     match information.find([':', '/']) {
         // GitHub takes a token as the user with one of these as the password.
         Some(at) if token && matches!(&information[at + 1..], "" | "x-oauth-basic") => HIDDEN.to_owned(),
+        // More than one `@`: the first may end a token.
+        Some(at) if token && information[..at].contains('@') => HIDDEN.to_owned(),
         Some(at) => format!("{}{HIDDEN}", &information[..=at]),
         None if token => HIDDEN.to_owned(),
         None => information.to_owned(),
@@ -157,6 +159,9 @@ mod tests {
             ("jdbc:oracle:thin:scott/tiger@h:1521:x", "jdbc:***@h:1521:x"),
             ("a:p@x://h", "a:***@x://h"),
             ("user@h", "user@h"),
+            // Found by fuzzing: the token passed for the user of a password that is none.
+            ("https://token@::x@", "https://***@"),
+            ("https://bob:p@h:x", "https://bob:***@h:x"),
         ] {
             assert_eq!(redact(text, Trust::Nothing), shown);
         }

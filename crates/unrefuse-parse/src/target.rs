@@ -28,7 +28,7 @@ const MAX_UNIX_PATH: usize = 107;
 ///
 /// Host names come out in ASCII form and lower case, with a dot at their end kept; IPv6 addresses in their short form.
 /// Number forms that getaddrinfo(3) takes (`127.1`, `0x7f.1`, `0`) are hosts as they stand. A service name, a URL's
-/// scheme or `/udp` and `/tcp` after a port choose the protocol; UDP and `--udp` never contradict each other silently.
+/// scheme or `/udp` and `/tcp` after a port choose the protocol; what says TCP beside `--udp` is an error.
 /// Of a list of hosts in a URL the first is the target, and all must be right. No password comes out, neither in
 /// [`Target::input`] nor in an error.
 ///

@@ -26,6 +26,8 @@ fn plain_targets() {
         (&["db1", "postgresql"], "db1:5432"),
         (&["db1:HTTPS"], "db1:443"),
         (&["10.0.0.5:443"], "10.0.0.5:443"),
+        (&["redis:6379"], "redis:6379"),
+        (&["http:80"], "http:80"),
         (&["127.1"], "127.1:80"),
         (&["0x7f.1:22"], "0x7f.1:22"),
         (&["0"], "0:80"),
@@ -189,6 +191,7 @@ fn errors_name_the_fault_and_the_remedy() {
         assert_eq!(error(words, false), message);
     }
     assert_eq!(error(&["h:53/tcp"], true), "`h:53/tcp` says tcp and --udp says udp: leave one away");
+    assert_eq!(error(&["tcp://h:1"], true), "`tcp://h:1` says tcp and --udp says udp: leave one away");
     assert_eq!(error(&["/run/x"], true), "`/run/x` is a unix socket: leave --udp away");
 }
 

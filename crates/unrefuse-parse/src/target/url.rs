@@ -8,7 +8,7 @@ use super::error::{TargetError, Word};
 use super::host::{self, Endpoint, Spelling};
 use super::{network, schemes, unix};
 use percent_encoding::percent_decode_str;
-use unrefuse_facts::Target;
+use unrefuse_facts::{Protocol, Target};
 
 /// Whether the text is a URL, or means to be one.
 pub(super) fn is_url(text: &str) -> bool {
@@ -101,6 +101,10 @@ pub(super) fn parse(word: &Word<'_>, udp: bool) -> Result<Target, TargetError> {
             word.echo(),
             word.piece(&name)
         )));
+    }
+    if matches!(name.as_str(), "tcp" | "tls") {
+        // The scheme says nothing else, so that --udp beside it is a contradiction.
+        endpoint.protocol = Some(Protocol::Tcp);
     }
     network(word, endpoint, udp, Some((name, entry.map(|entry| entry.protocol))))
 }
