@@ -1,8 +1,8 @@
 //! Judging while an attempt still waits: what is already decided on this machine need not be waited out.
 
-use std::time::Duration;
-use unrefuse_facts::{Neighbour, NeighbourState, SocketTable, SocketState};
 use std::net::SocketAddr;
+use std::time::Duration;
+use unrefuse_facts::{Neighbour, NeighbourState, SocketState, SocketTable};
 
 /// What can be read while an attempt waits.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use crate::certainty::explains;
 use crate::finding::{Finding, Fired};
 use crate::journey::journey;
 use crate::report::{
-    AttemptInfo, Blocker, By, Certainty, Fix, GateInfo, GateStatus, Note, Outcome, RefuserInfo, Report, SCHEMA, TargetInfo,
-    Unknown, VantageInfo, Why,
+    AttemptInfo, Blocker, By, Certainty, Fix, GateInfo, GateStatus, Note, Outcome, RefuserInfo, Report, SCHEMA,
+    TargetInfo, Unknown, VantageInfo, Why,
 };
 use crate::{Gate, Rule, View, When, notes, refuser, registry};
 use std::time::Duration;
@@ -77,7 +77,12 @@ fn judge(view: &View<'_>) -> Judged {
     }
     let titles: Vec<(Gate, String)> =
         blockers.iter().map(|b| (b.gate, b.whys.first().map(|w| w.title.clone()).unwrap_or_default())).collect();
-    Judged { journey: journey(view, &titles), blockers, notes: notes::open_only_here(view).into_iter().collect(), unknown }
+    Judged {
+        journey: journey(view, &titles),
+        blockers,
+        notes: notes::open_only_here(view).into_iter().collect(),
+        unknown,
+    }
 }
 
 fn is_asked(rule: &Rule, view: &View<'_>) -> bool {
@@ -105,8 +110,10 @@ fn held_against_attempt(rule: &'static Rule, mut fired: Fired, view: &View<'_>) 
 
 /// Of each gate the strongest finding; of equals the one listed first. A finding that another one stands for is left out.
 fn strongest(hits: Vec<Hit>) -> Vec<Hit> {
-    let replaced: Vec<bool> =
-        hits.iter().map(|hit| hits.iter().any(|other| other.rule.id != hit.rule.id && other.rule.replaces(hit.rule.id))).collect();
+    let replaced: Vec<bool> = hits
+        .iter()
+        .map(|hit| hits.iter().any(|other| other.rule.id != hit.rule.id && other.rule.replaces(hit.rule.id)))
+        .collect();
     let mut kept: Vec<Hit> = Vec::new();
     for (hit, replaced) in hits.into_iter().zip(replaced) {
         if replaced {
@@ -133,7 +140,12 @@ fn chain(first: Hit, view: &View<'_>, unknown: &mut Vec<Unknown>) -> Blocker {
         fired.unknown.into_iter().for_each(|u| push_new(unknown, u));
         // The deeper the cause, the better its fix: it goes first.
         fixes.splice(0..0, fired.fixes);
-        whys.push(Why { id: rule.id.to_owned(), title: fired.title, certainty: fired.certainty, evidence: fired.evidence });
+        whys.push(Why {
+            id: rule.id.to_owned(),
+            title: fired.title,
+            certainty: fired.certainty,
+            evidence: fired.evidence,
+        });
         match deeper(rule, &ids, view, unknown) {
             Some(next) if ids.len() < LONGEST_CHAIN => {
                 ids.push(next.rule.id);
@@ -226,7 +238,9 @@ fn merge_journey(all: &mut Vec<GateInfo>, one: Vec<GateInfo>) {
 
 /// The same root at the same gate, of another address: one blocker with the evidence of both.
 fn merge_blocker(all: &mut Vec<Blocker>, new: Blocker) {
-    let Some(have) = all.iter_mut().find(|b| b.gate == new.gate && b.root == new.root && b.whys.len() == new.whys.len()) else {
+    let Some(have) =
+        all.iter_mut().find(|b| b.gate == new.gate && b.root == new.root && b.whys.len() == new.whys.len())
+    else {
         all.push(new);
         return;
     };
@@ -323,7 +337,10 @@ fn attempt_info(case: &Case, attempt: &Attempt) -> AttemptInfo {
         port: if case.target.protocol == Protocol::Unix { 0 } else { attempt.address.port() },
         outcome: one_outcome(attempt.outcome),
         errno: attempt.errno.and_then(|e| e.name()).map(str::to_owned),
-        error: attempt.given_up.clone().or_else(|| attempt.errno.map(|e| e.text().map_or_else(|| e.to_string(), str::to_owned))),
+        error: attempt
+            .given_up
+            .clone()
+            .or_else(|| attempt.errno.map(|e| e.text().map_or_else(|| e.to_string(), str::to_owned))),
         by,
         elapsed_us: u64::try_from(attempt.elapsed.as_micros()).unwrap_or(u64::MAX),
     }
@@ -335,7 +352,10 @@ impl Report {
         let first_fails = self.attempts.first().is_none_or(|a| a.outcome != Outcome::Open);
         let fails = match self.outcome {
             Outcome::Open => !self.blockers.is_empty(),
-            Outcome::Mixed => first_fails || self.blockers.iter().any(|b| b.root == "path/intermittent"),
+            Outcome::Mixed => {
+                let mut whys = self.blockers.iter().flat_map(|blocker| &blocker.whys);
+                first_fails || whys.any(|why| why.id == "path/intermittent")
+            }
             _ => true,
         };
         match (fails, self.blockers.is_empty()) {

@@ -1,7 +1,7 @@
 //! Fixes as data, and the few shapes that many rules share.
 
-use crate::report::{Edit, Fix, Risk, Step};
 use crate::View;
+use crate::report::{Edit, Fix, Risk, Step};
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use unrefuse_facts::{HostsEntry, Protocol, text};

@@ -56,9 +56,6 @@ impl Gate {
     /// The gate of a cause's id: `listener` of `listener/none`.
     pub fn of_id(id: &str) -> Option<Self> {
         let word = id.split('/').next()?;
-        [Self::Service, Self::Config, Self::Container]
-            .into_iter()
-            .chain(Self::JOURNEY)
-            .find(|gate| gate.name() == word)
+        [Self::Service, Self::Config, Self::Container].into_iter().chain(Self::JOURNEY).find(|gate| gate.name() == word)
     }
 }

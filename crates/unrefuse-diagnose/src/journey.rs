@@ -33,7 +33,9 @@ impl Reach {
             Some(Who::Router) => to(Gate::Egress, Some(Gate::Path)),
             Some(Who::ThisMachine) => match answer.map(|a| (a.kind, a.icmp_type, a.icmp_code)) {
                 // The kernel signs its own failure to resolve the neighbour as an ICMP host (address) unreachable.
-                Some((AnswerKind::Icmp, Some(3), Some(1)) | (AnswerKind::Icmp, Some(1), Some(3))) => to(Gate::Egress, None),
+                Some((AnswerKind::Icmp, Some(3), Some(1)) | (AnswerKind::Icmp, Some(1), Some(3))) => {
+                    to(Gate::Egress, None)
+                }
                 Some((AnswerKind::Icmp, ..)) => to(Gate::Route, Some(Gate::Egress)),
                 _ => to(Gate::Name, None),
             },
@@ -109,7 +111,9 @@ fn unblocked(view: &View<'_>, gate: Gate) -> (GateStatus, String) {
 
 fn passed(view: &View<'_>, gate: Gate) -> String {
     match gate {
-        Gate::Name => format!("{} is {}", view.case.target.host, view.address.map(|a| a.ip().to_string()).unwrap_or_default()),
+        Gate::Name => {
+            format!("{} is {}", view.case.target.host, view.address.map(|a| a.ip().to_string()).unwrap_or_default())
+        }
         Gate::Route => match view.routing().and_then(|r| r.decision.value()).and_then(|d| d.via()) {
             Some(route) => {
                 let device = route.link.and_then(|index| view.case.host.link(index)).map_or("?", |link| &link.name);

@@ -9,7 +9,10 @@ pub fn reachable_from(socket: &Socket, links: &[Link]) -> String {
     let ip = socket.local.ip();
     let canonical = ip.to_canonical();
     let device = socket.device.map(|index| {
-        links.iter().find(|link| link.index == index).map_or_else(|| format!("interface {index}"), |link| link.name.clone())
+        links
+            .iter()
+            .find(|link| link.index == index)
+            .map_or_else(|| format!("interface {index}"), |link| link.name.clone())
     });
     let only_this_machine = canonical.is_loopback() || device.as_deref() == Some("lo");
     let from = if only_this_machine {

@@ -10,7 +10,7 @@
 
 use crate::report::{Certainty, Evidence};
 use std::net::IpAddr;
-use unrefuse_facts::{Answer, AnswerKind, Attempt, Case, Reference};
+use unrefuse_facts::{Answer, AnswerKind, Attempt, Case, Protocol, Reference};
 
 /// Who refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +73,11 @@ fn icmp(case: &Case, attempt: &Attempt, answer: &Answer) -> Option<Refuser> {
     let from = answer.from?;
     let target = attempt.address.ip();
     let target_is_local = case.is_local(target) == Some(true);
+    let port_unreachable = matches!((answer.icmp_type, answer.icmp_code), (Some(3), Some(3)) | (Some(1), Some(4)));
+    if case.target.protocol == Protocol::Udp && from == target && port_unreachable {
+        // For UDP the kernel without a socket and a filter's default reject send the same error (RFC 1122, 4.1.3.1).
+        return None;
+    }
     let said = format!("{} came from {from}", icmp_name(target, answer.icmp_type?, answer.icmp_code?));
     let (who, certainty) = if from == target {
         // The offender's address can lie: a reject in the netdev ingress hook, or NAT, signs as the server.
@@ -80,15 +85,21 @@ fn icmp(case: &Case, attempt: &Attempt, answer: &Answer) -> Option<Refuser> {
             Some(reference) => compare_distance(answer, reference) == Some(Distance::Nearer),
             None => false,
         };
-        if nearer && !target_is_local { (Who::Router, Certainty::Likely) } else { (Who::ServerFirewall, Certainty::Likely) }
+        if nearer && !target_is_local {
+            (Who::Router, Certainty::Likely)
+        } else {
+            (Who::ServerFirewall, Certainty::Likely)
+        }
     } else if case.is_local(from) == Some(true) {
         (Who::ThisMachine, Certainty::Proven)
     } else {
         (Who::Router, Certainty::Proven)
     };
-    let mut evidence = vec![Evidence::new(said, if answer.ttl.is_some() { "packet socket" } else { "socket error queue" })];
+    let mut evidence =
+        vec![Evidence::new(said, if answer.ttl.is_some() { "packet socket" } else { "socket error queue" })];
     if matches!(who, Who::ServerFirewall) {
-        evidence.push(Evidence::new("a missing listener answers a SYN with a RST, never with ICMP", "RFC 9293, measured"));
+        evidence
+            .push(Evidence::new("a missing listener answers a SYN with a RST, never with ICMP", "RFC 9293, measured"));
     }
     Some(Refuser { who, certainty, evidence })
 }
@@ -177,7 +188,10 @@ fn distance_evidence(answer: &Answer, reference: &Reference, distance: Distance)
         Distance::Same => "it comes from as far as the host",
         Distance::Farther => "it comes from farther than the host",
     };
-    Evidence::new(format!("its TTL is {ttl}, that of the host's {} {other}: {relation}", reference.what), "packet socket")
+    Evidence::new(
+        format!("its TTL is {ttl}, that of the host's {} {other}: {relation}", reference.what),
+        "packet socket",
+    )
 }
 
 /// The name of an ICMP error as RFC 792, RFC 1122, RFC 1812 and RFC 4443 give it, with its numbers.
@@ -235,13 +249,19 @@ mod tests {
 
     #[test]
     fn the_kernels_own_rst_echoes_the_tos() {
-        assert_eq!(who("10.9.0.1:80", rst(0x48, 63, None, echo(63, true))), Some((Who::ServerKernel, Certainty::Proven)));
+        assert_eq!(
+            who("10.9.0.1:80", rst(0x48, 63, None, echo(63, true))),
+            Some((Who::ServerKernel, Certainty::Proven))
+        );
         assert_eq!(who("10.9.0.1:80", rst(0x48, 63, None, None)), Some((Who::ServerKernel, Certainty::Likely)));
     }
 
     #[test]
     fn a_filters_rst_has_tos_0_and_is_believed_only_on_a_path_that_keeps_it() {
-        assert_eq!(who("10.9.0.1:80", rst(0, 63, None, echo(63, true))), Some((Who::ServerFirewall, Certainty::Likely)));
+        assert_eq!(
+            who("10.9.0.1:80", rst(0, 63, None, echo(63, true))),
+            Some((Who::ServerFirewall, Certainty::Likely))
+        );
         assert_eq!(who("10.9.0.1:80", rst(0, 63, None, echo(63, false))), None);
         assert_eq!(who("10.9.0.1:80", rst(0, 63, None, None)), None);
         assert_eq!(who("[fd09::1]:80", rst(0, 63, Some(0), None)), Some((Who::ServerFirewall, Certainty::Possible)));
@@ -257,6 +277,15 @@ mod tests {
         assert_eq!(hops(128), 0);
         assert_eq!(hops(61), 3);
         assert_eq!(hops(250), 5);
+    }
+
+    #[test]
+    fn a_udp_port_unreachable_of_the_target_does_not_tell() {
+        let mut answer = Answer::bare(AnswerKind::Icmp);
+        (answer.icmp_type, answer.icmp_code, answer.from) = (Some(3), Some(3), Some("10.9.0.1".parse().unwrap()));
+        let scene = Scene::remote("10.9.0.1:53").with(|case| case.target.protocol = Protocol::Udp);
+        let case = scene.refused(answer).case();
+        assert_eq!(refuser(&case, &case.attempts[0]), None);
     }
 
     #[test]

@@ -15,9 +15,24 @@ pub(crate) struct Service {
 
 /// The table. Web ports are shared by many servers, so these are one entry.
 pub(crate) static SERVICES: &[Service] = &[
-    Service { name: "PostgreSQL", ports: &[5432], schemes: &["postgres", "postgresql"], commands: &["postgres", "postmaster"] },
-    Service { name: "MySQL/MariaDB", ports: &[3306], schemes: &["mysql", "mariadb"], commands: &["mysqld", "mariadbd"] },
-    Service { name: "Redis", ports: &[6379], schemes: &["redis", "rediss", "valkey"], commands: &["redis-server", "valkey-server"] },
+    Service {
+        name: "PostgreSQL",
+        ports: &[5432],
+        schemes: &["postgres", "postgresql"],
+        commands: &["postgres", "postmaster"],
+    },
+    Service {
+        name: "MySQL/MariaDB",
+        ports: &[3306],
+        schemes: &["mysql", "mariadb"],
+        commands: &["mysqld", "mariadbd"],
+    },
+    Service {
+        name: "Redis",
+        ports: &[6379],
+        schemes: &["redis", "rediss", "valkey"],
+        commands: &["redis-server", "valkey-server"],
+    },
     Service { name: "MongoDB", ports: &[27017], schemes: &["mongodb"], commands: &["mongod", "mongos"] },
     Service { name: "memcached", ports: &[11211], schemes: &["memcached"], commands: &["memcached"] },
     Service { name: "RabbitMQ", ports: &[5672, 5671], schemes: &["amqp", "amqps"], commands: &["beam.smp"] },
@@ -31,7 +46,12 @@ pub(crate) static SERVICES: &[Service] = &[
     Service { name: "BIND", ports: &[53], schemes: &["dns"], commands: &["named"] },
     Service { name: "dnsmasq", ports: &[53], schemes: &["dns"], commands: &["dnsmasq"] },
     Service { name: "Postfix", ports: &[25, 465, 587], schemes: &["smtp", "smtps"], commands: &["master"] },
-    Service { name: "Dovecot", ports: &[143, 993, 110, 995], schemes: &["imap", "imaps", "pop3"], commands: &["dovecot"] },
+    Service {
+        name: "Dovecot",
+        ports: &[143, 993, 110, 995],
+        schemes: &["imap", "imaps", "pop3"],
+        commands: &["dovecot"],
+    },
     Service { name: "vsftpd", ports: &[21], schemes: &["ftp"], commands: &["vsftpd"] },
     Service { name: "OpenLDAP", ports: &[389, 636], schemes: &["ldap", "ldaps"], commands: &["slapd"] },
     Service { name: "etcd", ports: &[2379], schemes: &[], commands: &["etcd"] },

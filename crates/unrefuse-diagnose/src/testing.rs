@@ -18,7 +18,10 @@ impl Scene {
     pub(crate) fn local(endpoint: &str) -> Self {
         let mut scene = Self::new(endpoint);
         scene.case.host.sockets = Observed::known(
-            SocketTable { holders: Observed::known(Default::default(), Source::running("/proc")), ..Default::default() },
+            SocketTable {
+                holders: Observed::known(Default::default(), Source::running("/proc")),
+                ..Default::default()
+            },
             Source::running("inet_diag"),
         );
         scene
@@ -36,7 +39,12 @@ impl Scene {
             master: None,
             mtu: 1500,
         };
-        let own = |link, address: &str, prefix| InterfaceAddress { link, address: address.parse().unwrap(), prefix, tentative: false };
+        let own = |link, address: &str, prefix| InterfaceAddress {
+            link,
+            address: address.parse().unwrap(),
+            prefix,
+            tentative: false,
+        };
         let netlink = || Source::running("rtnetlink");
         let host = Host {
             hostname: Observed::known("here".into(), Source::running("gethostname")),
@@ -109,11 +117,26 @@ impl Scene {
         self.routed()
     }
     /// An attempt to `endpoint` that ended so.
-    pub(crate) fn attempt(mut self, endpoint: &str, outcome: AttemptOutcome, errno: Option<Errno>, answer: Option<Answer>) -> Self {
+    pub(crate) fn attempt(
+        mut self,
+        endpoint: &str,
+        outcome: AttemptOutcome,
+        errno: Option<Errno>,
+        answer: Option<Answer>,
+    ) -> Self {
         let address = endpoint.parse().unwrap();
         let round = self.case.attempts.iter().filter(|a| a.address == address).count() as u32;
         let elapsed = Duration::from_millis(1);
-        self.case.attempts.push(Attempt { address, round, outcome, errno, answer, local: None, elapsed, given_up: None });
+        self.case.attempts.push(Attempt {
+            address,
+            round,
+            outcome,
+            errno,
+            answer,
+            local: None,
+            elapsed,
+            given_up: None,
+        });
         self
     }
     fn own_endpoint(&self) -> String {
@@ -144,7 +167,9 @@ impl Scene {
     }
     /// The same, changed to taste (UDP, v6only, device, queues).
     pub(crate) fn socket(mut self, local: &str, command: &str, change: impl FnOnce(&mut Socket)) -> Self {
-        let Observed::Known { value: table, .. } = &mut self.case.host.sockets else { panic!("the scene has no socket table") };
+        let Observed::Known { value: table, .. } = &mut self.case.host.sockets else {
+            panic!("the scene has no socket table")
+        };
         let local: SocketAddr = local.parse().unwrap();
         let inode = 1000 + table.listeners.len() as u64;
         let pid = 800 + table.listeners.len() as u32;
@@ -172,7 +197,9 @@ impl Scene {
     }
     /// The last listener's process, changed to taste.
     pub(crate) fn process(mut self, change: impl FnOnce(&mut Process)) -> Self {
-        let Observed::Known { value: table, .. } = &mut self.case.host.sockets else { panic!("the scene has no socket table") };
+        let Observed::Known { value: table, .. } = &mut self.case.host.sockets else {
+            panic!("the scene has no socket table")
+        };
         change(table.processes.values_mut().next_back().expect("a listener comes first"));
         self
     }
@@ -258,7 +285,12 @@ impl Scene {
         resolver.resolv_conf = Observed::known(conf, Source::configured("/etc/resolv.conf"));
         let mut answers = resolver.answers.value().cloned().unwrap_or_default();
         let name = format!("{}.", self.case.target.host);
-        answers.push(ServerAnswer { server: SocketAddr::new(address, 53), name, answer, elapsed: Duration::from_millis(1) });
+        answers.push(ServerAnswer {
+            server: SocketAddr::new(address, 53),
+            name,
+            answer,
+            elapsed: Duration::from_millis(1),
+        });
         resolver.answers = Observed::known(answers, Source::probed("DNS"));
         self
     }

@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn an_answer_in_time_is_given() {
-        let asked = ask("seven", Instant::now() + Duration::from_secs(30), || Observed::known(7, unrefuse_facts::Source::running("x")));
+        let asked = ask("seven", Instant::now() + Duration::from_secs(30), || {
+            Observed::known(7, unrefuse_facts::Source::running("x"))
+        });
         assert_eq!(asked.fact().value(), Some(&7));
     }
 
@@ -79,8 +81,9 @@ mod tests {
 
     #[test]
     fn a_panicking_collector_is_a_missing_fact() {
-        let asked: Asked<Observed<u8>> =
-            ask("x", Instant::now() + Duration::from_secs(30), || std::panic::resume_unwind(Box::new("collector broke")));
+        let asked: Asked<Observed<u8>> = ask("x", Instant::now() + Duration::from_secs(30), || {
+            std::panic::resume_unwind(Box::new("collector broke"))
+        });
         assert_eq!(asked.fact().missing().unwrap().reason, Reason::Failed);
     }
 }

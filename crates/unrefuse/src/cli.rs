@@ -217,7 +217,6 @@ impl clap::builder::TypedValueParser for IdOrWord {
     }
 }
 
-
 /// `3s`, `500ms`, `1m`, or a plain number of seconds; more than nothing and at most a day.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{}' is no time: write 3s, 500ms or 1m", unrefuse_facts::text::visible(text));

@@ -33,12 +33,16 @@ fn chosen(words: &[String]) -> anyhow::Result<Vec<&'static Rule>> {
     }
     let words: Vec<String> = words.iter().flat_map(|w| w.split_whitespace()).map(str::to_lowercase).collect();
     let holds = |rule: &&Rule, word: &String| {
-        rule.id.contains(word.as_str()) || rule.title.to_lowercase().contains(word) || rule.markdown().to_lowercase().contains(word)
+        rule.id.contains(word.as_str())
+            || rule.title.to_lowercase().contains(word)
+            || rule.markdown().to_lowercase().contains(word)
     };
     let found: Vec<_> = registry().filter(|rule| words.iter().all(|word| holds(rule, word))).collect();
     if found.is_empty() {
         let asked = words.join(" ");
-        return Err(WrongCall(format!("no cause is called or speaks of '{asked}': `unrefuse explain` lists all")).into());
+        return Err(
+            WrongCall(format!("no cause is called or speaks of '{asked}': `unrefuse explain` lists all")).into()
+        );
     }
     Ok(found)
 }

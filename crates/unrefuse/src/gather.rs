@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
-    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, PortProbe, Protocol, Reason, Resolution,
-    RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
+    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, PortProbe, Protocol, Reason,
+    Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
 };
 use unrefuse_probe::AttemptOptions;
 
@@ -43,8 +43,11 @@ const OTHER_PORTS: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 3306, 5432, 6379,
 /// How long the other ports may take: they are asked where the host is known to answer, or after a long silence.
 const OTHER_PORTS_WAIT: Duration = Duration::from_millis(400);
 
+/// Settings of each interface are read for so many: a router may have thousands.
+const MOST_LINKS: usize = 64;
+
 /// Kernel settings that decide or explain something.
-const SYSCTLS: [&str; 14] = [
+const SYSCTLS: [&str; 13] = [
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
     "net.ipv4.ip_unprivileged_port_start",
@@ -57,7 +60,6 @@ const SYSCTLS: [&str; 14] = [
     "net.ipv4.ip_forward",
     "net.ipv6.bindv6only",
     "net.ipv6.conf.all.disable_ipv6",
-    "net.ipv6.conf.lo.disable_ipv6",
     "net.core.somaxconn",
 ];
 
@@ -87,10 +89,22 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         routing: Vec::new(),
         other_ports: Observed::default(),
         proxy: Observed::default(),
-        host: unrefuse_facts::Host { hostname, own, links: links.fact(), addresses: addresses.fact(), ..Default::default() },
+        host: unrefuse_facts::Host {
+            hostname,
+            own,
+            links: links.fact(),
+            addresses: addresses.fact(),
+            ..Default::default()
+        },
     };
     case.resolution = names.resolution();
     case.host.sysctls = SYSCTLS.iter().map(|name| ((*name).to_owned(), host.sysctl(name))).collect();
+
+    let links = case.host.links.value().into_iter().flatten().map(|link| link.name.clone()).take(MOST_LINKS);
+    for name in links.map(|link| format!("net.ipv6.conf.{}.disable_ipv6", link.replace('.', "/"))).collect::<Vec<_>>() {
+        let value = host.sysctl(&name);
+        case.host.sysctls.insert(name, value);
+    }
 
     if target.protocol == Protocol::Unix {
         case.attempts = vec![unrefuse_probe::unix(&target.host, options.timeout)];

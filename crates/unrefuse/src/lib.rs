@@ -2,9 +2,9 @@
 //!
 //! A library besides the binary, so that the man page, the completions and the docs are made from the same arguments.
 
-pub mod cli;
 mod ask;
 mod check;
+pub mod cli;
 pub mod explain;
 mod gather;
 mod listeners;

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     let text = if arguments.json {
         unrefuse_report::listeners_json(&rows) + "\n"
     } else {
-        unrefuse_report::listeners(&rows, &output::style(&arguments.paint, false, false))
+        unrefuse_report::listeners(&rows, &output::table_style(&arguments.paint))
     };
     output::print(&text)?;
     output::warn(&warnings);

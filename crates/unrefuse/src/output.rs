@@ -8,7 +8,9 @@ use unrefuse_report::Style;
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::anyhow!("standard output: {error}")),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("standard output: {error}"))
+        }
         _ => Ok(()),
     }
 }
@@ -27,6 +29,12 @@ pub(crate) fn style(paint: &Paint, verbose: bool, quiet: bool) -> Style {
     Style { width: width(terminal), colour, unicode: unicode(), verbose, quiet }
 }
 
+/// The same for tables: they are cut to a terminal, and to nothing else.
+pub(crate) fn table_style(paint: &Paint) -> Style {
+    let style = style(paint, false, false);
+    if std::io::stdout().is_terminal() { style } else { Style { width: usize::MAX, ..style } }
+}
+
 /// Columns: those of the terminal, else $COLUMNS, else 100; at least 60, and not so many that a line is hard to read.
 fn width(terminal: bool) -> usize {
     let measured = terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| usize::from(width.0));
@@ -37,7 +45,8 @@ fn width(terminal: bool) -> usize {
 /// The locale's character set is UTF-8, by the order of setlocale(3). Containers and cron often set no locale at all while
 /// the terminal behind them shows UTF-8: only a locale that says otherwise (`C`, `POSIX`, `de_DE`) is believed.
 fn unicode() -> bool {
-    let value = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let value =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     value.is_none_or(|v| {
         let v = v.to_ascii_lowercase();
         v.contains("utf-8") || v.contains("utf8")

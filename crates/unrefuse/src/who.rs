@@ -30,7 +30,9 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
                 }
             }
         }
-        Observed::Missing(missing) => warnings.push(format!("other network namespaces were not looked into: {missing}")),
+        Observed::Missing(missing) => {
+            warnings.push(format!("other network namespaces were not looked into: {missing}"))
+        }
     }
     let nobody = rows.is_empty();
     let text = if arguments.json {
@@ -38,7 +40,7 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
     } else if nobody {
         String::new()
     } else {
-        unrefuse_report::who(&rows, &output::style(&arguments.paint, false, false))
+        unrefuse_report::who(&rows, &output::table_style(&arguments.paint))
     };
     output::print(&text)?;
     if nobody {
@@ -64,7 +66,11 @@ fn port(word: &str) -> anyhow::Result<(u16, Vec<Transport>)> {
 }
 
 fn wrong(word: &str) -> anyhow::Error {
-    WrongCall(format!("'{}' is no port: write 1 to 65535, with /tcp or /udp where only one is meant", text::visible(word))).into()
+    WrongCall(format!(
+        "'{}' is no port: write 1 to 65535, with /tcp or /udp where only one is meant",
+        text::visible(word)
+    ))
+    .into()
 }
 
 /// One row for each process and socket; a socket without a visible holder has a row of its own.

@@ -73,7 +73,14 @@ fn the_other_protocol() {
 
 #[test]
 fn a_wrong_call_is_one_line_and_status_2() {
-    for arguments in [&["127.0.0.1:70000"][..], &["[::1"], &["http://"], &["a b"], &["--timeout", "soon", "x"], &["--netns", "no-such-namespace", ":1"]] {
+    for arguments in [
+        &["127.0.0.1:70000"][..],
+        &["[::1"],
+        &["http://"],
+        &["a b"],
+        &["--timeout", "soon", "x"],
+        &["--netns", "no-such-namespace", ":1"],
+    ] {
         let output = unrefuse(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty());

@@ -12,7 +12,11 @@ symlinkat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,truncate,ftruncate,
 finit_module,delete_module,sethostname,setdomainname,setxattr,lsetxattr,fsetxattr,swapon,reboot,kexec_load,bpf,unshare";
 
 fn strace(calls: &str, arguments: &[&str]) -> Vec<String> {
-    let log = std::env::temp_dir().join(format!("unrefuse-strace-{}-{}", std::process::id(), arguments.join("_").replace(['/', ':'], "-")));
+    let log = std::env::temp_dir().join(format!(
+        "unrefuse-strace-{}-{}",
+        std::process::id(),
+        arguments.join("_").replace(['/', ':'], "-")
+    ));
     let status = Command::new("strace")
         .args(["-f", "-qq", "-s", "256", "-e", "signal=none", "-e"])
         .arg(format!("trace={calls}"))
@@ -47,7 +51,11 @@ fn configuration(arguments: &[&str]) -> Vec<String> {
         .into_iter()
         .filter(|line| {
             let asks = ["_NEW", "_DEL", "_SET", "RTM_NEW", "NFT_MSG_NEW"].iter().any(|word| {
-                line.contains("nlmsg_type=") && line.split("nlmsg_type=").skip(1).any(|rest| rest.split(',').next().is_some_and(|t| t.contains(word)))
+                line.contains("nlmsg_type=")
+                    && line
+                        .split("nlmsg_type=")
+                        .skip(1)
+                        .any(|rest| rest.split(',').next().is_some_and(|t| t.contains(word)))
             });
             let tables = line.contains("IPT_SO_") || line.contains("IP6T_SO_");
             let sets = line.contains("SIOCS") && !line.contains("SIOCSPGRP");

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrefuse_collect::Host;
 use unrefuse_facts::{
-    AttemptOutcome, Case, DnsAnswer, NameError, Observed, Protocol, Resolution, ResolvConf, ResolverFacts, ServerAnswer, Target,
+    AttemptOutcome, Case, DnsAnswer, NameError, Observed, Protocol, Resolution, ResolvConf, ResolverFacts,
+    ServerAnswer, Target,
 };
 
 /// The resolver normally answers within this; after it the name servers are asked directly as well.
@@ -65,12 +66,17 @@ impl Names {
                 self.answers = servers.wait_for(Duration::ZERO);
             }
             let hopeless = self.answers.as_ref().and_then(Observed::value).is_some_and(|answers| {
-                !answers.is_empty() && answers.iter().all(|a| matches!(a.answer, DnsAnswer::Silent | DnsAnswer::Refused))
+                !answers.is_empty()
+                    && answers.iter().all(|a| matches!(a.answer, DnsAnswer::Silent | DnsAnswer::Refused))
             });
             if hopeless || Instant::now() >= options.deadline {
                 let detail = "the resolver has not answered, and no name server does".to_owned();
                 let detail = if hopeless { detail } else { "the resolver has not answered".to_owned() };
-                return Resolution { result: Err(NameError::TimedOut), detail: Some(detail), elapsed: started.elapsed() };
+                return Resolution {
+                    result: Err(NameError::TimedOut),
+                    detail: Some(detail),
+                    elapsed: started.elapsed(),
+                };
             }
         }
     }

@@ -47,11 +47,11 @@ fn setting<'a>(target: &Target, own: &'a SelfFacts) -> Option<&'a ProxySetting> 
 fn attempt(setting: &ProxySetting, host: &dyn Host, deadline: Instant, timeout: Duration) -> ProxyAttempt {
     let made = |endpoint: String, attempts| ProxyAttempt { variable: setting.variable.clone(), endpoint, attempts };
     let Some((name, port)) = unrefuse_parse::proxy::endpoint(&setting.value) else {
-        let missing = Missing::new(Reason::Failed, format!("{} is no proxy address: {}", setting.variable, setting.value));
+        let missing =
+            Missing::new(Reason::Failed, format!("{} is no proxy address: {}", setting.variable, setting.value));
         return made(setting.value.clone(), Observed::Missing(missing));
     };
-    let proxy =
-        Target { input: name.clone(), host: name, scope: None, port, protocol: Protocol::Tcp, scheme: None };
+    let proxy = Target { input: name.clone(), host: name, scope: None, port, protocol: Protocol::Tcp, scheme: None };
     let addresses = match host.resolve(&proxy, None).result {
         Ok(addresses) => addresses,
         Err(_) => {

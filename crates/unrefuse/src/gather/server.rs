@@ -39,7 +39,8 @@ impl Server {
             look("other network namespaces", until, host, move |h| h.other_namespaces(&query))
         };
         if missing_here {
-            let query = SocketQuery { port: None, transports: vec![Transport::Tcp, Transport::Udp], owners: Owners::Wanted };
+            let query =
+                SocketQuery { port: None, transports: vec![Transport::Tcp, Transport::Udp], owners: Owners::Wanted };
             case.host.sockets = look("the socket table", until, host, move |h| h.sockets(&query)).fact();
         }
         case.host.other_namespaces = namespaces.fact();

@@ -36,6 +36,8 @@ cause! {
     id: "listener/loopback-only",
     title: "it listens on loopback only",
     root: false,
+    // A bind to the own name that is 127.0.1.1 is found from both sides; here it is the deeper why.
+    instead_of: &["name/own-name-loopback"],
     asks: Some("why it listens on loopback only: its configuration or its default"),
     needs: &["sockets"],
     likes: &["owners", "answer packet"],
