@@ -294,6 +294,9 @@ pub enum Cond {
     All(Vec<Cond>),
     /// Does not hold.
     Not(Box<Cond>),
+    /// Holds where the inner one does; a load that fails in it makes it false instead of ending the rule. x_tables
+    /// modules that turn "there is none" round need it: `! --uid-owner 0` holds for a packet without a socket.
+    Lenient(Box<Cond>),
     /// Always, or never.
     Const(bool),
     /// Cannot be known offline: rate limits, time, recent, quota, counters, randomness.
