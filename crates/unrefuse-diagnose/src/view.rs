@@ -91,11 +91,15 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The socket table that decides, when the target is this machine: `Ok(None)` for an address of another machine.
+    /// The socket table that decides, when the target is this machine: `Ok(None)` for an address of another machine
+    /// and for a unix socket.
     ///
     /// # Errors
     /// Cannot tell where the table was not readable; `what` is the question that stays open.
     pub fn server_sockets(&self, what: &str) -> Result<Option<&'a SocketTable>, CannotTell> {
+        if self.case.target.protocol == Protocol::Unix {
+            return Ok(None);
+        }
         match self.is_local() {
             Some(true) => self.case.host.sockets.get().map(Some).map_err(|m| CannotTell::because(what, m)),
             _ => Ok(None),

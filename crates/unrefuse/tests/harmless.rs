@@ -11,13 +11,30 @@ const FORBIDDEN: &str = "creat,mkdir,mkdirat,mknod,mknodat,unlink,unlinkat,renam
 symlinkat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,truncate,ftruncate,mount,umount2,pivot_root,init_module,\
 finit_module,delete_module,sethostname,setdomainname,setxattr,lsetxattr,fsetxattr,swapon,reboot,kexec_load,bpf,unshare";
 
-fn strace(calls: &str, arguments: &[&str]) -> Vec<String> {
+/// Where the run's traffic may go.
+#[derive(Clone, Copy)]
+enum Network {
+    /// The machine's own: for targets on loopback.
+    Own,
+    /// A network namespace of its own without any link: for names, which would be asked of the machine's name servers.
+    None,
+}
+
+fn strace(calls: &str, network: Network, arguments: &[&str]) -> Vec<String> {
     let log = std::env::temp_dir().join(format!(
         "unrefuse-strace-{}-{}",
         std::process::id(),
         arguments.join("_").replace(['/', ':'], "-")
     ));
-    let status = Command::new("strace")
+    let mut command = match network {
+        Network::Own => Command::new("strace"),
+        Network::None => {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--map-root-user", "--net", "strace"]);
+            unshare
+        }
+    };
+    let status = command
         .args(["-f", "-qq", "-s", "256", "-e", "signal=none", "-e"])
         .arg(format!("trace={calls}"))
         .arg("-o")
@@ -33,21 +50,21 @@ fn strace(calls: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 /// The calls of one run that are not harmless.
-fn harm(arguments: &[&str]) -> Vec<String> {
-    let opened = strace("open,openat,openat2,execve", arguments);
+fn harm(network: Network, arguments: &[&str]) -> Vec<String> {
+    let opened = strace("open,openat,openat2,execve", network, arguments);
     assert!(opened.iter().any(|line| line.contains("execve(")), "strace saw nothing: {opened:?}");
     let writes = opened.iter().filter(|line| {
         let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| line.contains(flag));
         writes && !line.contains("\"/dev/tty\"") && !line.contains("\"/dev/null\"")
     });
     let processes = opened.iter().filter(|line| line.contains("execve(")).skip(1);
-    let changes = strace(FORBIDDEN, arguments);
+    let changes = strace(FORBIDDEN, network, arguments);
     writes.chain(processes).chain(&changes).cloned().collect()
 }
 
 /// Netlink messages other than questions, and socket options that create firewall tables.
 fn configuration(arguments: &[&str]) -> Vec<String> {
-    strace("sendto,sendmsg,setsockopt,getsockopt,ioctl", arguments)
+    strace("sendto,sendmsg,setsockopt,getsockopt,ioctl", Network::Own, arguments)
         .into_iter()
         .filter(|line| {
             let asks = ["_NEW", "_DEL", "_SET", "RTM_NEW", "NFT_MSG_NEW"].iter().any(|word| {
@@ -67,7 +84,7 @@ fn configuration(arguments: &[&str]) -> Vec<String> {
 #[test]
 fn a_refused_target() {
     let arguments = ["--json", "127.0.0.1", "1"];
-    assert_eq!(harm(&arguments), [""; 0]);
+    assert_eq!(harm(Network::Own, &arguments), [""; 0]);
     assert_eq!(configuration(&arguments), [""; 0]);
 }
 
@@ -76,18 +93,18 @@ fn an_open_target() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let arguments = ["-v", "localhost", &port];
-    assert_eq!(harm(&arguments), [""; 0]);
+    assert_eq!(harm(Network::Own, &arguments), [""; 0]);
     assert_eq!(configuration(&arguments), [""; 0]);
 }
 
 #[test]
 fn a_name_that_does_not_exist() {
-    assert_eq!(harm(&["--deadline", "3s", "no-such-name.invalid:80"]), [""; 0]);
+    assert_eq!(harm(Network::None, &["--deadline", "3s", "no-such-name.invalid:80"]), [""; 0]);
 }
 
 #[test]
 fn the_tables() {
-    assert_eq!(harm(&["listeners"]), [""; 0]);
-    assert_eq!(harm(&["who", "1"]), [""; 0]);
+    assert_eq!(harm(Network::Own, &["listeners"]), [""; 0]);
+    assert_eq!(harm(Network::Own, &["who", "1"]), [""; 0]);
     assert_eq!(configuration(&["listeners", "--all"]), [""; 0]);
 }
