@@ -21,7 +21,10 @@ pub(crate) fn redact(text: &str, trust: Trust) -> String {
 }
 
 fn user_information(text: &str, trust: Trust) -> String {
-    let Some(at) = text.find("://") else {
+    // In `user:a://b@host` the password has the `://`: a scheme holds no colon, but for jdbc's.
+    let is_scheme = |head: &str| !head.contains(':') || head.get(..5).is_some_and(|j| j.eq_ignore_ascii_case("jdbc:"));
+    let scheme_end = text.find("://").filter(|&at| trust == Trust::Parsed || is_scheme(&text[..at]));
+    let Some(at) = scheme_end else {
         return match (trust, text.rfind('@')) {
             (Trust::Nothing, Some(end)) => hide(&text[..end], false) + &text[end..],
             _ => text.to_owned(),
@@ -159,6 +162,9 @@ mod tests {
             ("jdbc:oracle:thin:scott/tiger@h:1521:x", "jdbc:***@h:1521:x"),
             ("a:p@x://h", "a:***@x://h"),
             ("user@h", "user@h"),
+            // Found by fuzzing: all before :// passed for a scheme.
+            ("user:p://@h", "user:***@h"),
+            ("jdbc:mysql:replication://u:p@h:x", "jdbc:mysql:replication://u:***@h:x"),
             // Found by fuzzing: the token passed for the user of a password that is none.
             ("https://token@::x@", "https://***@"),
             ("https://bob:p@h:x", "https://bob:***@h:x"),
