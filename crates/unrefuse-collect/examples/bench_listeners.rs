@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
 use unrefuse_facts::Transport;
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 const FIRST_PORT: usize = 2000;
 const PORTS: usize = 60_000;
 
@@ -40,12 +40,10 @@ fn bench(sockets: usize, processes: usize) {
 
     println!("{sockets} listening sockets, {processes} processes, medians of {ROUNDS}");
     let before = peak_kib();
-    let ours = median(|| look(&all, sockets));
-    let peak = peak_kib();
-    let ss = median(|| run("ss", &["-tulnp"]));
+    let (ours, ss) = medians(|| look(&all, sockets), || run("ss", &["-tulnp"]));
     println!("  all:      {:>8.1} ms  ss -tulnp {:>8.1} ms  ratio {:.3}", ms(ours), ms(ss), ratio(ours, ss));
-    let ours = median(|| look(&one, 1));
-    let ss = median(|| run("ss", &["-tlnp", &filter]));
+    let peak = peak_kib();
+    let (ours, ss) = medians(|| look(&one, 1), || run("ss", &["-tlnp", &filter]));
     println!("  one port: {:>8.1} ms  ss sport  {:>8.1} ms  ratio {:.3}", ms(ours), ms(ss), ratio(ours, ss));
     println!("  peak memory {peak} KiB ({before} KiB before)");
     for child in children {
@@ -106,16 +104,17 @@ fn listener(number: usize) -> TcpListener {
     TcpListener::bind((address, port)).unwrap_or_else(|e| panic!("bind {address}:{port}: {e}"))
 }
 
-fn median(mut work: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[ROUNDS / 2]
+/// Medians of two works that take turns, so that whatever else runs on the machine slows both.
+fn medians(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Duration, Duration) {
+    let time = |work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    let (mut own, mut other): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| (time(&mut ours), time(&mut theirs))).unzip();
+    own.sort();
+    other.sort();
+    (own[ROUNDS / 2], other[ROUNDS / 2])
 }
 
 fn ms(time: Duration) -> f64 {

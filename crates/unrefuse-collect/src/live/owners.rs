@@ -122,6 +122,8 @@ impl Walk<'_> {
         self.extent == Extent::OneHolder && self.left.load(Ordering::Relaxed) == 0
     }
 
+    /// Reads the links of one process's open files. Measured and no faster: stat(2) instead of readlink(2), and trying the
+    /// numbers from 0 on instead of listing the directory.
     fn process(&self, pid: u32, found: &mut Vec<(u64, Holder)>) -> Result<(), Errno> {
         let dir = proc_dir::open(self.proc, format!("{pid}/fd"))?;
         let mut forbidden = false;

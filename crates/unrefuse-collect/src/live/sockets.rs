@@ -16,6 +16,9 @@ use unrefuse_parse::proc_net;
 /// Sockets, and where they were read.
 pub(super) type Listed = (Vec<Socket>, Source);
 
+/// Fewer processes than this are not worth a second thread.
+const FEW: usize = 32;
+
 /// The directory of this thread's own network tables: /proc/net is that of the thread group's leader (proc(5)).
 pub(super) const OWN_TABLES: &str = "/proc/thread-self/net";
 
@@ -51,7 +54,21 @@ pub(super) fn processes(owners: &Owners, users: &BTreeMap<u32, String>, files: b
     pids.sort_unstable();
     pids.dedup();
     let Ok(proc) = proc_dir::root() else { return BTreeMap::new() };
-    pids.into_iter().filter_map(|pid| Some((pid, process::process(&proc, pid, users, files)?))).collect()
+    let look = |pids: &[u32]| -> Vec<(u32, Process)> {
+        pids.iter().filter_map(|&pid| Some((pid, process::process(&proc, pid, users, files)?))).collect()
+    };
+    let (first, second) = pids.split_at(if pids.len() < FEW { pids.len() } else { pids.len() / 2 });
+    std::thread::scope(|scope| {
+        let other = (!second.is_empty()).then(|| std::thread::Builder::new().spawn_scoped(scope, || look(second)));
+        let mut processes = look(first);
+        match other {
+            None => {}
+            Some(Ok(thread)) => processes.extend(thread.join().unwrap_or_default()),
+            // No thread to be had: this one does the rest.
+            Some(Err(_)) => processes.extend(look(second)),
+        }
+        processes.into_iter().collect()
+    })
 }
 
 /// Listeners of this thread's namespace, by inet_diag, else from the tables of /proc/net.
