@@ -1,28 +1,57 @@
-//! Runs the fix that a report prints, as a person would who pastes it into a root shell.
+//! Runs the fixes that a report prints, as a person would who pastes them into a root shell.
 
-use crate::node::Node;
+use crate::hold::NODE_DIR;
+use crate::node::{Node, STEP_LIMIT};
+use crate::scenario::User;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// Runs the steps of fix number `number` (from 1) of the first blocker.
+/// The numbers (from 1) of the first blocker's fixes that have steps.
+pub(crate) fn runnable(report: &Value) -> Vec<usize> {
+    let fixes = report["blockers"][0]["fixes"].as_array();
+    let has_steps = |fix: &Value| fix["steps"].as_array().is_some_and(|steps| !steps.is_empty());
+    fixes.into_iter().flatten().enumerate().filter(|(_, fix)| has_steps(fix)).map(|(index, _)| index + 1).collect()
+}
+
+/// Runs the steps of fix number `number` (from 1) of the first blocker, in a shell that has `environment`. What the steps
+/// export is added to it: the next call is made in the same shell.
 ///
 /// # Errors
 /// There is no such fix, a step fails, or an edited line is not what the fix says it is.
-pub(crate) fn apply(report: &Value, number: usize, node: &Node) -> Result<()> {
-    let fixes = report["blockers"][0]["fixes"].as_array().context("the first blocker has no fixes")?;
-    let fix = fixes.get(number.saturating_sub(1)).with_context(|| format!("{} fixes, no fix {number}", fixes.len()))?;
+pub(crate) fn apply(
+    report: &Value,
+    number: usize,
+    node: &Node,
+    environment: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let fix = &report["blockers"][0]["fixes"][number.saturating_sub(1)];
     let title = fix["title"].as_str().unwrap_or_default();
-    let steps =
-        fix["steps"].as_array().filter(|steps| !steps.is_empty()).with_context(|| format!("{title}: no steps"))?;
+    let steps = fix["steps"].as_array().with_context(|| format!("there is no fix {number} with steps"))?;
     for step in steps {
         if let Some(command) = step["command"].as_str() {
-            node.must(command).with_context(|| format!("fix {title:?}"))?;
+            shell(command, node, environment).with_context(|| format!("fix {title:?}"))?;
         } else if step["edit"].is_object() {
             edit(&step["edit"], node).with_context(|| format!("fix {title:?}"))?;
         } else {
             bail!("fix {title:?}: a step that is neither command nor edit: {step}");
         }
     }
+    Ok(())
+}
+
+/// Runs a command and takes over the environment that its shell is left with.
+fn shell(script: &str, node: &Node, environment: &mut BTreeMap<String, String>) -> Result<()> {
+    let left = format!("{NODE_DIR}/environment");
+    let mut command = Node::command("/bin/sh");
+    command.envs(&*environment).arg("-c").arg(format!("{script}\nstatus=$?; env -0 >{left}; exit $status"));
+    let output = node.run(command, User::Root, STEP_LIMIT)?;
+    ensure!(output.success(), "on {}: {script}: {}", node.name, output.text());
+    let text = std::fs::read(node.path(&left)).context("read the shell's environment")?;
+    *environment = text
+        .split(|byte| *byte == 0)
+        .filter_map(|pair| String::from_utf8_lossy(pair).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())))
+        .collect();
     Ok(())
 }
 

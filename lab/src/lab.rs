@@ -81,7 +81,7 @@ pub(crate) struct Called<'a> {
 
 impl<'a> Called<'a> {
     fn new(stage: &'a Stage, call: &'a Call) -> Result<Self> {
-        let node = stage.node(call.node.as_deref().unwrap_or(default_node(stage)))?;
+        let node = node_of(stage, call)?;
         let output = ask(node, call, &["--json"])?;
         Ok(Self { node, call, output })
     }
@@ -104,16 +104,7 @@ impl<'a> Called<'a> {
 
     /// Connects without unrefuse's help, as that user. `None`: the scenario wants no such attempt.
     pub(crate) fn connect(&self) -> Result<Option<Output>> {
-        let words = match &self.call.connect {
-            Some(words) => words.clone(),
-            None => derive_connect(self.call)?,
-        };
-        let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
-            return Ok(None);
-        };
-        let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
-        command.arg("connect").arg(protocol).arg(endpoint);
-        self.node.run(command, self.call.user, CALL_LIMIT).map(Some)
+        connect(self.node, self.call)
     }
 
     fn answer(&self, schema: &Schema) -> Result<(Answer, Vec<String>)> {
@@ -124,8 +115,30 @@ impl<'a> Called<'a> {
     }
 }
 
-fn default_node(stage: &Stage) -> &'static str {
-    if stage.nodes.contains_key("client") { "client" } else { "server" }
+fn node_of<'a>(stage: &'a Stage, call: &Call) -> Result<&'a Node> {
+    let default = if stage.nodes.contains_key("client") { "client" } else { "server" };
+    stage.node(call.node.as_deref().unwrap_or(default))
+}
+
+fn connect(node: &Node, call: &Call) -> Result<Option<Output>> {
+    let words = match &call.connect {
+        Some(words) => words.clone(),
+        None => derive_connect(call)?,
+    };
+    let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
+        return Ok(None);
+    };
+    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
+    command.arg("connect").arg(protocol).arg(endpoint);
+    node.run(command, call.user, CALL_LIMIT).map(Some)
+}
+
+/// A service may need a moment after the fix (to empty its queue, to look again): waits until a plain connect works. That it
+/// never does is told by what follows.
+fn await_open(node: &Node, call: &Call) {
+    crate::sys::poll_until(std::time::Instant::now() + Duration::from_secs(5), || {
+        connect(node, call).is_ok_and(|output| output.is_none_or(|output| output.success()))
+    });
 }
 
 fn ask(node: &Node, call: &Call, options: &[&str]) -> Result<Output> {
@@ -149,27 +162,41 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
             return Ok(Verdict::Skipped(format!("{program} is not installed")));
         }
     }
-    let services = match &scenario.twin.services {
-        Some(services) if job.twin => services,
-        _ => &scenario.services,
+    let (stage, call) = if job.twin {
+        (healthy_twin(&scenario, bench)?, scenario.twin.call.as_ref().unwrap_or(&scenario.call))
+    } else {
+        (broken(&scenario, bench)?, &scenario.call)
     };
-    let call = match &scenario.twin.call {
-        Some(call) if job.twin => call,
-        _ => &scenario.call,
-    };
-    let mut stage = Stage::build(&scenario, services, &bench.unrefuse)?;
-    for step in if job.twin { &scenario.twin.steps } else { &scenario.fault } {
-        stage.step(step)?;
-    }
     let called = Called::new(&stage, call)?;
     let mut differences = compare(&scenario, job.twin, &called, &bench.schema).unwrap_or_else(told);
     let folder = keep::folder(&bench.keep, &job.name());
     bench.save(&folder, &stage, &called, &mut differences);
-    if !job.twin && scenario.after_fix.none.is_none() {
-        let healed = heal(&scenario, &stage, &called, bench, &folder).unwrap_or_else(told);
-        differences.extend(healed.into_iter().map(|difference| format!("after the fix: {difference}")));
+    if !job.twin {
+        let (answer, _) = called.answer(&bench.schema)?;
+        differences.extend(heal_all(&scenario, &answer.report, bench, &folder));
     }
     if differences.is_empty() { Ok(Verdict::Passed) } else { Ok(Verdict::Failed(differences)) }
+}
+
+/// Runs every printed fix that has steps, each on a stage of its own.
+fn heal_all(scenario: &Scenario, report: &serde_json::Value, bench: &Bench, folder: &Path) -> Vec<String> {
+    let mut differences = Vec::new();
+    let wanted = &scenario.after_fix;
+    let runnable = fix::runnable(report);
+    if let Some(reason) = &wanted.none {
+        if !runnable.is_empty() {
+            differences.push(format!("after_fix.none says {reason:?}, and fixes {runnable:?} have steps"));
+        }
+        return differences;
+    }
+    if runnable.is_empty() {
+        differences.push("no fix of the first blocker has steps".to_owned());
+    }
+    for number in runnable.into_iter().filter(|number| !wanted.partial.contains_key(&number.to_string())) {
+        let healed = heal(scenario, number, bench, folder).unwrap_or_else(told);
+        differences.extend(healed.into_iter().map(|difference| format!("after fix {number}: {difference}")));
+    }
+    differences
 }
 
 fn told(error: anyhow::Error) -> Vec<String> {
@@ -192,19 +219,42 @@ fn compare(scenario: &Scenario, twin: bool, called: &Called<'_>, schema: &Schema
     Ok(differences)
 }
 
-/// Runs the printed fix and calls again: now nothing may be found.
-fn heal(scenario: &Scenario, stage: &Stage, called: &Called<'_>, bench: &Bench, folder: &Path) -> Result<Vec<String>> {
+/// Builds the fault anew, runs one of the printed fixes and calls again: now nothing may be found.
+fn heal(scenario: &Scenario, number: usize, bench: &Bench, folder: &Path) -> Result<Vec<String>> {
+    let stage = broken(scenario, bench)?;
+    let called = Called::new(&stage, &scenario.call)?;
     let (answer, _) = called.answer(&bench.schema)?;
     let node = match &scenario.after_fix.node {
         Some(name) => stage.node(name)?,
         None => called.node,
     };
-    fix::apply(&answer.report, scenario.after_fix.fix.unwrap_or(1), node)?;
-    let again = Called::new(stage, called.call)?;
+    let mut call = scenario.call.clone();
+    fix::apply(&answer.report, number, node, &mut call.env)?;
+    await_open(node_of(&stage, &call)?, &call);
+    let again = Called::new(&stage, &call)?;
     let (answer, differences) = again.answer(&bench.schema)?;
     let mut differences = [differences, check::healthy(&answer, &[]), reachable(&again, true)?].concat();
-    bench.save(&folder.join("after-fix"), stage, &again, &mut differences);
+    bench.save(&folder.join(format!("after-fix-{number}")), &stage, &again, &mut differences);
     Ok(differences)
+}
+
+/// The scenario's stage with its fault.
+fn broken(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
+    let mut stage = Stage::build(scenario, &scenario.services, &bench.unrefuse)?;
+    for step in &scenario.fault {
+        stage.step(step)?;
+    }
+    Ok(stage)
+}
+
+/// The scenario's stage without its fault.
+fn healthy_twin(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
+    let services = scenario.twin.services.as_ref().unwrap_or(&scenario.services);
+    let mut stage = Stage::build(scenario, services, &bench.unrefuse)?;
+    for step in &scenario.twin.steps {
+        stage.step(step)?;
+    }
+    Ok(stage)
 }
 
 /// Compares what the lab's own connect says with what should be.

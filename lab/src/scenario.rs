@@ -38,7 +38,7 @@ pub(crate) struct Scenario {
     pub(crate) call: Call,
     /// What it must say.
     pub(crate) expect: Expect,
-    /// The printed fix is run, and then the connection must be open.
+    /// The printed fixes are run, and then the connection must be open.
     pub(crate) after_fix: AfterFix,
     /// The same without the fault, where nothing may be found.
     #[serde(default)]
@@ -240,15 +240,16 @@ impl Certainty {
     }
 }
 
-/// What is done with the printed fix.
+/// What is done with the printed fixes of the first blocker: each one that has steps is run, on a stage of its own.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AfterFix {
-    /// Why there is nothing to run.
+    /// Why no fix has steps to run.
     pub(crate) none: Option<String>,
-    /// Which fix of the first blocker, from 1.
-    pub(crate) fix: Option<usize>,
-    /// Where it is run; else where the call was made.
+    /// Fixes, by number from 1, that help and don't heal alone, with the reason. They are not run.
+    #[serde(default)]
+    pub(crate) partial: BTreeMap<String, String>,
+    /// Where they are run; else where the call was made.
     pub(crate) node: Option<String>,
 }
 
@@ -318,8 +319,11 @@ impl Scenario {
             ensure!(kinds == 1, "a step is one of run, stop, freeze");
         }
         let fix = &self.after_fix;
-        if fix.none.is_some() && (fix.fix.is_some() || fix.node.is_some()) {
+        if fix.none.is_some() && (!fix.partial.is_empty() || fix.node.is_some()) {
             bail!("after_fix has none and something to run");
+        }
+        for number in fix.partial.keys() {
+            ensure!(number.parse::<usize>().is_ok_and(|n| n > 0), "after_fix.partial: {number:?} is no number from 1");
         }
         if self.twin.none.is_none() && self.fault.is_empty() && self.twin.services.is_none() && self.twin.call.is_none()
         {

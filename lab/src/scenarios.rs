@@ -123,7 +123,7 @@ mod tests {
         for (from, to) in [
             ("listener/none\"]", "listener_none\"]"),
             ("{[server]}:80", "{[sever]}:80"),
-            ("none = \"no unit\"", "none = \"no unit\"\nfix = 1"),
+            ("none = \"no unit\"", "none = \"no unit\"\nnode = \"server\""),
             ("serve = \"tcp {[server]}:80\"", "name = \"x\""),
             ("services = [{ serve = \"tcp {[server]}:80\" }]", ""),
         ] {
