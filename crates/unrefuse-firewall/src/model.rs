@@ -280,6 +280,9 @@ pub enum Cond {
         negated: bool,
     },
     /// In an ipset (`-m set --match-set NAME src,dst`): which fields of the packet make the key is up to the set's type.
+    /// The key has one part for each dimension of the type's name, in order: `ip` and `net` an address (32 or 128 bits),
+    /// `port` two (protocol, 8 bits; port or ICMP type and code, 16 bits), `mac` 48 bits, `iface` a name (128 bits),
+    /// `mark` 32 bits. `bitmap:port` has the port alone, of TCP or UDP.
     InIpset {
         /// Its name.
         set: String,
@@ -387,7 +390,9 @@ pub enum Header {
 }
 
 /// Something that can be loaded. A load that does not apply (a TCP port of a UDP packet at a wrong offset, an interface
-/// that is not there) fails, and a failed load ends the rule, as in nf_tables.
+/// that is not there) fails, and a failed load ends the rule, as in nf_tables: the comparison, range or set test that loads
+/// it is false, turned round (`Ne`, `negated`) or not. [`Cond::Not`] around such a test is then true; readers use it where
+/// an iptables match turned round holds for a packet that lacks the thing (`! --uid-owner 0` without a socket).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
     /// Bits of the packet.
