@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{as_nobody, device, in_new_namespace, is_root, query, wait_for};
+use common::{as_nobody, device, in_new_namespace, is_root, query, skipped, wait_for};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
@@ -38,7 +38,7 @@ fn keys_are_told_to_root_only() {
     assert_eq!(socket(&listener).md5, Some(false));
     assert_eq!(as_nobody(|| socket(&listener).md5), None);
     if !add_key(&listener) {
-        return eprintln!("SKIPPED: this kernel has no TCP-MD5: keys_are_told_to_root_only");
+        return skipped("this kernel has no TCP-MD5: keys_are_told_to_root_only");
     }
     let seen = socket(&listener);
     assert_eq!(seen.md5, Some(true));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{query, wait_for};
+use common::{query, skipped, wait_for};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
@@ -93,7 +93,7 @@ fn all_listeners_have_ours_among_them() {
 
 #[test]
 fn ipv6_only_is_seen() {
-    let Ok(both) = TcpListener::bind("[::]:0") else { return eprintln!("SKIPPED: no IPv6 here") };
+    let Ok(both) = TcpListener::bind("[::]:0") else { return skipped("no IPv6 here: ipv6_only_is_seen") };
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET6, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::sockopt::set_ipv6_v6only(&socket, true).unwrap();
     rustix::net::bind(&socket, &"[::]:0".parse::<SocketAddr>().unwrap()).unwrap();

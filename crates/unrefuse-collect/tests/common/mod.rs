@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,9 +18,14 @@ pub(crate) fn query(transport: Transport, port: u16) -> SocketQuery {
 pub(crate) fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED: needs root: {test}");
+        skipped(&format!("needs root: {test}"));
     }
     root
+}
+
+/// Says that a test did not run. Not by `eprintln!`, which the test harness keeps back for tests that pass.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Runs `work` on a thread in a fresh network namespace with `lo` up. The namespace ends with the thread.
