@@ -131,7 +131,7 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__explain)
-            opts="-h --markdown --color --help name/localhost-v6-first name/own-name-loopback name/hosts-override name/address-family name/resolver-unreachable name/not-found path/intermittent path/host-down path/router-reject path/filtered path/all-ports-refused ingress/firewall-reject listener/queue-full listener/not-accepting listener/md5-required listener/stale-socket listener/other-interface listener/loopback-only listener/other-family listener/other-address listener/other-namespace listener/other-protocol listener/other-port listener/none access/closed-on-accept"
+            opts="-h --markdown --color --help name/localhost-v6-first name/own-name-loopback name/hosts-override name/address-family name/resolver-unreachable name/not-found route/blackhole route/overlapping-subnet route/link-down route/ports-exhausted route/source-address route/none egress/proxy path/intermittent path/host-down path/router-reject path/filtered path/all-ports-refused ingress/firewall-reject listener/queue-full listener/not-accepting listener/md5-required listener/stale-socket listener/other-interface listener/loopback-only listener/other-family listener/other-address listener/other-namespace listener/other-protocol listener/other-port listener/none access/closed-on-accept"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

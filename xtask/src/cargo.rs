@@ -54,9 +54,7 @@ pub(crate) fn doc_tests() -> Result<Outcome> {
 /// The documentation; a warning is an error.
 pub(crate) fn doc() -> Result<Outcome> {
     let shell = shell()?;
-    cmd!(shell, "cargo doc --locked --workspace --no-deps --document-private-items")
-        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")
-        .run()?;
+    cmd!(shell, "cargo doc --locked --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()?;
     Ok(Outcome::Passed)
 }
 
