@@ -390,9 +390,8 @@ pub enum Header {
 }
 
 /// Something that can be loaded. A load that does not apply (a TCP port of a UDP packet at a wrong offset, an interface
-/// that is not there) fails, and a failed load ends the rule, as in nf_tables: the comparison, range or set test that loads
-/// it is false, turned round (`Ne`, `negated`) or not. [`Cond::Not`] around such a test is then true; readers use it where
-/// an iptables match turned round holds for a packet that lacks the thing (`! --uid-owner 0` without a socket).
+/// that is not there) fails, and a failed load ends the rule, as in nf_tables, turned round (`Ne`, `negated`) or not
+/// ([`Cond::Lenient`] keeps it to the tests within).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
     /// Bits of the packet.
