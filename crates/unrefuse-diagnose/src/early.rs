@@ -24,12 +24,14 @@ pub fn gives_up(address: SocketAddr, elapsed: Duration, early: &Early<'_>) -> Op
             s.state == SocketState::Listen
                 && s.local.port() == address.port()
                 && s.takes(address.ip()) == Some(true)
-                && s.recv_queue > s.send_queue
+                && s.accept_queue_is_full() == Some(true)
         });
         if let Some(socket) = full {
             return Some(format!(
                 "the accept queue of {} is full ({} waiting, backlog {})",
-                socket.local, socket.recv_queue, socket.send_queue
+                socket.local,
+                socket.recv_queue,
+                socket.send_queue.unwrap_or_default()
             ));
         }
     }

@@ -60,7 +60,7 @@ mod tests {
             v6only,
             device: None,
             recv_queue: 0,
-            send_queue: 0,
+            send_queue: Some(0),
             md5: None,
             cgroup: None,
         };

@@ -183,7 +183,7 @@ impl Scene {
             v6only: local.is_ipv6().then_some(false),
             device: None,
             recv_queue: 0,
-            send_queue: 128,
+            send_queue: Some(128),
             md5: Some(false),
             cgroup: None,
         };

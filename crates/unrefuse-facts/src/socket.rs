@@ -67,7 +67,8 @@ pub struct Socket {
     /// Listening: connections waiting to be accepted. Else bytes received and not read.
     pub recv_queue: u32,
     /// Listening: the largest number that may wait (the backlog in force). Else bytes sent and not acknowledged.
-    pub send_queue: u32,
+    /// `None` where the kernel does not tell: /proc/net has no backlog of a listener.
+    pub send_queue: Option<u32>,
     /// The listener has TCP-MD5 or TCP-AO keys; `None` where it may not be asked (needs `CAP_NET_ADMIN`).
     pub md5: Option<bool>,
     /// cgroup id of the socket, where the kernel tells.
@@ -78,6 +79,15 @@ impl Socket {
     /// Family of the socket itself.
     pub fn family(&self) -> Family {
         Family::of(&self.local.ip())
+    }
+
+    /// More connections wait than may: the kernel then drops further SYNs (`sk_acceptq_is_full` of include/net/sock.h,
+    /// which compares with `>`). `None` where the backlog is not known; `false` for what is no TCP listener.
+    pub fn accept_queue_is_full(&self) -> Option<bool> {
+        if self.transport != Transport::Tcp || self.state != SocketState::Listen {
+            return Some(false);
+        }
+        self.send_queue.map(|backlog| self.recv_queue > backlog)
     }
 
     /// Whether a packet to `address` can reach this socket by address and family alone (port and device aside).
@@ -159,12 +169,15 @@ pub struct NetNamespace {
 }
 
 impl NetNamespace {
-    /// What to call it: its name, its container, or its inode.
+    /// What to call it: its name, its container, a process that lives in it, or its inode.
     pub fn label(&self) -> String {
         match (&self.name, &self.container) {
             (Some(name), _) => name.clone(),
             (None, Some(container)) => format!("{} container {}", container.engine, container.id),
-            (None, None) => format!("net:[{}]", self.inode),
+            (None, None) => match (self.pid, &self.command) {
+                (Some(pid), Some(command)) => format!("that of {command}[{pid}]"),
+                _ => format!("net:[{}]", self.inode),
+            },
         }
     }
 }
@@ -199,7 +212,7 @@ mod tests {
             v6only,
             device: None,
             recv_queue: 0,
-            send_queue: 128,
+            send_queue: Some(128),
             md5: None,
             cgroup: None,
         }

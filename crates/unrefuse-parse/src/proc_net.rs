@@ -29,7 +29,7 @@ use unrefuse_facts::{Family, Socket, SocketState, Transport};
 ///
 /// What the table does not tell stays unknown: `v6only`, `device`, `md5` and `cgroup` are `None`. For a listener the
 /// kernel shows the connections waiting for accept(2) (`sk_ack_backlog`) as `rx_queue`, and **not** how many may wait:
-/// [`Socket::send_queue`] of a listener is 0 here, and means nothing (net/ipv4/tcp_ipv4.c, `get_tcp4_sock`; inet_diag
+/// [`Socket::send_queue`] of a listener is not known here: the column is always 0 (net/ipv4/tcp_ipv4.c, `get_tcp4_sock`; inet_diag
 /// gives it). An accepted connection that nobody has taken yet has inode 0.
 ///
 /// Addresses are words as the CPU holds them (`%08X` of a big-endian word), so they read backwards on little-endian
@@ -87,7 +87,7 @@ fn socket(transport: Transport, family: Family, line: &[u8]) -> Option<Socket> {
         v6only: None,
         device: None,
         recv_queue,
-        send_queue: if state == SocketState::Listen { 0 } else { send_queue },
+        send_queue: (state != SocketState::Listen).then_some(send_queue),
         md5: None,
         cgroup: None,
     })

@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
 /// What the table does not show, and why.
 pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
     match &table.holders {
+        _ if table.listeners.is_empty() => Vec::new(),
         Observed::Missing(missing) => {
             let remedy = missing.remedy.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
             vec![format!("owners are not shown: {missing}{remedy}")]
@@ -59,8 +60,7 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
                 return Vec::new();
             }
             vec![format!(
-                "the owners of {without} sockets are not shown: {} processes do not let this user read their open files \
-                 (run unrefuse as root)",
+                "the owners of {without} sockets are not shown: {} processes do not let this user read their open files",
                 table.unreadable_processes
             )]
         }

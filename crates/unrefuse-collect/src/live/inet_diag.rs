@@ -125,7 +125,7 @@ fn socket(transport: Transport, ask_keys: bool, message: &[u8]) -> Option<Socket
         local,
         remote: (remote.port() != 0).then_some(remote),
         recv_queue: u32_at(fixed, 56)?,
-        send_queue: u32_at(fixed, 60)?,
+        send_queue: Some(u32_at(fixed, 60)?),
         uid: u32_at(fixed, 64)?,
         inode: u64::from(u32_at(fixed, 68)?),
         v6only: None,

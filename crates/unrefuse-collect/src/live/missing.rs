@@ -3,8 +3,15 @@
 use rustix::io::Errno;
 use unrefuse_facts::{Missing, Reason};
 
-/// What helps when a file or a kernel interface is closed to this user.
-pub(super) const AS_ROOT: &str = "run unrefuse as root";
+/// What helps when a file or a kernel interface is closed to this user. Root in a container or sandbox is not the
+/// machine's root.
+pub(super) fn as_root() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "run unrefuse on the machine itself, outside of containers and sandboxes"
+    } else {
+        "run unrefuse as root"
+    }
+}
 
 /// `what` (an operation with its object: `open /etc/hosts`) failed with `errno`.
 pub(super) fn missing(what: &str, errno: Errno) -> Missing {
@@ -12,7 +19,7 @@ pub(super) fn missing(what: &str, errno: Errno) -> Missing {
     let text = number.text().map_or_else(|| errno.to_string(), str::to_owned);
     let missing = Missing::new(reason(errno), format!("{what}: {text}"));
     match missing.reason {
-        Reason::Forbidden => missing.remedy(AS_ROOT),
+        Reason::Forbidden => missing.remedy(as_root()),
         _ => missing,
     }
 }

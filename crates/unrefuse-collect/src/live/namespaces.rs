@@ -4,7 +4,7 @@
 //! /proc/PID/net of a process that lives there are read: they are open to everybody, only the namespace's own number is
 //! not. Namespaces are told apart by the number of their /proc/PID/net/tcp then, which differs between them.
 
-use super::missing::{AS_ROOT, missing};
+use super::missing::{as_root, missing};
 use super::netlink::Netlink;
 use super::owners;
 use super::{links, modules, own, proc_dir, process, sockets};
@@ -191,7 +191,7 @@ fn enter(namespace: &Found) -> Result<(), Missing> {
     let entered = move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
     entered.map_err(|e| {
         let missing = missing(&format!("setns {path}"), e);
-        if missing.reason == Reason::Forbidden { missing.remedy(AS_ROOT) } else { missing }
+        if missing.reason == Reason::Forbidden { missing.remedy(as_root()) } else { missing }
     })
 }
 

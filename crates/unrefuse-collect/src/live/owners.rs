@@ -1,6 +1,6 @@
 //! Who holds which socket: one walk over /proc/PID/fd (proc_pid_fd(5)).
 
-use super::missing::{AS_ROOT, missing};
+use super::missing::{as_root, missing};
 use super::proc_dir;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
@@ -78,7 +78,7 @@ pub(super) fn find(mut wanted: Vec<u64>, extent: Extent) -> Owners {
 fn forbidden(unreadable: u32, all: usize) -> Missing {
     let uid = rustix::process::geteuid().as_raw();
     let detail = format!("/proc/*/fd: {unreadable} of {all} processes do not let uid {uid} read their open files");
-    Missing::new(Reason::Forbidden, detail).remedy(AS_ROOT)
+    Missing::new(Reason::Forbidden, detail).remedy(as_root())
 }
 
 fn by_inode(mut found: Vec<(u64, Holder)>) -> BTreeMap<u64, Vec<Holder>> {

@@ -83,7 +83,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(owner::evidence(view, table, socket));
     if socket.transport == Transport::Tcp {
         fired = fired.evidence(Evidence::new(
-            format!("{} connections wait to be accepted, {} may", socket.recv_queue, socket.send_queue),
+            match socket.send_queue {
+                Some(backlog) => format!("{} connections wait to be accepted, {backlog} may", socket.recv_queue),
+                None => format!("{} connections wait to be accepted", socket.recv_queue),
+            },
             owner::source(view),
         ));
     }
@@ -194,7 +197,7 @@ mod tests {
     #[test]
     fn a_full_queue_is_its_consequence() {
         let report = Scene::local("127.0.0.1:80")
-            .socket("0.0.0.0:80", "nc", |s| (s.recv_queue, s.send_queue) = (2, 1))
+            .socket("0.0.0.0:80", "nc", |s| (s.recv_queue, s.send_queue) = (2, Some(1)))
             .process(|p| p.state = ProcessState::Stopped)
             .silent()
             .report();
@@ -208,7 +211,7 @@ mod tests {
     fn a_process_without_a_free_file_cannot_accept() {
         let scene = |queue: u32| {
             Scene::local("127.0.0.1:80")
-                .socket("0.0.0.0:80", "nc", |s| (s.recv_queue, s.send_queue) = (queue, 1))
+                .socket("0.0.0.0:80", "nc", |s| (s.recv_queue, s.send_queue) = (queue, Some(1)))
                 .process(|p| p.files = Observed::known((1024, 1024), Source::running("/proc/PID/fd")))
         };
         let report = scene(2).silent().report();

@@ -5,7 +5,7 @@ use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{AttemptOutcome, Socket, SocketTable, Transport};
+use unrefuse_facts::{AttemptOutcome, Socket, SocketTable};
 
 cause! {
     /// ## What it means
@@ -44,13 +44,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(table) = view.server_sockets("whether the accept queue is full")? else { return Ok(Finding::Clear) };
     let takers = view.takers(table);
     let Some(socket) = takers.iter().copied().find(|s| is_full(s)) else { return Ok(Finding::Clear) };
+    let backlog = socket.send_queue.unwrap_or_default();
     let all = takers.iter().all(|s| is_full(s));
     let title = format!(
         "the accept queue of {} on {} is full: {} connections wait, the backlog is {}",
         owner::short(table, socket),
         socket.local,
         socket.recv_queue,
-        socket.send_queue
+        backlog
     );
     let mut fired = Fired::new(if all { Certainty::Proven } else { Certainty::Likely }, title)
         .predicts(&[AttemptOutcome::TimedOut, AttemptOutcome::Reset])
@@ -58,7 +59,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(Evidence::new(
             format!(
                 "{} wait in a queue of {}: the kernel drops a SYN when more wait than the backlog",
-                socket.recv_queue, socket.send_queue
+                socket.recv_queue, backlog
             ),
             owner::source(view),
         ));
@@ -82,15 +83,15 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fix(larger(view, table, socket)).fires())
 }
 
-/// More wait than the backlog allows: `sk_acceptq_is_full` of include/net/sock.h, which compares with `>`.
+/// More wait than the backlog allows.
 pub(super) fn is_full(socket: &Socket) -> bool {
-    socket.transport == Transport::Tcp && socket.recv_queue > socket.send_queue
+    socket.accept_queue_is_full() == Some(true)
 }
 
 /// A new start empties the queue, and takes the larger backlog where somaxconn was the cap.
 fn larger(view: &View<'_>, table: &SocketTable, socket: &Socket) -> Fix {
     let who = owner::short(table, socket);
-    let backlog = socket.send_queue;
+    let backlog = socket.send_queue.unwrap_or_default();
     let somaxconn = view.case.host.sysctl("net.core.somaxconn").and_then(|v| v.trim().parse::<u32>().ok());
     let restart = owner::unit(table, socket).map(|unit| format!("systemctl restart {unit}"));
     if let Some(cap) = somaxconn.filter(|cap| *cap == backlog) {
@@ -124,7 +125,7 @@ mod tests {
     use unrefuse_facts::{Counter, Observed, Source};
 
     fn full(socket: &mut unrefuse_facts::Socket) {
-        (socket.recv_queue, socket.send_queue) = (129, 128);
+        (socket.recv_queue, socket.send_queue) = (129, Some(128));
     }
 
     #[test]
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn a_full_backlog_still_takes_one_more() {
         let scene =
-            Scene::local("127.0.0.1:80").socket("0.0.0.0:80", "x", |s| (s.recv_queue, s.send_queue) = (128, 128));
+            Scene::local("127.0.0.1:80").socket("0.0.0.0:80", "x", |s| (s.recv_queue, s.send_queue) = (128, Some(128)));
         assert!(scene.silent().roots().is_empty());
     }
 
