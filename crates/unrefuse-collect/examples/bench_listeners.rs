@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_facts::Transport;
 
 const ROUNDS: usize = 15;
@@ -35,8 +35,18 @@ fn bench(sockets: usize, processes: usize) {
     let children = populate(sockets, processes);
     let port = u16::try_from(FIRST_PORT + sockets.min(PORTS) / 2).expect("port");
     let filter = format!("sport = :{port}");
-    let all = SocketQuery { port: None, transports: vec![Transport::Tcp, Transport::Udp], owners: Owners::Wanted };
-    let one = SocketQuery { port: Some(port), transports: vec![Transport::Tcp], owners: Owners::Wanted };
+    let all = SocketQuery {
+        port: None,
+        transports: vec![Transport::Tcp, Transport::Udp],
+        owners: Owners::Wanted,
+        states: States::Listening,
+    };
+    let one = SocketQuery {
+        port: Some(port),
+        transports: vec![Transport::Tcp],
+        owners: Owners::Wanted,
+        states: States::Listening,
+    };
 
     println!("{sockets} listening sockets, {processes} processes, medians of {ROUNDS}");
     let before = peak_kib();

@@ -76,6 +76,17 @@ pub struct SocketQuery {
     pub transports: Vec<Transport>,
     /// Whether to look for the processes that hold them.
     pub owners: Owners,
+    /// Listeners, or every socket.
+    pub states: States,
+}
+
+/// Which sockets are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum States {
+    /// TCP sockets in LISTEN and UDP sockets without a peer.
+    Listening,
+    /// Connected ones as well, in any state: what may hold a port without listening on it.
+    All,
 }
 
 /// Whether the processes that hold a socket are wanted.

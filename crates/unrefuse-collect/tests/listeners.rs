@@ -6,7 +6,7 @@ use common::{as_nobody, device, in_new_namespace, is_root, query, skipped, wait_
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
-use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_facts::{ProcessState, Reason, Socket, Transport};
 
 fn socket(listener: &TcpListener) -> Socket {
@@ -44,7 +44,8 @@ fn keys_are_told_to_root_only() {
     assert_eq!(seen.md5, Some(true));
     assert_eq!(as_nobody(|| socket(&listener).md5), None);
     // In the table of all listeners it was not asked, and so is not said.
-    let all = SocketQuery { port: None, transports: vec![Transport::Tcp], owners: Owners::None };
+    let all =
+        SocketQuery { port: None, transports: vec![Transport::Tcp], owners: Owners::None, states: States::Listening };
     let all = Live::new().sockets(&all);
     assert!(all.get().unwrap().listeners.iter().all(|socket| socket.md5.is_none()));
 }

@@ -6,7 +6,7 @@ use common::{query, skipped, wait_for};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
-use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_facts::{
     Family, NameError, Protocol, Reason, RouteDecision, RouteKind, Socket, SocketState, Target, Transport,
 };
@@ -72,7 +72,7 @@ fn a_closed_port_has_no_listener_and_no_owner() {
 fn owners_are_not_looked_for_unasked() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = Some(listener.local_addr().unwrap().port());
-    let query = SocketQuery { port, transports: vec![Transport::Tcp], owners: Owners::None };
+    let query = SocketQuery { port, transports: vec![Transport::Tcp], owners: Owners::None, states: States::Listening };
     let table = Live::new().sockets(&query);
     assert_eq!(table.get().unwrap().holders.missing().unwrap().reason, Reason::NotLooked);
 }
@@ -82,7 +82,8 @@ fn all_listeners_have_ours_among_them() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let transports = vec![Transport::Tcp, Transport::Udp];
-    let table = Live::new().sockets(&SocketQuery { port: None, transports, owners: Owners::Wanted });
+    let table =
+        Live::new().sockets(&SocketQuery { port: None, transports, owners: Owners::Wanted, states: States::Listening });
     let table = table.get().unwrap();
     for (transport, local) in [(Transport::Tcp, tcp.local_addr()), (Transport::Udp, udp.local_addr())] {
         let local = local.unwrap();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use unrefuse_collect::{Host, Owners, SocketQuery};
+use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
     AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, PortProbe, Protocol, Reason,
@@ -89,6 +89,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         routing: Vec::new(),
         other_ports: Observed::default(),
         proxy: Observed::default(),
+        firewall: Observed::default(),
         host: unrefuse_facts::Host {
             hostname,
             own,
@@ -184,7 +185,12 @@ fn next_hop(case: &Case, address: IpAddr) -> Option<(IpAddr, u32)> {
 
 /// Listeners on the target's port, TCP and UDP: a service on the other protocol is an answer, too.
 pub(crate) fn port_query(target: &Target, owners: Owners) -> SocketQuery {
-    SocketQuery { port: Some(target.port), transports: vec![Transport::Tcp, Transport::Udp], owners }
+    SocketQuery {
+        port: Some(target.port),
+        transports: vec![Transport::Tcp, Transport::Udp],
+        owners,
+        states: States::Listening,
+    }
 }
 
 /// What only a failed attempt makes worth looking at.

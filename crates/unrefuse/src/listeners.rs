@@ -2,7 +2,7 @@
 
 use crate::cli::ListenersArgs;
 use crate::{check, output};
-use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_diagnose::reachable_from;
 use unrefuse_facts::{Link, Observed, Process, Socket, SocketTable, Transport};
 use unrefuse_report::ListenerRow;
@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
         (_, true) => vec![Transport::Udp],
         _ => vec![Transport::Tcp, Transport::Udp],
     };
-    let query = SocketQuery { port: None, transports, owners: Owners::Wanted };
+    let query = SocketQuery { port: None, transports, owners: Owners::Wanted, states: States::Listening };
     let table = match host.sockets(&query) {
         Observed::Known { value, .. } => value,
         Observed::Missing(missing) => anyhow::bail!("the socket table was not readable: {missing}"),

@@ -1,9 +1,10 @@
-//! `unrefuse who PORT`: who holds a port, as lsof(8) or fuser(1) would say, in every network namespace.
+//! `unrefuse who PORT`: who holds a port, as lsof(8) or fuser(1) would say, in every network namespace: its listeners, and
+//! connections from it, which hold a port as well (an outgoing connection may have taken a server's port).
 
 use crate::cli::{WhoArgs, WrongCall};
 use crate::listeners::{address, supervisor, unseen};
 use crate::{check, output};
-use unrefuse_collect::{Host, Owners, SocketQuery, live::Live};
+use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_facts::{Holder, Observed, Socket, SocketState, SocketTable, Transport, text};
 use unrefuse_report::WhoRow;
 
@@ -14,7 +15,7 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
     let (port, transports) = port(&arguments.port)?;
     check::enter(arguments.netns.as_deref())?;
     let host = Live::new();
-    let query = SocketQuery { port: Some(port), transports, owners: Owners::Wanted };
+    let query = SocketQuery { port: Some(port), transports, owners: Owners::Wanted, states: States::All };
     let table = match host.sockets(&query) {
         Observed::Known { value, .. } => value,
         Observed::Missing(missing) => anyhow::bail!("the socket table was not readable: {missing}"),
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
     };
     output::print(&text)?;
     if nobody {
-        warnings.insert(0, format!("nothing listens on port {port}"));
+        warnings.insert(0, format!("nobody holds port {port}"));
     }
     output::warn(&warnings);
     Ok(if nobody { NOBODY } else { 0 })
@@ -76,7 +77,9 @@ fn wrong(word: &str) -> anyhow::Error {
 /// One row for each process and socket; a socket without a visible holder has a row of its own.
 fn rows(table: &SocketTable, namespace: Option<&str>) -> Vec<WhoRow> {
     let mut rows = Vec::new();
-    for socket in &table.listeners {
+    let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
+    sockets.sort_by_key(|s| !matches!(s.state, SocketState::Listen | SocketState::Unconnected));
+    for socket in sockets {
         let holders: &[Holder] =
             table.holders.value().and_then(|map| map.get(&socket.inode)).map_or(&[], Vec::as_slice);
         for holder in holders {
@@ -99,15 +102,32 @@ fn row(table: &SocketTable, socket: &Socket, holder: Option<Holder>, namespace: 
         },
         fd: holder.map(|h| h.fd.to_string()).unwrap_or_default(),
         protocol: socket.transport.name().to_owned(),
-        address: format!("{}:{}", address(socket), socket.local.port()),
-        state: match socket.state {
-            SocketState::Listen => "LISTEN".to_owned(),
-            SocketState::Unconnected => "UNCONN".to_owned(),
-            other => format!("{other:?}").to_uppercase(),
+        address: match socket.remote {
+            Some(remote) => format!("{}:{} -> {remote}", address(socket), socket.local.port()),
+            None => format!("{}:{}", address(socket), socket.local.port()),
         },
+        state: state(socket.state).to_owned(),
         command: process.map(|p| p.command.clone()).unwrap_or_default(),
         unit: process.map(supervisor).unwrap_or_default(),
         namespace: namespace.map(str::to_owned),
+    }
+}
+
+/// The words of ss(8).
+fn state(state: SocketState) -> &'static str {
+    match state {
+        SocketState::Listen => "LISTEN",
+        SocketState::Unconnected => "UNCONN",
+        SocketState::Established => "ESTAB",
+        SocketState::SynSent => "SYN-SENT",
+        SocketState::SynReceived => "SYN-RECV",
+        SocketState::FinWait1 => "FIN-WAIT-1",
+        SocketState::FinWait2 => "FIN-WAIT-2",
+        SocketState::TimeWait => "TIME-WAIT",
+        SocketState::Closed => "CLOSED",
+        SocketState::CloseWait => "CLOSE-WAIT",
+        SocketState::LastAck => "LAST-ACK",
+        SocketState::Closing => "CLOSING",
     }
 }
 

@@ -144,8 +144,17 @@ fn who_and_listeners_name_the_owner() {
     let row = table.lines().find(|line| line.contains(&port)).unwrap_or_else(|| panic!("{table}"));
     assert!(row.contains("127.0.0.1") && row.contains(&own), "{row}");
     drop(listener);
-    let (_held, closed) = closed_port();
-    assert_eq!(unrefuse(&["who", &closed.to_string()]).status.code(), Some(1));
+    let who = unrefuse(&["who", "1"]);
+    assert_eq!(who.status.code(), Some(1), "{}", text(&who.stdout));
+}
+
+#[test]
+fn who_also_names_the_holder_of_a_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let port = client.local_addr().unwrap().port().to_string();
+    let table = text(&unrefuse(&["who", &port]).stdout);
+    assert!(table.contains("ESTAB") && table.contains(&std::process::id().to_string()), "{table}");
 }
 
 #[test]

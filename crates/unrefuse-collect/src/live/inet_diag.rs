@@ -1,6 +1,7 @@
 //! TCP and UDP sockets from the kernel (inet_diag, include/uapi/linux/inet_diag.h, sock_diag(7)).
 
 use super::netlink::{Attributes, Netlink, push_attribute, u16_at, u32_at, u64_at};
+use crate::States;
 use rustix::io::Errno;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use unrefuse_facts::{Socket, SocketState, Transport};
@@ -30,23 +31,30 @@ const MESSAGE: usize = 72;
 /// TCP states by number (include/net/tcp_states.h).
 const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
+/// The bits of all states.
+const ANY_STATE: u32 = 0xffe;
 
-/// Listening TCP sockets, or UDP sockets without a peer, of this thread's network namespace.
+/// Listening TCP sockets, or UDP sockets without a peer, of this thread's network namespace; or all of its sockets.
 ///
 /// States and port are filtered by the kernel. Both families are asked; a kernel without IPv6 gives none of it.
 pub(super) fn listeners(
     netlink: &mut Netlink,
     transport: Transport,
     port: Option<u16>,
+    wanted: States,
     list: &mut Vec<Socket>,
 ) -> Result<(), Errno> {
     let (protocol, state) = match transport {
         Transport::Tcp => (IPPROTO_TCP, LISTEN),
         Transport::Udp => (IPPROTO_UDP, CLOSE),
     };
+    let states = match wanted {
+        States::Listening => 1 << state,
+        States::All => ANY_STATE,
+    };
     let ask_keys = port.is_some() && transport == Transport::Tcp;
     for family in [AF_INET, AF_INET6] {
-        let mut body = request(family, protocol, 1 << state, port.unwrap_or(0), 0);
+        let mut body = request(family, protocol, states, port.unwrap_or(0), 0);
         if ask_keys {
             body[2] = WITH_INFO;
         }
@@ -67,7 +75,7 @@ pub(super) fn connections_to(netlink: &mut Netlink, address: SocketAddr) -> Resu
     let canonical = address.ip().to_canonical();
     let mut count = 0;
     // All states but CLOSE and LISTEN, which have no peer.
-    let states = 0xffe & !(1 << CLOSE) & !(1 << LISTEN);
+    let states = ANY_STATE & !(1 << CLOSE) & !(1 << LISTEN);
     for family in [AF_INET, AF_INET6] {
         // An IPv6 socket may be connected to an IPv4 peer, never the reverse.
         if family == AF_INET && canonical.is_ipv6() {

@@ -209,7 +209,7 @@ fn observed(listed: Result<sockets::Listed, Missing>) -> Observed<SocketTable> {
 fn through_process(pid: u32, query: &SocketQuery, refused: &Missing) -> Result<sockets::Listed, Missing> {
     let (mut list, mut sources) = (Vec::new(), Vec::new());
     for &transport in &query.transports {
-        let (found, source) = sockets::from_tables(&format!("/proc/{pid}/net"), transport, query.port, refused)?;
+        let (found, source) = sockets::from_tables(&format!("/proc/{pid}/net"), transport, query, refused)?;
         list.extend(found);
         sources.push(source.what);
     }

@@ -5,7 +5,7 @@ use super::missing::missing;
 use super::netlink::Netlink;
 use super::owners::{self, Extent, Owners};
 use super::{files, modules, proc_dir, process};
-use crate::{Owners as Wish, SocketQuery};
+use crate::{Owners as Wish, SocketQuery, States};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use unrefuse_facts::{
@@ -77,10 +77,10 @@ pub(super) fn listeners(query: &SocketQuery) -> Result<Listed, Missing> {
     let mut sources = Vec::new();
     let mut netlink = None;
     for &transport in &query.transports {
-        match diag(&mut netlink, transport, query.port, &mut list) {
+        match diag(&mut netlink, transport, query, &mut list) {
             Ok(()) => sources.push("inet_diag".to_owned()),
             Err(first) => {
-                let (found, source) = from_tables(OWN_TABLES, transport, query.port, &first)?;
+                let (found, source) = from_tables(OWN_TABLES, transport, query, &first)?;
                 list.extend(found);
                 sources.push(source.what);
             }
@@ -93,7 +93,7 @@ pub(super) fn listeners(query: &SocketQuery) -> Result<Listed, Missing> {
 fn diag(
     netlink: &mut Option<Netlink>,
     transport: Transport,
-    port: Option<u16>,
+    query: &SocketQuery,
     list: &mut Vec<Socket>,
 ) -> Result<(), Missing> {
     modules::present(match transport {
@@ -103,7 +103,7 @@ fn diag(
     let open = || Netlink::sock_diag().map_err(|e| missing("inet_diag: socket", e));
     let mut own = netlink.take().map_or_else(open, Ok)?;
     let before = list.len();
-    let result = inet_diag::listeners(&mut own, transport, port, list);
+    let result = inet_diag::listeners(&mut own, transport, query.port, query.states, list);
     if result.is_err() {
         list.truncate(before);
     }
@@ -117,12 +117,12 @@ fn diag(
 pub(super) fn from_tables(
     tables: &str,
     transport: Transport,
-    port: Option<u16>,
+    query: &SocketQuery,
     first: &Missing,
 ) -> Result<Listed, Missing> {
     let wanted = |socket: &Socket| {
-        matches!(socket.state, SocketState::Listen | SocketState::Unconnected)
-            && port.is_none_or(|port| socket.local.port() == port)
+        (query.states == States::All || matches!(socket.state, SocketState::Listen | SocketState::Unconnected))
+            && query.port.is_none_or(|port| socket.local.port() == port)
     };
     let (mut list, mut read) = (Vec::new(), Vec::new());
     for family in [Family::V4, Family::V6] {
@@ -192,10 +192,15 @@ mod tests {
         let mut asked = vec![(Transport::Tcp, tcp.local_addr().unwrap()), (Transport::Udp, udp.local_addr().unwrap())];
         asked.extend(v6.as_ref().map(|v6| (Transport::Tcp, v6.local_addr().unwrap())));
         for (transport, local) in asked {
-            let query = SocketQuery { port: Some(local.port()), transports: vec![transport], owners: Wish::None };
+            let query = SocketQuery {
+                port: Some(local.port()),
+                transports: vec![transport],
+                owners: Wish::None,
+                states: States::Listening,
+            };
             let (kernel, source) = listeners(&query).unwrap();
             assert_eq!(source.what, "inet_diag");
-            let (tables, source) = from_tables(OWN_TABLES, transport, query.port, &refused).unwrap();
+            let (tables, source) = from_tables(OWN_TABLES, transport, &query, &refused).unwrap();
             assert!(source.what.contains("inet_diag: refused"), "{}", source.what);
             let key = |s: &Socket| (s.transport, s.state, s.local, s.remote, s.inode, s.uid, s.recv_queue);
             assert_eq!(kernel.iter().map(key).collect::<Vec<_>>(), tables.iter().map(key).collect::<Vec<_>>());
@@ -206,7 +211,9 @@ mod tests {
     #[test]
     fn both_reasons_are_kept() {
         let refused = Missing::new(Reason::Forbidden, "inet_diag: refused").remedy("ask nicely");
-        let missing = from_tables("/proc/thread-self/nosuch", Transport::Tcp, None, &refused).unwrap_err();
+        let query =
+            SocketQuery { port: None, transports: vec![Transport::Tcp], owners: Wish::None, states: States::Listening };
+        let missing = from_tables("/proc/thread-self/nosuch", Transport::Tcp, &query, &refused).unwrap_err();
         assert_eq!((missing.reason, missing.remedy.as_deref()), (Reason::Forbidden, Some("ask nicely")));
         assert!(missing.detail.starts_with("inet_diag: refused; open /proc/thread-self/nosuch/tcp: "), "{missing}");
     }

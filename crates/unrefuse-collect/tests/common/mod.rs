@@ -6,12 +6,12 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use unrefuse_collect::{Owners, SocketQuery};
+use unrefuse_collect::{Owners, SocketQuery, States};
 use unrefuse_facts::Transport;
 
 /// Listeners of one port with owners.
 pub(crate) fn query(transport: Transport, port: u16) -> SocketQuery {
-    SocketQuery { port: Some(port), transports: vec![transport], owners: Owners::Wanted }
+    SocketQuery { port: Some(port), transports: vec![transport], owners: Owners::Wanted, states: States::Listening }
 }
 
 /// Whether the tests may make namespaces. Says so loudly where not: a test that did not run is not a test that passed.

@@ -4,7 +4,7 @@ use super::{look, port_query};
 use crate::ask::Asked;
 use std::sync::Arc;
 use std::time::Instant;
-use unrefuse_collect::{Host, Owners, SocketQuery};
+use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_facts::{AttemptOutcome, Case, Observed, SocketTable, Target, Transport};
 
 /// A look at the server's sockets that is under way.
@@ -39,8 +39,12 @@ impl Server {
             look("other network namespaces", until, host, move |h| h.other_namespaces(&query))
         };
         if missing_here {
-            let query =
-                SocketQuery { port: None, transports: vec![Transport::Tcp, Transport::Udp], owners: Owners::Wanted };
+            let query = SocketQuery {
+                port: None,
+                transports: vec![Transport::Tcp, Transport::Udp],
+                owners: Owners::Wanted,
+                states: States::Listening,
+            };
             case.host.sockets = look("the socket table", until, host, move |h| h.sockets(&query)).fact();
         }
         case.host.other_namespaces = namespaces.fact();
