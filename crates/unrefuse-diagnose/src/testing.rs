@@ -76,6 +76,7 @@ impl Scene {
             routing: Vec::new(),
             other_ports: Observed::default(),
             proxy: Observed::known(None, Source::running("environment")),
+            firewall: Observed::default(),
             host,
         };
         Self { case }.routed()

@@ -1,8 +1,10 @@
 //! One question with everything that was seen for it.
 
-use crate::{Attempt, Host, Observed, PortProbe, ProxyAttempt, Resolution, Routing, Target};
+use crate::{
+    AddressJudgement, Attempt, FirewallFacts, Host, Observed, PortProbe, ProxyAttempt, Resolution, Routing, Target,
+};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Where facts were seen from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +54,9 @@ pub struct Case {
     pub other_ports: Observed<Vec<PortProbe>>,
     /// The proxy that clients of this scheme would use instead.
     pub proxy: Observed<Option<ProxyAttempt>>,
+    /// What this machine's packet filters do with the packets of this question.
+    #[serde(default)]
+    pub firewall: Observed<FirewallFacts>,
     /// The machine.
     pub host: Host,
 }
@@ -64,6 +69,11 @@ impl Case {
         }
         let own = self.host.addresses.value()?;
         Some(own.iter().any(|a| a.address == address))
+    }
+
+    /// What this machine's filters do with the packets to and from `address`, where that was judged.
+    pub fn judgement(&self, address: SocketAddr) -> Option<&AddressJudgement> {
+        self.firewall.value()?.judgements.iter().find(|j| j.address == address)
     }
 
     /// The way to `address`, where it was looked up.

@@ -7,6 +7,7 @@
 mod attempt;
 mod case;
 mod errno;
+mod firewall;
 mod host;
 mod name;
 mod net;
@@ -19,6 +20,12 @@ pub mod text;
 pub use attempt::{Answer, AnswerKind, Attempt, AttemptOutcome, PortProbe, ProxyAttempt, Reference};
 pub use case::{Case, Vantage, VantageKind};
 pub use errno::Errno;
+pub use firewall::{
+    AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
+    FilterRule, FirewallFacts, FirewalldFacts, Judgement, RejectKind, RuleCounters, RuleKeeper, RuleOwner, SavedKind,
+    SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation, UfwAction, UfwFacts,
+    UfwRule, WayStep,
+};
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
 pub use name::{
     DnsAnswer, HostsEntry, HostsFile, NameError, NameServer, NsSwitch, Resolution, ResolvConf, ResolverFacts,

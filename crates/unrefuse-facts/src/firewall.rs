@@ -1,0 +1,363 @@
+//! What the packet filters of this machine do with the packets of the question, as the judge found.
+//!
+//! Plain data: the judge's answers, converted. What a rule file says (configured) and what the kernel holds (running) stay
+//! apart: judgements are of the running rules, [`SavedRules`] of the files.
+
+mod manager;
+
+pub use manager::{
+    FirewalldFacts, RuleKeeper, RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, UfwAction, UfwFacts, UfwRule,
+};
+
+use crate::{AttemptOutcome, Counter, Errno, Observed};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+
+/// What this machine's filters do with the packets of a question.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FirewallFacts {
+    /// One for each address of the target that was judged.
+    pub judgements: Vec<AddressJudgement>,
+    /// The client whose packets were judged on their way in. `None`: this machine itself.
+    pub from: Option<IpAddr>,
+    /// The connection tracking table.
+    pub conntrack: Observed<Conntrack>,
+    /// What files would load at the next boot or reload.
+    pub saved: SavedRules,
+    /// ufw; missing as absent where it is not installed.
+    pub ufw: Observed<UfwFacts>,
+    /// firewalld; missing as absent where it is not running.
+    pub firewalld: Observed<FirewalldFacts>,
+}
+
+/// Fill of the connection tracking table (`/proc/sys/net/netfilter/nf_conntrack_count`, `nf_conntrack_max`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conntrack {
+    /// Connections in it.
+    pub count: u64,
+    /// How many there may be.
+    pub max: u64,
+    /// Packets dropped because there was no room (`drop` of /proc/net/stat/nf_conntrack, all processors together).
+    pub dropped: Observed<Counter>,
+}
+
+/// The packets of one address of the target. What does not meet this machine's filters is `None`: the way in of a remote
+/// target, the way out of a client that is elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressJudgement {
+    /// Address and port of the target.
+    pub address: SocketAddr,
+    /// The client's packet on its way out of this machine: OUTPUT to POSTROUTING.
+    pub egress: Option<Judgement>,
+    /// The server's answer on its way back in, where this machine is the client: PREROUTING to INPUT.
+    pub egress_reply: Option<Judgement>,
+    /// The client's packet on its way in, where this machine is the server: PREROUTING to INPUT, or to FORWARD.
+    pub ingress: Option<Judgement>,
+    /// The answer (SYN-ACK) on its way out, where this machine is the server.
+    pub reply: Option<Judgement>,
+}
+
+/// What becomes of one packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What happens to it.
+    pub fate: Fate,
+    /// What decided. `None`: nothing filters.
+    pub decided_by: Option<Decider>,
+    /// Rules of other base chains of filtering tables that accept the packet, before or after; policies are not listed.
+    pub accepted_by: Vec<FilterRule>,
+    /// A rule that stands behind the deciding one in the same chain, or after the jump that led to it, and accepts.
+    pub later_accept: Option<FilterRule>,
+    /// Where NAT sends it instead.
+    pub translated: Option<Translation>,
+    /// The interface it comes in by.
+    pub arrives_by: Option<String>,
+    /// It is not for this machine: the interface it is forwarded to.
+    pub forwarded_by: Option<String>,
+    /// The rules that matched, in the packet's order.
+    pub way: Vec<WayStep>,
+    /// What the client sees of it.
+    pub client_sees: ClientSees,
+    /// What was taken for granted.
+    pub assumptions: Vec<String>,
+    /// Matches and targets that were not understood, each with its rule.
+    pub ignored: Vec<String>,
+}
+
+/// What happens to a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It gets through.
+    Accepted,
+    /// It is gone, without a word.
+    Dropped,
+    /// It is gone, and its sender is told.
+    Rejected(RejectKind),
+    /// It is never made: the system call fails at once.
+    NotSent(Errno),
+    /// That cannot be said: a rate limit, a time of day, a program that decides.
+    Depends {
+        /// The rule at which the ways part, and why.
+        reason: String,
+        /// What may happen.
+        fates: Vec<Fate>,
+    },
+    /// It was not judged to the end.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Fate {
+    /// It surely does not get through.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Dropped | Self::Rejected(_) | Self::NotSent(_))
+    }
+}
+
+/// How a packet is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectKind {
+    /// A TCP reset.
+    TcpReset,
+    /// An ICMP or ICMPv6 error, in the packet's own family.
+    Icmp {
+        /// Type.
+        kind: u8,
+        /// Code.
+        code: u8,
+    },
+}
+
+/// What the client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientSees {
+    /// The answer of whatever listens there, or of a kernel where nothing does.
+    Answer,
+    /// An attempt that ends so, with that error.
+    Failure {
+        /// How it ends.
+        outcome: AttemptOutcome,
+        /// With which error, where there is one.
+        errno: Option<Errno>,
+    },
+    /// That cannot be said.
+    Unclear,
+}
+
+/// What decided over a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decider {
+    /// A rule.
+    Rule(FilterRule),
+    /// The policy of a base chain.
+    Policy(ChainPolicy),
+    /// The network stack itself.
+    Stack(StackReason),
+}
+
+impl Decider {
+    /// Table and chain, where it is not the stack.
+    pub fn place(&self) -> Option<&ChainPlace> {
+        match self {
+            Self::Rule(rule) => Some(&rule.place),
+            Self::Policy(policy) => Some(&policy.place),
+            Self::Stack(_) => None,
+        }
+    }
+    /// The rule, where it is one.
+    pub fn rule(&self) -> Option<&FilterRule> {
+        match self {
+            Self::Rule(rule) => Some(rule),
+            _ => None,
+        }
+    }
+    /// Who made it, where it is not the stack.
+    pub fn owner(&self) -> Option<&RuleOwner> {
+        match self {
+            Self::Rule(rule) => Some(&rule.owner),
+            Self::Policy(policy) => Some(&policy.owner),
+            Self::Stack(_) => None,
+        }
+    }
+}
+
+/// Address family of a table, as nft(8) names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names are nft's own (nft(8), ADDRESS FAMILIES)")]
+pub enum TableFamily {
+    Ip,
+    Ip6,
+    Inet,
+    Arp,
+    Bridge,
+    Netdev,
+}
+
+/// Which mechanism runs a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterBackend {
+    /// x_tables: `iptables-legacy`.
+    Legacy,
+    /// nf_tables, spoken to in its own language.
+    Nft,
+    /// nf_tables, spoken to with `iptables-nft`.
+    IptablesNft,
+    /// iptables of a kind that is not known.
+    Iptables,
+}
+
+/// Netfilter hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names are netfilter's own")]
+pub enum FilterHook {
+    Ingress,
+    Prerouting,
+    Input,
+    Forward,
+    Output,
+    Postrouting,
+    Egress,
+}
+
+/// A chain, and from where the packet came to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ChainPlace {
+    /// Table's family.
+    pub family: TableFamily,
+    /// Table.
+    pub table: String,
+    /// What runs the table.
+    pub backend: FilterBackend,
+    /// Chain.
+    pub chain: String,
+    /// The hook that the chain was reached from.
+    pub hook: FilterHook,
+    /// Priority of the base chain it was reached from, where that is known.
+    pub priority: Option<i32>,
+}
+
+/// Packets and bytes that met a rule or policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCounters {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A rule, with all that is needed to find it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterRule {
+    /// Table and chain that hold it.
+    pub place: ChainPlace,
+    /// Number in its chain, from 1.
+    pub number: u32,
+    /// nft handle.
+    pub handle: Option<u64>,
+    /// Line in the file it was read from.
+    pub line: Option<u32>,
+    /// As its owner would write it: `-A INPUT -p tcp --dport 22 -j DROP`, `tcp dport 22 drop`.
+    pub text: String,
+    /// Comment.
+    pub comment: Option<String>,
+    /// Counters, where it counts.
+    pub counters: Option<RuleCounters>,
+    /// Who made it.
+    pub owner: RuleOwner,
+    /// The set that the packet was found in, where that made the rule match.
+    pub set: Option<SetHit>,
+}
+
+/// A base chain's policy that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainPolicy {
+    /// Table and chain.
+    pub place: ChainPlace,
+    /// Packets that met it, where counted.
+    pub counters: Option<RuleCounters>,
+    /// Who made it.
+    pub owner: RuleOwner,
+}
+
+/// What kind of set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetKind {
+    /// ipset(8).
+    Ipset,
+    /// A set or map of nf_tables, of the rule's table.
+    Nft,
+}
+
+/// The element of a set that holds the packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetHit {
+    /// What kind of set.
+    pub kind: SetKind,
+    /// Its name.
+    pub name: String,
+    /// The element as the set's tool writes it: `203.0.113.7`, `203.0.113.0/24`.
+    pub element: String,
+    /// The packet's source address is what was looked up, or part of it.
+    pub by_source: bool,
+    /// Seconds until the element goes by itself.
+    pub expires: Option<u64>,
+    /// Comment of the element.
+    pub comment: Option<String>,
+}
+
+/// Why the network stack, not a rule, ends a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StackReason {
+    /// It is not for this machine, and forwarding is off.
+    ForwardingOff {
+        /// The setting: `net.ipv4.ip_forward`.
+        sysctl: String,
+    },
+    /// Reverse path filter: the way back to the source does not lead through the interface it came in by (RFC 3704).
+    RpFilter {
+        /// The setting in force: `net.ipv4.conf.eth0.rp_filter`.
+        sysctl: String,
+        /// The interface that leads back.
+        expected: Option<String>,
+    },
+    /// Another reason, in words.
+    Other {
+        /// What it is: `the source address is one of this machine's own`.
+        text: String,
+    },
+}
+
+/// A destination changed by NAT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translation {
+    /// The new destination.
+    pub to: SocketAddr,
+    /// The rule that says so.
+    pub by: FilterRule,
+    /// How an attempt to the new destination ended, made from here.
+    pub probed: Observed<AttemptOutcome>,
+}
+
+/// A rule or policy that the packet met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayStep {
+    /// Hook.
+    pub hook: FilterHook,
+    /// Table, with its family: `inet filter`. Empty for the stack.
+    pub table: String,
+    /// Chain. Empty for the stack.
+    pub chain: String,
+    /// The rule and what it did.
+    pub text: String,
+}
