@@ -7,7 +7,7 @@ use xshell::cmd;
 
 use crate::install;
 use crate::steps::{Outcome, seconds};
-use crate::workspace::shell;
+use crate::workspace::{shell, target_dir};
 
 /// Formatting, of all crates; the fuzz targets are a workspace of their own.
 pub(crate) fn fmt() -> Result<Outcome> {
@@ -21,10 +21,16 @@ pub(crate) fn fmt() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Lints, of every target of every crate; a warning is an error.
+/// Lints, of every target of every crate; a warning is an error. The fuzz targets are among them, so that a change of a
+/// parser's types shows before they are built with their instrumentation.
 pub(crate) fn clippy() -> Result<Outcome> {
     let shell = shell()?;
     cmd!(shell, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()?;
+    if shell.path_exists("fuzz/Cargo.toml") {
+        let target = target_dir()?;
+        cmd!(shell, "cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir {target} -- -D warnings")
+            .run()?;
+    }
     Ok(Outcome::Passed)
 }
 
