@@ -2,15 +2,15 @@
 
 mod dns;
 mod dns_message;
-mod files;
+pub(crate) mod files;
 mod inet_diag;
 mod kernel;
 mod links;
-mod missing;
+pub(crate) mod missing;
 mod modules;
 mod names;
 pub(crate) mod namespaces;
-mod netlink;
+pub(crate) mod netlink;
 mod own;
 mod owners;
 mod proc_dir;

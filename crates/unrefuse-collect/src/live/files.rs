@@ -7,13 +7,13 @@ use rustix::io::Errno;
 use unrefuse_facts::{Missing, Reason};
 
 /// Configuration files and small /proc files are read up to this many bytes.
-pub(super) const LIMIT: usize = 1 << 20;
+pub(crate) const LIMIT: usize = 1 << 20;
 
 /// Opens a regular file for reading.
 ///
 /// `O_NONBLOCK` keeps open(2) from waiting for a FIFO's writer or a device; whatever is no regular file is then
 /// refused by its type, so a FIFO or device in the place of a file costs nothing (open(2), fifo(7)).
-pub(super) fn open(path: &str) -> Result<OwnedFd, Missing> {
+pub(crate) fn open(path: &str) -> Result<OwnedFd, Missing> {
     let what = || format!("open {path}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| missing(&what(), e))?;
@@ -35,7 +35,7 @@ fn name(kind: FileType) -> &'static str {
 }
 
 /// A whole file of at most [`LIMIT`] bytes. A longer one is a failure: half a file could be read wrongly.
-pub(super) fn read(path: &str) -> Result<Vec<u8>, Missing> {
+pub(crate) fn read(path: &str) -> Result<Vec<u8>, Missing> {
     let file = open(path)?;
     let mut bytes = Vec::new();
     fill(&file, &mut bytes, LIMIT + 1).map_err(|e| missing(&format!("read {path}"), e))?;
@@ -46,7 +46,7 @@ pub(super) fn read(path: &str) -> Result<Vec<u8>, Missing> {
 }
 
 /// Reads until the end of the file or until `bytes` holds `limit`; what is past the limit stays unread.
-pub(super) fn fill(file: impl AsFd, bytes: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+pub(crate) fn fill(file: impl AsFd, bytes: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     let mut step = 4096;
     while bytes.len() < limit {
         let before = bytes.len();
@@ -66,7 +66,7 @@ pub(super) fn fill(file: impl AsFd, bytes: &mut Vec<u8>, limit: usize) -> Result
 /// Reads a file in pieces that end at line ends, so that a table of any size needs little memory.
 ///
 /// A line longer than a piece is cut there; the tables of /proc/net have none.
-pub(super) fn read_lines(path: &str, mut each: impl FnMut(&[u8])) -> Result<(), Missing> {
+pub(crate) fn read_lines(path: &str, mut each: impl FnMut(&[u8])) -> Result<(), Missing> {
     const PIECE: usize = 1 << 18;
     let file = open(path)?;
     let mut bytes = Vec::with_capacity(PIECE);

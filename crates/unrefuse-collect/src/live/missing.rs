@@ -5,7 +5,7 @@ use unrefuse_facts::{Missing, Reason};
 
 /// What helps when a file or a kernel interface is closed to this user. Root in a container or sandbox is not the
 /// machine's root.
-pub(super) fn as_root() -> &'static str {
+pub(crate) fn as_root() -> &'static str {
     if rustix::process::geteuid().is_root() {
         "run unrefuse on the machine itself, outside of containers and sandboxes"
     } else {
@@ -14,7 +14,7 @@ pub(super) fn as_root() -> &'static str {
 }
 
 /// `what` (an operation with its object: `open /etc/hosts`) failed with `errno`.
-pub(super) fn missing(what: &str, errno: Errno) -> Missing {
+pub(crate) fn missing(what: &str, errno: Errno) -> Missing {
     let number = unrefuse_facts::Errno(errno.raw_os_error());
     let text = number.text().map_or_else(|| errno.to_string(), str::to_owned);
     let missing = Missing::new(reason(errno), format!("{what}: {text}"));

@@ -26,7 +26,7 @@ const BUFFER: usize = 64 * 1024;
 const TRIES: u32 = 3;
 
 /// A netlink socket that talks to the kernel only.
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     fd: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
@@ -34,14 +34,19 @@ pub(super) struct Netlink {
 
 impl Netlink {
     /// Socket for inet_diag and unix_diag (sock_diag(7)).
-    pub(super) fn sock_diag() -> Result<Self, Errno> {
+    pub(crate) fn sock_diag() -> Result<Self, Errno> {
         Self::open(netlink::SOCK_DIAG)
     }
 
     /// Socket for rtnetlink(7).
-    pub(super) fn route() -> Result<Self, Errno> {
+    pub(crate) fn route() -> Result<Self, Errno> {
         // NETLINK_ROUTE is protocol 0, which socket(2) takes for "the default".
         Self::open_raw(None)
+    }
+
+    /// Socket for nfnetlink: rules, sets. Only where its modules are there: opening it may load one.
+    pub(crate) fn netfilter() -> Result<Self, Errno> {
+        Self::open(netlink::NETFILTER)
     }
 
     fn open(protocol: Protocol) -> Result<Self, Errno> {
@@ -81,7 +86,7 @@ impl Netlink {
     }
 
     /// One request with one answer: the answer's body, or the error that the kernel gave.
-    pub(super) fn ask(&mut self, kind: u16, body: &[u8]) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn ask(&mut self, kind: u16, body: &[u8]) -> Result<Vec<u8>, Errno> {
         self.send(kind, 0, body)?;
         loop {
             let length = self.receive()?;
@@ -98,7 +103,7 @@ impl Netlink {
     }
 
     /// A dump: `each` is called with the body of every message. `Ok(false)`: the table changed meanwhile.
-    pub(super) fn dump(&mut self, kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
+    pub(crate) fn dump(&mut self, kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
         self.send(kind, NLM_F_DUMP, body)?;
         let mut consistent = true;
         loop {
@@ -117,7 +122,7 @@ impl Netlink {
     }
 
     /// A dump into a list, started again when the table changed meanwhile; the last try is taken as it is.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         kind: u16,
         body: &[u8],
@@ -168,7 +173,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 /// The attributes in a message after its fixed part (`struct nlattr`), with the nested and byte-order flags removed.
-pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+pub(crate) struct Attributes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
@@ -183,7 +188,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// Appends an attribute.
-pub(super) fn push_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(crate) fn push_attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     // The values are addresses, names and filters of ours: a few dozen bytes.
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     message.extend_from_slice(&length.to_ne_bytes());
@@ -197,17 +202,17 @@ fn align(length: usize) -> usize {
 }
 
 /// The 16 bits at `offset`, in the machine's order.
-pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
 /// The 32 bits at `offset`, in the machine's order.
-pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
 
 /// The 64 bits at `offset`, in the machine's order.
-pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?))
 }
 
