@@ -8,4 +8,16 @@
 //! understood, is kept as such, and forks the verdict.
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod bits;
+pub mod conntrack;
+pub mod image;
+mod index;
+pub mod judge;
+pub mod machine;
 pub mod model;
+pub mod nft;
+pub mod owner;
+pub mod packet;
+pub mod spec;
+pub mod xt;

@@ -1,0 +1,140 @@
+//! What happens to a packet, and what decides.
+
+mod cond;
+mod hooks;
+mod journey;
+mod load;
+mod nat;
+mod outcome;
+mod path;
+mod route;
+mod run;
+mod sets;
+mod truth;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::index::{Index, RangeIndex};
+use crate::machine::Machine;
+use crate::model::{Base, Chain, Ruleset};
+use crate::spec::PacketSpec;
+
+use hooks::Hooked;
+use path::ChainCode;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Where the packet comes from.
+    pub way: Way,
+    /// The packet.
+    pub packet: PacketSpec,
+    /// The bridge port that it came in by.
+    pub bridge_port: Option<String>,
+    /// User id of the process here that listens, where it is known.
+    pub server_uid: Option<u32>,
+    /// Judge the answer as well.
+    pub reply: bool,
+}
+
+/// Where a packet comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// It arrives, for this machine or to be forwarded.
+    In {
+        /// By this interface; `None`: by the one that leads back to its source.
+        iif: Option<String>,
+    },
+    /// A process here sends it; where its destination is local, it comes in again by lo.
+    Out,
+}
+
+impl Question {
+    /// A packet that arrives.
+    pub fn incoming(iif: Option<&str>, packet: PacketSpec) -> Self {
+        let way = Way::In { iif: iif.map(str::to_owned) };
+        Self { way, packet, bridge_port: None, server_uid: None, reply: true }
+    }
+
+    /// A packet that a process here sends.
+    pub fn outgoing(packet: PacketSpec) -> Self {
+        Self { way: Way::Out, packet, bridge_port: None, server_uid: None, reply: true }
+    }
+}
+
+/// Judges one question. For several, make one [`Judge`].
+pub fn judge(ruleset: &Ruleset, machine: &dyn Machine, question: &Question) -> Answer {
+    Judge::new(ruleset, machine).judge(question)
+}
+
+/// A set: its table's index (none for an ipset), and its name.
+type SetName = (Option<usize>, String);
+
+/// A ruleset prepared for questions.
+pub struct Judge<'a> {
+    pub(crate) ruleset: &'a Ruleset,
+    pub(crate) machine: &'a dyn Machine,
+    pub(crate) hooked: Vec<Hooked>,
+    chains: Vec<RefCell<HashMap<String, Rc<ChainCode>>>>,
+    range_indexes: RefCell<HashMap<SetName, Rc<RangeIndex>>>,
+}
+
+impl<'a> Judge<'a> {
+    /// Prepares a ruleset: base chains in order; other chains are looked at when a packet reaches them.
+    pub fn new(ruleset: &'a Ruleset, machine: &'a dyn Machine) -> Self {
+        let chains = ruleset.tables.iter().map(|_| RefCell::default()).collect();
+        let mut judge = Self { ruleset, machine, hooked: Vec::new(), chains, range_indexes: RefCell::default() };
+        for (table, t) in ruleset.tables.iter().enumerate().filter(|(_, t)| !t.dormant) {
+            for (name, chain) in &t.chains {
+                let Some(base) = &chain.base else { continue };
+                let hooked = judge.chain(table, name).map(|code| hooked(base, t.family, code));
+                judge.hooked.extend(hooked);
+            }
+        }
+        judge
+    }
+
+    /// Judges one question.
+    pub fn judge(&self, question: &Question) -> Answer {
+        let local = match question.way {
+            Way::In { .. } => Some(question.packet.dst),
+            Way::Out => question.packet.src,
+        };
+        let run = run::Run::new(self, local);
+        let first = run.first(question);
+        let replies = question.reply.then(|| run.answer(question, &first));
+        outcome::answer(&run, question, &first, replies.as_ref())
+    }
+
+    pub(crate) fn chain(&self, table: usize, name: &str) -> Option<Rc<ChainCode>> {
+        if let Some(code) = self.chains[table].borrow().get(name) {
+            return Some(Rc::clone(code));
+        }
+        let t = &self.ruleset.tables[table];
+        let chain: &Chain = t.chains.get(name)?;
+        let rules = if chain.unread { self.machine.chain(t.family, &t.name, name) } else { Some(chain.rules.clone()) };
+        let index = rules.as_deref().and_then(|r| Index::build(r));
+        let code = Rc::new(ChainCode { table, name: name.to_owned(), rules, index });
+        self.chains[table].borrow_mut().insert(name.to_owned(), Rc::clone(&code));
+        Some(code)
+    }
+}
+
+fn hooked(base: &Base, family: crate::model::Family, chain: Rc<ChainCode>) -> Hooked {
+    Hooked {
+        priority: base.priority,
+        order: base.order,
+        kind: base.kind,
+        policy: base.policy,
+        devices: base.devices.clone(),
+        chain,
+        hook: base.hook,
+        family,
+    }
+}
+
+#[cfg(test)]
+mod tests;

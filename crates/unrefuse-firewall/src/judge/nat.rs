@@ -1,0 +1,217 @@
+//! Translation of addresses (net/netfilter/nf_nat_core.c) and what else a rule writes into a packet.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::answer::StackReason;
+use crate::bits::Bits;
+use crate::conntrack::{address_bits, status};
+use crate::machine::RouteQuery;
+use crate::model::{Expr, Family, Hook, Nat, NatKind, SetTarget};
+use crate::packet::{Device, Packet};
+
+use super::cond::Value;
+use super::path::{By, Decided, Exit, Happened, Parted, Path};
+use super::run::{Ends, Here, Run};
+
+/// A range of at most so many addresses or ports is followed one by one.
+const MOST_CHOICES: u128 = 8;
+
+impl Run<'_, '_> {
+    /// Carries out a NAT statement. A translation accepts; one that does not apply to the packet lets it go on.
+    pub(crate) fn translate(&self, here: &Here, by: &By, nat: &Nat, path: Box<Path>) -> Ends {
+        let other_family = nat.family.is_some_and(|f| f != path.packet.family && f != Family::Inet);
+        if other_family || !here.nat || path.packet.ct.is_none() {
+            return vec![(Exit::End, path)];
+        }
+        let destination = matches!(nat.kind, NatKind::Dnat | NatKind::Redirect);
+        let width = path.packet.address_width();
+        let addresses = match (&nat.address, nat.kind) {
+            (Some((from, to)), _) => {
+                let old = if destination { path.packet.destination() } else { path.packet.source() };
+                match nat.prefix {
+                    Some(length) => match self.expr(here, &path.packet, from) {
+                        Some(new) => {
+                            let host = crate::bits::ones(width.saturating_sub(length.into()));
+                            let new = Bits { width: crate::bits::ones(width), ..new };
+                            vec![new.masked(!host, 0).or(old.masked(host, 0))]
+                        }
+                        None => vec![Bits::unknown(width)],
+                    },
+                    None => self.choices(here, &path.packet, from, to, width, (!destination).then_some(old)),
+                }
+            }
+            (None, NatKind::Redirect) => match self.redirect_address(here, &path.packet) {
+                Some(bits) => vec![bits],
+                None => {
+                    let mut path = path;
+                    let by = By::Stack(StackReason::RedirectWithoutAddress);
+                    path.decided.push(Decided { hook: here.hook, filter: true, by });
+                    return vec![(Exit::Stack(StackReason::RedirectWithoutAddress), path)];
+                }
+            },
+            (None, NatKind::Masquerade) => vec![self.masquerade_address(&path.packet)],
+            (None, _) => vec![if destination { path.packet.destination() } else { path.packet.source() }],
+        };
+        let old_port = if destination { path.packet.dport() } else { path.packet.sport() };
+        let ports = match &nat.port {
+            Some((from, to)) if path.packet.has_ports() => {
+                self.choices(here, &path.packet, from, to, 16, Some(old_port))
+            }
+            _ => vec![old_port],
+        };
+        let forks = addresses.len() * ports.len() > 1;
+        let mut ends = Vec::new();
+        for address in &addresses {
+            for port in &ports {
+                let mut way = path.clone();
+                apply(&mut way.packet, destination, *address, *port);
+                if nat.kind == NatKind::Redirect {
+                    way.packet.to_here = true;
+                }
+                let what = what(nat.kind, *address, *port, way.packet.has_ports());
+                way.way.push(Happened { hook: here.hook, by: by.clone(), what });
+                way.decided.push(Decided { hook: here.hook, filter: false, by: by.clone() });
+                if forks {
+                    let why = "the kernel chooses one of several addresses or ports".to_owned();
+                    let side = ends.len() as u8;
+                    way.parted.push(Parted { hook: here.hook, by: Some(by.clone()), why, side });
+                }
+                ends.push((Exit::Accept, way));
+            }
+        }
+        ends
+    }
+
+    fn expr(&self, here: &Here, packet: &Packet, expr: &Expr) -> Option<Bits> {
+        match self.value(here, packet, expr) {
+            Value::Bits(bits) => Some(bits),
+            Value::Absent | Value::Unknown(_) => None,
+        }
+    }
+
+    /// What the kernel may choose from a range: what stands there already where that is allowed
+    /// (`nf_nat_l4proto_in_range`; for sources `find_appropriate_src`), else any of it.
+    fn choices(
+        &self,
+        here: &Here,
+        packet: &Packet,
+        from: &Expr,
+        to: &Expr,
+        width: u32,
+        old: Option<Bits>,
+    ) -> Vec<Bits> {
+        let (Some(from), Some(to)) = (self.expr(here, packet, from), self.expr(here, packet, to)) else {
+            return vec![Bits::unknown(width)];
+        };
+        let (Some(from), Some(to)) = (from.exact_in(width), to.exact_in(width)) else {
+            return vec![Bits::unknown(width)];
+        };
+        if let Some(old) = old.filter(|old| from < to && old.within(from, to) == Some(true)) {
+            return vec![old];
+        }
+        if to < from || to - from >= MOST_CHOICES {
+            return vec![Bits::unknown(width)];
+        }
+        (from..=to).map(|n| Bits::known(n, width)).collect()
+    }
+
+    /// net/netfilter/nf_nat_redirect.c. `None`: the interface has no address, the packet is dropped.
+    fn redirect_address(&self, here: &Here, packet: &Packet) -> Option<Bits> {
+        let v6 = packet.is_v6();
+        if here.hook == Hook::Output {
+            let address = if v6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+            return Some(address_bits(address));
+        }
+        let unknown = Some(Bits::unknown(packet.address_width()));
+        let Device::Named(name) = &packet.iif else { return unknown };
+        let Some(interface) = self.judge.machine.interface(name) else { return unknown };
+        let local = |a: &IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
+        let wanted = packet.destination_address().is_some_and(|a| local(&a));
+        interface.addresses.iter().find(|a| a.is_ipv6() == v6 && local(a) == wanted).map(|a| address_bits(*a))
+    }
+
+    /// The outgoing interface's address that the route prefers (net/netfilter/nf_nat_masquerade.c).
+    fn masquerade_address(&self, packet: &Packet) -> Bits {
+        let unknown = Bits::unknown(packet.address_width());
+        let (Device::Named(oif), Some(dst)) = (&packet.oif, packet.destination_address()) else { return unknown };
+        let query = RouteQuery { oif: Some(oif), ..RouteQuery::to(dst) };
+        let source = self.judge.machine.route(&query).filter(|r| r.oif.as_ref() == Some(oif)).and_then(|r| r.source);
+        source.map_or(unknown, address_bits)
+    }
+
+    /// Writes a value into the packet or its connection. Returns what was done.
+    pub(crate) fn set(&self, here: &Here, packet: &mut Packet, target: &SetTarget, value: &Expr) -> String {
+        let bits = match self.value(here, packet, value) {
+            Value::Bits(bits) => Some(bits),
+            // A load that fails ends the rule in nf_tables; the reader's maps for marks always hold a value.
+            Value::Absent => return "sets nothing".into(),
+            Value::Unknown(_) => None,
+        };
+        let shown = bits.and_then(Bits::exact).map_or("an unknown value".into(), |v| format!("{v:#x}"));
+        match target {
+            SetTarget::Mark => {
+                packet.mark = narrowed(bits, 32);
+                format!("meta mark set {shown}")
+            }
+            SetTarget::CtMark => {
+                if let Some(ct) = &mut packet.ct {
+                    ct.mark = narrowed(bits, 32);
+                }
+                format!("ct mark set {shown}")
+            }
+            SetTarget::Payload { base, offset, len } => {
+                packet.image.store(*base, *offset, *len, narrowed(bits, (*len).into()));
+                "writes into the packet".into()
+            }
+            SetTarget::Other(name) => format!("{name} set {shown}"),
+        }
+    }
+}
+
+fn narrowed(bits: Option<Bits>, width: u32) -> Bits {
+    bits.map_or(Bits::unknown(width), |b| Bits::partly(b.value, b.known, width))
+}
+
+fn apply(packet: &mut Packet, destination: bool, address: Bits, port: Bits) {
+    let address = Bits::partly(address.value, address.known, packet.address_width());
+    let port = Bits::partly(port.value, port.known, 16);
+    let Some(ct) = &mut packet.ct else { return };
+    let reply = &mut ct.reply;
+    let (old_address, old_port) =
+        if destination { (&mut reply.src, &mut reply.sport) } else { (&mut reply.dst, &mut reply.dport) };
+    let changed = *old_address != address || *old_port != port;
+    *old_address = address;
+    *old_port = port;
+    ct.status |= match (destination, changed) {
+        (true, true) => status::DST_NAT | status::DST_NAT_DONE,
+        (true, false) => status::DST_NAT_DONE,
+        (false, true) => status::SRC_NAT | status::SRC_NAT_DONE,
+        (false, false) => status::SRC_NAT_DONE,
+    };
+    if destination {
+        packet.set_destination(address);
+        packet.set_dport(port);
+    } else {
+        packet.set_source(address);
+        packet.set_sport(port);
+    }
+}
+
+fn what(kind: NatKind, address: Bits, port: Bits, ports: bool) -> String {
+    let name = match kind {
+        NatKind::Dnat => "dnat to",
+        NatKind::Snat => "snat to",
+        NatKind::Masquerade => "masquerade as",
+        NatKind::Redirect => "redirect to",
+    };
+    let address = crate::conntrack::bits_address(address);
+    let text = match address {
+        Some(IpAddr::V6(a)) if ports => format!("[{a}]"),
+        Some(a) => a.to_string(),
+        None => "an address of the kernel's choice".into(),
+    };
+    match port.exact() {
+        Some(port) if ports => format!("{name} {text}:{port}"),
+        _ => format!("{name} {text}"),
+    }
+}

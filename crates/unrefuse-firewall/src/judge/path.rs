@@ -1,0 +1,104 @@
+//! One possible way of a packet, and what ends it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::answer::StackReason;
+use crate::index::Index;
+use crate::model::{Hook, Reject, Rule};
+use crate::packet::Packet;
+
+/// A chain as the judge walks it.
+#[derive(Debug)]
+pub(crate) struct ChainCode {
+    /// Index of its table in the ruleset.
+    pub(crate) table: usize,
+    /// Name.
+    pub(crate) name: String,
+    /// Rules; `None` where they could not be read.
+    pub(crate) rules: Option<Arc<Vec<Rule>>>,
+    /// Which rules may hold for a packet.
+    pub(crate) index: Option<Index>,
+}
+
+/// What did something to a packet.
+#[derive(Debug, Clone)]
+pub(crate) enum By {
+    Rule(Rc<ChainCode>, u32),
+    Policy(Rc<ChainCode>),
+    Stack(StackReason),
+}
+
+impl PartialEq for By {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rule(a, i), Self::Rule(b, j)) => i == j && Rc::ptr_eq(a, b),
+            (Self::Policy(a), Self::Policy(b)) => Rc::ptr_eq(a, b),
+            (Self::Stack(a), Self::Stack(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// One thing on the way.
+#[derive(Debug, Clone)]
+pub(crate) struct Happened {
+    pub(crate) hook: Hook,
+    pub(crate) by: By,
+    pub(crate) what: String,
+}
+
+/// A place where the way parted, and which side was taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parted {
+    pub(crate) hook: Hook,
+    pub(crate) by: Option<By>,
+    pub(crate) why: String,
+    pub(crate) side: u8,
+}
+
+/// What decided at a base chain.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) hook: Hook,
+    pub(crate) filter: bool,
+    pub(crate) by: By,
+}
+
+/// One possible way of the packet.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pub(crate) packet: Packet,
+    pub(crate) way: Vec<Happened>,
+    pub(crate) parted: Vec<Parted>,
+    pub(crate) decided: Vec<Decided>,
+}
+
+impl Path {
+    pub(crate) fn new(packet: Packet) -> Self {
+        Self { packet, way: Vec::new(), parted: Vec::new(), decided: Vec::new() }
+    }
+
+    /// Takes over what another path that has come to the same point with the same packet does not share: partings that
+    /// only one of them had made no difference.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let same = self.parted.iter().zip(&other.parted).take_while(|(a, b)| a == b).count();
+        self.parted.truncate(same);
+    }
+}
+
+/// How a chain, or a journey, ends for a packet.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Exit {
+    /// The chain's end, or a return.
+    End,
+    Accept,
+    Drop,
+    Reject(Reject),
+    /// The stack drops it.
+    Stack(StackReason),
+    /// The stack drops it and answers.
+    StackReject(StackReason, Reject),
+    /// Local sending fails.
+    NotSent(StackReason, &'static str),
+}

@@ -1,0 +1,457 @@
+//! One judgement under way: chains walked rule by rule, forking where a test is not known.
+//!
+//! net/netfilter/nf_tables_core.c `nft_do_chain`, net/ipv4/netfilter/ip_tables.c `ipt_do_table`.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::answer::StackReason;
+use crate::model::{Hook, Rule, Statement, Verdict};
+use crate::packet::Packet;
+
+use super::path::{By, ChainCode, Exit, Happened, Parted, Path};
+use super::truth::{Truth, Why};
+use super::{Judge, sets::Found};
+
+/// At most this many ways are followed side by side.
+const MOST_WAYS: usize = 64;
+/// At most this many rules are tried for one question.
+const MOST_RULES: u64 = 20_000_000;
+/// Jumps nest at most so deep: nf_tables allows 16 (`NFT_JUMP_STACK_SIZE`), x_tables as many as there are chains.
+const DEEPEST: usize = 128;
+
+/// Where a chain is walked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here {
+    pub(crate) hook: Hook,
+    /// Index of the table in the ruleset.
+    pub(crate) table: usize,
+    /// In a chain of type nat.
+    pub(crate) nat: bool,
+}
+
+/// One judgement under way.
+pub(crate) struct Run<'j, 'a> {
+    pub(crate) judge: &'j Judge<'a>,
+    /// The address that the question takes to be this machine's.
+    pub(crate) local_address: Option<IpAddr>,
+    assumptions: RefCell<Vec<String>>,
+    ignored: RefCell<Vec<String>>,
+    tried: Cell<u64>,
+    gave_up: RefCell<Option<String>>,
+}
+
+type Ways = Vec<(usize, Box<Path>)>;
+pub(crate) type Ends = Vec<(Exit, Box<Path>)>;
+
+impl<'j, 'a> Run<'j, 'a> {
+    pub(crate) fn new(judge: &'j Judge<'a>, local_address: Option<IpAddr>) -> Self {
+        Self {
+            judge,
+            local_address,
+            assumptions: RefCell::default(),
+            ignored: RefCell::default(),
+            tried: Cell::new(0),
+            gave_up: RefCell::default(),
+        }
+    }
+
+    /// Notes what is taken for granted.
+    pub(crate) fn assume(&self, text: impl FnOnce() -> String) {
+        note(&self.assumptions, text());
+    }
+
+    /// Gives the judgement up.
+    pub(crate) fn give_up(&self, text: impl Into<String>) {
+        self.gave_up.borrow_mut().get_or_insert(text.into());
+    }
+
+    pub(crate) fn has_given_up(&self) -> Option<String> {
+        self.gave_up.borrow().clone()
+    }
+
+    pub(crate) fn notes(&self) -> (Vec<String>, Vec<String>) {
+        (self.assumptions.borrow().clone(), self.ignored.borrow().clone())
+    }
+
+    /// Walks a chain to its end, or to a verdict.
+    pub(crate) fn walk(&self, here: &Here, chain: &Rc<ChainCode>, path: Box<Path>, depth: usize) -> Ends {
+        if depth > DEEPEST {
+            self.give_up("jumps nest too deep, or chains jump in a circle");
+            return Vec::new();
+        }
+        let Some(rules) = &chain.rules else {
+            return self.anything(here, path, None, &format!("the rules of chain {} were not read", chain.name));
+        };
+        let mut ends = Vec::new();
+        let mut ways: Ways = vec![(0, path)];
+        while let Some((at, mut path)) = lowest(&mut ways) {
+            if ways.len() + ends.len() > MOST_WAYS {
+                self.give_up(format!("more than {MOST_WAYS} ways through chain {}", chain.name));
+            }
+            if self.gave_up.borrow().is_some() {
+                return Vec::new();
+            }
+            let Some(at) = self.next_match(here, chain, rules, &path.packet, at) else {
+                push_end(&mut ends, Exit::End, path);
+                continue;
+            };
+            // Ways that have come to the same rule with the same packet go on as one.
+            ways.retain(|(other_at, other)| {
+                let same = *other_at <= at && other.packet == path.packet && {
+                    self.next_match(here, chain, rules, &other.packet, *other_at) == Some(at)
+                };
+                if same {
+                    path.merge(other);
+                }
+                !same
+            });
+            self.apply(here, chain, at, &rules[at], path, &mut Results { ways: &mut ways, ends: &mut ends }, depth);
+        }
+        ends
+    }
+
+    /// The first rule from `at` on that may hold.
+    fn next_match(
+        &self,
+        here: &Here,
+        chain: &ChainCode,
+        rules: &[Rule],
+        packet: &Packet,
+        mut at: usize,
+    ) -> Option<usize> {
+        let from = at;
+        loop {
+            if let Some(index) = &chain.index {
+                at = index.next(packet, at);
+            }
+            let Some(rule) = rules.get(at) else {
+                self.count(at - from.min(at));
+                return None;
+            };
+            let mut may = true;
+            for statement in &rule.statements {
+                match statement {
+                    Statement::If(cond) => match self.test(here, packet, cond) {
+                        Truth::True | Truth::Unknown(_) => {}
+                        Truth::False | Truth::Fail => {
+                            may = false;
+                            break;
+                        }
+                    },
+                    Statement::Note(_) => {}
+                    _ => break,
+                }
+            }
+            if may {
+                self.count(at - from + 1);
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+
+    fn count(&self, rules: usize) {
+        let tried = self.tried.get().saturating_add(rules as u64);
+        self.tried.set(tried);
+        if tried > MOST_RULES {
+            self.give_up(format!("more than {MOST_RULES} rules tried"));
+        }
+    }
+
+    /// What a rule does to a packet.
+    #[allow(clippy::too_many_arguments, reason = "the place in the ruleset, the packet, and where results go")]
+    fn apply(
+        &self,
+        here: &Here,
+        chain: &Rc<ChainCode>,
+        at: usize,
+        rule: &Rule,
+        mut path: Box<Path>,
+        to: &mut Results<'_>,
+        depth: usize,
+    ) {
+        let by = By::Rule(Rc::clone(chain), at as u32);
+        let mut pending: Option<Box<Why>> = None;
+        let mut noted = "";
+        for (i, statement) in rule.statements.iter().enumerate() {
+            let cond = match statement {
+                Statement::If(cond) => cond,
+                Statement::Note(text) => {
+                    noted = text;
+                    continue;
+                }
+                Statement::Verdict(Verdict::Continue) => continue,
+                effect => {
+                    if let Some(why) = pending.take() {
+                        self.ignore(rule, &why);
+                        let parted = Parted { hook: here.hook, by: Some(by.clone()), why: why.text, side: 0 };
+                        let mut other = path.clone();
+                        other.parted.push(parted.clone());
+                        to.ways.push((at + 1, other));
+                        path.parted.push(Parted { side: 1, ..parted });
+                    }
+                    let more = i + 1 < rule.statements.len();
+                    match self.effect(here, chain, &by, rule, effect, path, to, at, depth) {
+                        Some(next) if more => path = next,
+                        Some(next) => {
+                            to.ways.push((at + 1, next));
+                            return;
+                        }
+                        None => return,
+                    }
+                    continue;
+                }
+            };
+            match self.test(here, &path.packet, cond) {
+                Truth::True => {}
+                Truth::False | Truth::Fail => {
+                    to.ways.push((at + 1, path));
+                    return;
+                }
+                Truth::Unknown(why) => {
+                    pending.get_or_insert(why);
+                }
+            }
+        }
+        if pending.is_none() && !rule.statements.iter().any(|s| matches!(s, Statement::Set { .. } | Statement::Notrack))
+        {
+            let what = if noted.is_empty() { "continues" } else { noted };
+            path.way.push(Happened { hook: here.hook, by, what: what.to_owned() });
+        }
+        to.ways.push((at + 1, path));
+    }
+
+    fn ignore(&self, rule: &Rule, why: &Why) {
+        if why.ignored {
+            note(&self.ignored, format!("{}: {}", why.text, rule.text));
+        }
+    }
+
+    /// Carries out a statement that is no test. `Some`: the rule goes on.
+    #[allow(clippy::too_many_arguments, reason = "the place in the ruleset, the packet, and where results go")]
+    fn effect(
+        &self,
+        here: &Here,
+        chain: &Rc<ChainCode>,
+        by: &By,
+        rule: &Rule,
+        statement: &Statement,
+        mut path: Box<Path>,
+        to: &mut Results<'_>,
+        at: usize,
+        depth: usize,
+    ) -> Option<Box<Path>> {
+        let step = |what: String| Happened { hook: here.hook, by: by.clone(), what };
+        match statement {
+            Statement::If(_) | Statement::Note(_) => return Some(path),
+            Statement::Verdict(verdict) => return self.verdict(here, by, verdict, path, to, at, depth),
+            Statement::VerdictMap { key, set } => {
+                let found = match self.key(here, &path.packet, key) {
+                    Ok(bits) => self.find(here, set, &bits),
+                    Err(Truth::Unknown(why)) => Found::Unknown(why),
+                    Err(_) => {
+                        to.ways.push((at + 1, path));
+                        return None;
+                    }
+                };
+                match found {
+                    Found::None => return Some(path),
+                    Found::One(element) => match element.verdict {
+                        Some(verdict) => return self.verdict(here, by, &verdict, path, to, at, depth),
+                        None => return Some(path),
+                    },
+                    Found::Several(list, why) => {
+                        self.ignore(rule, &why);
+                        let mut seen = Vec::new();
+                        for verdict in list.into_iter().map(|e| e.and_then(|e| e.verdict)) {
+                            if seen.contains(&verdict) {
+                                continue;
+                            }
+                            let mut way = path.clone();
+                            let side = seen.len() as u8;
+                            way.parted.push(Parted {
+                                hook: here.hook,
+                                by: Some(by.clone()),
+                                why: why.text.clone(),
+                                side,
+                            });
+                            let verdict_here = verdict.clone().unwrap_or(Verdict::Continue);
+                            seen.push(verdict);
+                            if let Some(next) = self.verdict(here, by, &verdict_here, way, to, at, depth) {
+                                to.ways.push((at + 1, next));
+                            }
+                        }
+                        return None;
+                    }
+                    Found::Unknown(why) => {
+                        self.ignore(rule, &why);
+                        for (exit, way) in self.anything(here, path, Some(by), &why.text) {
+                            to.end_or_next(exit, way, at);
+                        }
+                        return None;
+                    }
+                }
+            }
+            Statement::Set { target, value } => {
+                let what = self.set(here, &mut path.packet, target, value);
+                path.way.push(step(what));
+            }
+            Statement::Notrack => {
+                if path.packet.ct.is_none() {
+                    path.packet.untracked = true;
+                }
+                path.way.push(step("notrack".into()));
+            }
+            Statement::Nat(nat) => {
+                for (exit, way) in self.translate(here, by, nat, path) {
+                    to.end_or_next(exit, way, at);
+                }
+                return None;
+            }
+            Statement::Reject(reject) => {
+                path.way.push(step(format!("reject with {}", super::outcome::reject_text(*reject))));
+                let kind = super::outcome::reject_for(*reject, &path.packet);
+                decide(here, &mut path, by);
+                push_end(to.ends, kind.map_or(Exit::Drop, Exit::Reject), path);
+                return None;
+            }
+            Statement::Tproxy { mark, .. } => {
+                if let Some((value, mask)) = mark {
+                    path.packet.mark = path.packet.mark.masked((!mask).into(), (*value).into());
+                }
+                self.assume(|| "the proxy that TPROXY hands to takes the packet".into());
+                path.way.push(step("tproxy".into()));
+                decide(here, &mut path, by);
+                push_end(to.ends, Exit::Accept, path);
+                return None;
+            }
+            Statement::Fork(text) | Statement::Unknown(text) => {
+                self.ignore(rule, &Why { text: text.clone(), ignored: true });
+                for (exit, way) in self.anything(here, path, Some(by), text) {
+                    to.end_or_next(exit, way, at);
+                }
+                let _ = chain;
+                return None;
+            }
+        }
+        Some(path)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the place in the ruleset, the packet, and where results go")]
+    fn verdict(
+        &self,
+        here: &Here,
+        by: &By,
+        verdict: &Verdict,
+        mut path: Box<Path>,
+        to: &mut Results<'_>,
+        at: usize,
+        depth: usize,
+    ) -> Option<Box<Path>> {
+        let mut step = |what: String| path.way.push(Happened { hook: here.hook, by: by.clone(), what });
+        match verdict {
+            Verdict::Continue => return Some(path),
+            Verdict::Accept | Verdict::Drop => {
+                step(if *verdict == Verdict::Accept { "accept".into() } else { "drop".into() });
+                decide(here, &mut path, by);
+                push_end(to.ends, if *verdict == Verdict::Accept { Exit::Accept } else { Exit::Drop }, path);
+            }
+            Verdict::Return => {
+                step("return".into());
+                push_end(to.ends, Exit::End, path);
+            }
+            Verdict::Jump(name) | Verdict::Goto(name) => {
+                let jump = matches!(verdict, Verdict::Jump(_));
+                step(format!("{} {name}", if jump { "jump" } else { "goto" }));
+                let Some(target) = self.judge.chain(here.table, name).filter(|t| t.rules.is_some()) else {
+                    for (exit, way) in self.anything(here, path, Some(by), &format!("chain {name} was not read")) {
+                        to.end_or_next(exit, way, at);
+                    }
+                    return None;
+                };
+                for (exit, way) in self.walk(here, &target, path, depth + 1) {
+                    if jump {
+                        to.end_or_next(exit, way, at);
+                    } else {
+                        push_end(to.ends, exit, way);
+                    }
+                }
+            }
+            Verdict::Queue => {
+                for (side, exit) in [Exit::Accept, Exit::Drop].into_iter().enumerate() {
+                    let mut way = path.clone();
+                    let why = "a program in user space decides".to_owned();
+                    way.parted.push(Parted { hook: here.hook, by: Some(by.clone()), why, side: side as u8 });
+                    way.way.push(Happened { hook: here.hook, by: by.clone(), what: "queue".into() });
+                    decide(here, &mut way, by);
+                    push_end(to.ends, exit, way);
+                }
+            }
+        }
+        None
+    }
+
+    /// Anything may happen here: accept, drop, or on with the next rule.
+    fn anything(&self, here: &Here, path: Box<Path>, by: Option<&By>, why: &str) -> Ends {
+        [Exit::End, Exit::Accept, Exit::Drop]
+            .into_iter()
+            .enumerate()
+            .map(|(side, exit)| {
+                let mut way = path.clone();
+                way.parted.push(Parted { hook: here.hook, by: by.cloned(), why: why.to_owned(), side: side as u8 });
+                if let (Some(by), true) = (by, exit != Exit::End) {
+                    decide(here, &mut way, by);
+                }
+                (exit, way)
+            })
+            .collect()
+    }
+
+    /// A stack decision that ends a way.
+    pub(crate) fn stack(&self, hook: Hook, mut path: Box<Path>, exit: Exit, reason: StackReason) -> (Exit, Box<Path>) {
+        let by = By::Stack(reason);
+        path.way.push(Happened { hook, by: by.clone(), what: "stops".into() });
+        path.decided.push(super::path::Decided { hook, filter: true, by });
+        (exit, path)
+    }
+}
+
+/// Where the ways of a rule's packet go.
+struct Results<'w> {
+    ways: &'w mut Ways,
+    ends: &'w mut Ends,
+}
+
+impl Results<'_> {
+    fn end_or_next(&mut self, exit: Exit, path: Box<Path>, at: usize) {
+        if exit == Exit::End { self.ways.push((at + 1, path)) } else { push_end(self.ends, exit, path) }
+    }
+}
+
+fn decide(here: &Here, path: &mut Path, by: &By) {
+    path.decided.push(super::path::Decided { hook: here.hook, filter: !here.nat, by: by.clone() });
+}
+
+/// Adds an end, unless one like it is there: the same exit by the same decision with the same packet.
+pub(crate) fn push_end(ends: &mut Ends, exit: Exit, path: Box<Path>) {
+    let alike =
+        ends.iter_mut().find(|(e, p)| *e == exit && p.packet == path.packet && p.decided.last() == path.decided.last());
+    match alike {
+        Some((_, first)) => first.merge(&path),
+        None => ends.push((exit, path)),
+    }
+}
+
+fn lowest(ways: &mut Ways) -> Option<(usize, Box<Path>)> {
+    let place = ways.iter().enumerate().min_by_key(|(_, (at, _))| *at)?.0;
+    Some(ways.swap_remove(place))
+}
+
+fn note(list: &RefCell<Vec<String>>, text: String) {
+    let mut list = list.borrow_mut();
+    if list.len() < 200 && !list.contains(&text) {
+        list.push(text);
+    }
+}

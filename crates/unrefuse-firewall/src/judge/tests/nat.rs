@@ -1,0 +1,186 @@
+//! NAT, marks, and the routing decision after them.
+
+use super::*;
+use crate::answer::ClientSees;
+
+fn dnat(address: Option<(&str, &str)>, port: Option<(u16, u16)>) -> Statement {
+    nat(NatKind::Dnat, address, port)
+}
+
+fn nat(kind: NatKind, address: Option<(&str, &str)>, port: Option<(u16, u16)>) -> Statement {
+    let address = address.map(|(a, b)| (Expr::Const(scalar(a)), Expr::Const(scalar(b))));
+    let port = port.map(|(a, b)| (Expr::Const(a.into()), Expr::Const(b.into())));
+    Statement::Nat(Nat { kind, family: None, address, port, prefix: None })
+}
+
+fn prerouting(list: Vec<Vec<Statement>>) -> (&'static str, Chain) {
+    ("PREROUTING", base(Hook::Prerouting, -100, Policy::Accept, list))
+}
+
+fn to(answer: &Answer) -> Vec<(String, Option<u16>, bool, Option<String>)> {
+    let Fate::Accepted { to } = &answer.fate else { panic!("{:?}", answer.fate) };
+    to.iter().map(|d| (d.address.map(|a| a.to_string()).unwrap_or_default(), d.port, d.local, d.oif.clone())).collect()
+}
+
+#[test]
+fn later_chains_see_the_new_destination() {
+    let inp = base(Hook::Input, 0, Policy::Drop, vec![vec![dport(8080), ACCEPT]]);
+    let r = ruleset(vec![table(
+        Family::Ip,
+        "t",
+        vec![prerouting(vec![vec![dport(80), dnat(None, Some((8080, 8080)))]]), ("in", inp)],
+    )]);
+    let answer = ask(&r, &syn(80));
+    assert_eq!(to(&answer), vec![(HERE.into(), Some(8080), true, None)]);
+    assert_eq!(answer.translated.map(|t| t.dport), Some(Some(8080)));
+    assert_eq!(fate(&r, &syn(81)), Fate::Dropped);
+}
+
+#[test]
+fn dnat_to_another_host_is_forwarded() {
+    let forward = base(Hook::Forward, 0, Policy::Drop, vec![vec![daddr("198.51.100.9"), ACCEPT]]);
+    let r = ruleset(vec![table(
+        Family::Ip,
+        "t",
+        vec![prerouting(vec![vec![dport(80), dnat(Some(("198.51.100.9", "198.51.100.9")), None)]]), ("f", forward)],
+    )]);
+    let off = ask(&r, &syn(80));
+    assert_eq!(off.fate, Fate::Dropped);
+    assert!(by(&off).starts_with("ForwardingOff"));
+    let on = machine().with_sysctl("net.ipv4.ip_forward", 1);
+    let mut question = syn(80);
+    question.reply = false;
+    let answer = judge(&r, &on, &question);
+    assert_eq!(to(&answer), vec![("198.51.100.9".into(), Some(80), false, Some("eth1".into()))]);
+    assert_eq!(by(&answer), "f 1");
+    // The answer's source is translated back only in POSTROUTING: FORWARD sees the real server, and drops here.
+    let answer = judge(&r, &on, &syn(80));
+    assert_eq!(answer.client_sees, ClientSees::Silence);
+    assert_eq!(decider(answer.reply.and_then(|r| r.decided_by).as_ref()), "f policy");
+}
+
+#[test]
+fn only_the_first_translation_counts() {
+    let first = ("a", base(Hook::Prerouting, -100, Policy::Accept, vec![vec![dnat(None, Some((1, 1)))]]));
+    let mut second = base(Hook::Prerouting, -90, Policy::Accept, vec![vec![dnat(None, Some((2, 2)))]]);
+    second.base.as_mut().expect("a base chain").kind = ChainKind::Nat;
+    let r = ruleset(vec![table(Family::Ip, "t", vec![first, ("b", second)])]);
+    assert_eq!(to(&ask(&r, &syn(80)))[0].1, Some(1));
+}
+
+#[test]
+fn a_nat_chain_that_accepts_without_translating_leaves_it_to_the_next() {
+    let first = ("a", base(Hook::Prerouting, -100, Policy::Accept, vec![vec![ACCEPT]]));
+    let mut second = base(Hook::Prerouting, -90, Policy::Accept, vec![vec![dnat(None, Some((2, 2)))]]);
+    second.base.as_mut().expect("a base chain").kind = ChainKind::Nat;
+    let r = ruleset(vec![table(Family::Ip, "t", vec![first, ("b", second)])]);
+    assert_eq!(to(&ask(&r, &syn(80)))[0].1, Some(2));
+}
+
+#[test]
+fn an_untracked_packet_is_not_translated() {
+    let raw = base(Hook::Prerouting, -300, Policy::Accept, vec![vec![Statement::Notrack]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("raw", raw), prerouting(vec![vec![dnat(None, Some((1, 1)))]])])]);
+    assert_eq!(to(&ask(&r, &syn(80)))[0].1, Some(80));
+}
+
+#[test]
+fn redirect_goes_to_the_interfaces_own_address() {
+    let r = ruleset(vec![table(
+        Family::Ip,
+        "t",
+        vec![prerouting(vec![vec![nat(NatKind::Redirect, None, Some((3128, 3128)))]])],
+    )]);
+    let q = Question::incoming(Some("eth0"), PacketSpec::tcp(Some(ip(THERE)), ip("203.0.113.9"), 80));
+    assert_eq!(to(&ask(&r, &q)), vec![(HERE.into(), Some(3128), true, None)]);
+}
+
+#[test]
+fn redirect_in_output_goes_to_loopback() {
+    let out =
+        base(Hook::Output, -100, Policy::Accept, vec![vec![dport(80), nat(NatKind::Redirect, None, Some((9, 9)))]]);
+    let inp = base(Hook::Input, 0, Policy::Drop, vec![vec![iif("lo"), ACCEPT]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("out", out), ("in", inp)])]);
+    let answer = ask(&r, &connect(THERE, 80));
+    assert_eq!(to(&answer), vec![("127.0.0.1".into(), Some(9), true, None)]);
+    assert_eq!(answer.client_sees, ClientSees::Answer);
+}
+
+#[test]
+fn several_addresses_are_all_said() {
+    let r = ruleset(vec![table(
+        Family::Ip,
+        "t",
+        vec![prerouting(vec![vec![dnat(Some(("198.51.100.9", "198.51.100.10")), None)]])],
+    )]);
+    let mut q = syn(80);
+    q.reply = false;
+    let answer = judge(&r, &machine().with_sysctl("net.ipv4.ip_forward", 1), &q);
+    assert_eq!(to(&answer).len(), 2);
+}
+
+#[test]
+fn a_port_within_the_range_stays() {
+    let r = ruleset(vec![table(Family::Ip, "t", vec![prerouting(vec![vec![dnat(None, Some((70, 90)))]])])]);
+    assert_eq!(to(&ask(&r, &syn(80)))[0].1, Some(80));
+    assert_eq!(to(&ask(&r, &syn(100)))[0].1, None);
+}
+
+#[test]
+fn masquerade_takes_the_routes_source_and_the_answer_finds_back() {
+    let post = base(Hook::Postrouting, 100, Policy::Accept, vec![vec![nat(NatKind::Masquerade, None, None)]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("post", post)])]);
+    let q = Question::incoming(Some("eth0"), PacketSpec::tcp(Some(ip(THERE)), ip("198.51.100.9"), 80));
+    let answer = judge(&r, &machine().with_sysctl("net.ipv4.ip_forward", 1), &q);
+    assert_eq!(answer.translated.and_then(|t| t.src), Some(ip("198.51.100.1")));
+    let reply = answer.reply.expect("a reply");
+    let Fate::Accepted { to } = reply.fate else { panic!("{:?}", reply.fate) };
+    assert_eq!((to[0].address, to[0].oif.as_deref()), (Some(ip(THERE)), Some("eth0")));
+}
+
+#[test]
+fn netmap_replaces_the_prefix_only() {
+    let netmap = Statement::Nat(Nat {
+        kind: NatKind::Dnat,
+        family: None,
+        address: Some((Expr::Const(scalar("198.51.100.0")), Expr::Const(scalar("198.51.100.255")))),
+        port: None,
+        prefix: Some(24),
+    });
+    let r = ruleset(vec![table(Family::Ip, "t", vec![prerouting(vec![vec![netmap]])])]);
+    let q = Question::incoming(Some("eth0"), PacketSpec::tcp(Some(ip(THERE)), ip("203.0.113.9"), 80));
+    let answer = judge(&r, &machine().with_sysctl("net.ipv4.ip_forward", 1), &q);
+    assert_eq!(to(&answer)[0].0, "198.51.100.9");
+}
+
+#[test]
+fn nat_for_the_other_family_in_an_inet_table_passes_by() {
+    let v6 = Statement::Nat(Nat {
+        kind: NatKind::Dnat,
+        family: Some(Family::Ip6),
+        address: Some((Expr::Const(scalar("2001:db8::9")), Expr::Const(scalar("2001:db8::9")))),
+        port: None,
+        prefix: None,
+    });
+    let r = ruleset(vec![table(Family::Inet, "t", vec![prerouting(vec![vec![v6]])])]);
+    assert_eq!(to(&ask(&r, &syn(80)))[0].0, HERE);
+}
+
+#[test]
+fn a_mark_is_seen_later_and_survives_chains() {
+    let mangle = base(Hook::Prerouting, -150, Policy::Accept, vec![vec![dport(80), set_mark(7)]]);
+    let inp = base(Hook::Input, 0, Policy::Drop, vec![vec![eq(meta(Meta::Mark), 7), ACCEPT]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("m", mangle), ("in", inp)])]);
+    assert!(accepted(&r, &syn(80)));
+    assert_eq!(fate(&r, &syn(81)), Fate::Dropped);
+}
+
+#[test]
+fn conntrack_keeps_the_original_tuple_and_the_status() {
+    let original = eq(ct(Ct::Tuple(Direction::Original, TuplePart::DestinationPort)), 80);
+    let status = Expr::Bits { of: Box::new(ct(Ct::Status)), mask: 32, xor: 0 };
+    let inp = base(Hook::Input, 0, Policy::Drop, vec![vec![original, eq(status, 32), dport(1), ACCEPT]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![prerouting(vec![vec![dnat(None, Some((1, 1)))]]), ("in", inp)])]);
+    assert!(accepted(&r, &syn(80)));
+    assert_eq!(fate(&r, &syn(1)), Fate::Dropped);
+}
