@@ -1,11 +1,12 @@
 //! Who can reach a listener, as far as its own address says.
 
+use std::borrow::Cow;
 use unrefuse_facts::{Link, Socket};
 
 /// From where a listener can be reached by its bind address and device alone; filters are another matter.
 ///
 /// `links` names the device of a bound socket, where they are known.
-pub fn reachable_from(socket: &Socket, links: &[Link]) -> String {
+pub fn reachable_from(socket: &Socket, links: &[Link]) -> Cow<'static, str> {
     let ip = socket.local.ip();
     let canonical = ip.to_canonical();
     let device = socket.device.map(|index| {
@@ -16,23 +17,23 @@ pub fn reachable_from(socket: &Socket, links: &[Link]) -> String {
     });
     let only_this_machine = canonical.is_loopback() || device.as_deref() == Some("lo");
     let from = if only_this_machine {
-        "this machine only".to_owned()
+        Cow::from("this machine only")
     } else if is_link_local(canonical) {
-        "its link only".to_owned()
+        Cow::from("its link only")
     } else if canonical.is_unspecified() {
         match (ip.is_ipv6(), socket.v6only) {
-            (true, Some(true)) => "anywhere, IPv6 only".to_owned(),
-            (true, None) => "anywhere, IPv6 and perhaps IPv4".to_owned(),
-            (true, Some(false)) => "anywhere".to_owned(),
-            (false, _) => "anywhere, IPv4 only".to_owned(),
+            (true, Some(true)) => Cow::from("anywhere, IPv6 only"),
+            (true, None) => Cow::from("anywhere, IPv6 and perhaps IPv4"),
+            (true, Some(false)) => Cow::from("anywhere"),
+            (false, _) => Cow::from("anywhere, IPv4 only"),
         }
     } else if canonical.is_multicast() {
-        "its multicast group".to_owned()
+        Cow::from("its multicast group")
     } else {
-        format!("anywhere, at {canonical}")
+        Cow::from(format!("anywhere, at {canonical}"))
     };
     match device {
-        Some(device) if !only_this_machine => format!("{from}, by {device}"),
+        Some(device) if !only_this_machine => format!("{from}, by {device}").into(),
         _ => from,
     }
 }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
     use unrefuse_facts::{SocketState, Transport};
 
-    fn reach(local: &str, v6only: Option<bool>) -> String {
+    fn reach(local: &str, v6only: Option<bool>) -> Cow<'static, str> {
         let socket = Socket {
             transport: Transport::Tcp,
             state: SocketState::Listen,

@@ -9,14 +9,14 @@ use std::time::Instant;
 use unrefuse_report::{ListenerRow, Style, listeners, listeners_json};
 
 fn main() {
-    let rows: Vec<ListenerRow> = (0..100_000)
+    let rows: Vec<ListenerRow<'_>> = (0..100_000)
         .map(|n| ListenerRow {
             proto: "tcp".into(),
-            address: format!("10.{}.{}.{}", n >> 16, (n >> 8) & 255, n & 255),
-            port: (n % 65_536).to_string(),
-            process: format!("worker[{}]", n % 250 + 1000),
+            address: format!("10.{}.{}.{}", n >> 16, (n >> 8) & 255, n & 255).into(),
+            port: (n % 65_536).to_string().into(),
+            process: format!("worker[{}]", n % 250 + 1000).into(),
             user: "www-data".into(),
-            unit: format!("worker@{}.service", n % 250),
+            unit: format!("worker@{}.service", n % 250).into(),
             reach: "anywhere".into(),
             namespace: None,
         })

@@ -9,12 +9,12 @@ use unrefuse_report::{
     ListenerRow, Style, WhoRow, explain, explain_list, listeners, listeners_json, schema, who, who_json,
 };
 
-fn listener(cells: [&str; 7], namespace: Option<&str>) -> ListenerRow {
-    let [proto, address, port, process, user, unit, reach] = cells.map(str::to_owned);
-    ListenerRow { proto, address, port, process, user, unit, reach, namespace: namespace.map(str::to_owned) }
+fn listener<'a>(cells: [&'a str; 7], namespace: Option<&'a str>) -> ListenerRow<'a> {
+    let [proto, address, port, process, user, unit, reach] = cells.map(Into::into);
+    ListenerRow { proto, address, port, process, user, unit, reach, namespace: namespace.map(Into::into) }
 }
 
-fn some_listeners() -> Vec<ListenerRow> {
+fn some_listeners() -> Vec<ListenerRow<'static>> {
     vec![
         listener(["tcp", "*", "22", "sshd[601]", "root", "ssh.service", "anywhere"], None),
         listener(

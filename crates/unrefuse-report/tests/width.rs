@@ -59,7 +59,7 @@ fn nothing_hidden_reaches_a_terminal() {
         proto: evil.into(),
         address: evil.into(),
         port: evil.into(),
-        process: "x".repeat(1 << 16),
+        process: "x".repeat(1 << 16).into(),
         user: evil.into(),
         unit: evil.into(),
         reach: evil.into(),

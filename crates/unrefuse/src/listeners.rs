@@ -2,6 +2,7 @@
 
 use crate::cli::ListenersArgs;
 use crate::{check, output};
+use std::borrow::Cow;
 use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_diagnose::reachable_from;
 use unrefuse_facts::{Link, Observed, Process, Socket, SocketTable, Transport};
@@ -23,18 +24,18 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     let links = host.links();
     let mut warnings = unseen(&table);
     let mut rows = rows(&table, links.value().map_or(&[], Vec::as_slice), None);
-    if arguments.all {
-        match host.other_namespaces(&query) {
-            Observed::Known { value, .. } => {
-                for namespace in value {
-                    match &namespace.table {
-                        Observed::Known { value, .. } => rows.extend(self::rows(value, &[], Some(&namespace.label()))),
-                        Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
-                    }
+    let namespaces = arguments.all.then(|| host.other_namespaces(&query));
+    match &namespaces {
+        Some(Observed::Known { value, .. }) => {
+            for namespace in value {
+                match &namespace.table {
+                    Observed::Known { value, .. } => rows.extend(self::rows(value, &[], Some(&namespace.label()))),
+                    Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
                 }
             }
-            Observed::Missing(missing) => warnings.push(missing.to_string()),
         }
+        Some(Observed::Missing(missing)) => warnings.push(missing.to_string()),
+        None => {}
     }
     let text = if arguments.json {
         unrefuse_report::listeners_json(&rows) + "\n"
@@ -68,25 +69,24 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
 }
 
 /// By port, then protocol, then address.
-fn rows(table: &SocketTable, links: &[Link], namespace: Option<&str>) -> Vec<ListenerRow> {
+fn rows<'a>(table: &'a SocketTable, links: &[Link], namespace: Option<&str>) -> Vec<ListenerRow<'a>> {
     let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
-    sockets.sort_by_key(|s| (s.local.port(), s.transport, s.local.ip()));
-    sockets
-        .into_iter()
-        .map(|socket| {
-            let owners = table.owners(socket);
-            ListenerRow {
-                proto: socket.transport.name().to_owned(),
-                address: address(socket),
-                port: socket.local.port().to_string(),
-                process: crowd(&owners),
-                user: user(&owners, socket),
-                unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
-                reach: reachable_from(socket, links),
-                namespace: namespace.map(str::to_owned),
-            }
-        })
-        .collect()
+    sockets.sort_unstable_by_key(|s| (s.local.port(), s.transport, s.local.ip()));
+    let mut rows = Vec::with_capacity(sockets.len());
+    rows.extend(sockets.into_iter().map(|socket| {
+        let owners = table.owners(socket);
+        ListenerRow {
+            proto: socket.transport.name().into(),
+            address: address(socket).into(),
+            port: socket.local.port().to_string().into(),
+            process: crowd(&owners).into(),
+            user: user(&owners, socket),
+            unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
+            reach: reachable_from(socket, links),
+            namespace: namespace.map(|name| name.to_owned().into()),
+        }
+    }));
+    rows
 }
 
 /// The address as `ss` writes it: `*` would hide the family, so wildcards stay as they are.
@@ -105,20 +105,21 @@ fn crowd(owners: &[&Process]) -> String {
     }
 }
 
-fn user(owners: &[&Process], socket: &Socket) -> String {
+fn user<'a>(owners: &[&'a Process], socket: &Socket) -> Cow<'a, str> {
     match owners.first() {
-        Some(process) => process.user.clone().unwrap_or_else(|| process.uid.to_string()),
-        None => format!("uid {}", socket.uid),
+        Some(Process { user: Some(user), .. }) => user.into(),
+        Some(process) => process.uid.to_string().into(),
+        None => format!("uid {}", socket.uid).into(),
     }
 }
 
 /// The unit or container that a process belongs to.
-pub(crate) fn supervisor(process: &Process) -> String {
+pub(crate) fn supervisor(process: &Process) -> Cow<'_, str> {
     let running_as = &process.running_as;
     match (&running_as.container, &running_as.unit) {
-        (Some(container), _) => format!("{} {}", container.engine, container.id),
-        (None, Some(unit)) if running_as.user_unit => format!("{unit} (user)"),
-        (None, Some(unit)) => unit.clone(),
-        (None, None) => String::new(),
+        (Some(container), _) => format!("{} {}", container.engine, container.id).into(),
+        (None, Some(unit)) if running_as.user_unit => format!("{unit} (user)").into(),
+        (None, Some(unit)) => unit.into(),
+        (None, None) => "".into(),
     }
 }

@@ -108,7 +108,7 @@ fn row(table: &SocketTable, socket: &Socket, holder: Option<Holder>, namespace: 
         },
         state: state(socket.state).to_owned(),
         command: process.map(|p| p.command.clone()).unwrap_or_default(),
-        unit: process.map(supervisor).unwrap_or_default(),
+        unit: process.map(|p| supervisor(p).into_owned()).unwrap_or_default(),
         namespace: namespace.map(str::to_owned),
     }
 }
