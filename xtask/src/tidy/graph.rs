@@ -36,6 +36,11 @@ const EDGES: &[(&str, &[&str], &str)] = &[
         ],
         "the binary joins all; nothing else does",
     ),
+    (
+        "unrefuse-differential",
+        &["unrefuse-facts", "unrefuse-firewall"],
+        "it holds the firewall's judge alone against the kernel",
+    ),
     ("unrefuse-lab", &[], "the lab drives the built binary and reads its JSON, as a user does"),
     (
         "xtask",
