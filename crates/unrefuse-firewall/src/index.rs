@@ -1,113 +1,273 @@
-//! Which rules, and which elements of a set, may hold: so that not every one has to be tried.
+//! Which rules of a chain may hold for a packet: so that not each of ten thousand has to be tried.
+//!
+//! Of each rule, one test for equality (or for a range) of a field that the packet itself tells is chosen, the one that
+//! fewest rules share. For a packet, the field's value then names the rules that may hold; a value that is known only in
+//! part names them all. Nothing is decided here: every rule that is named is tried in full.
 
 use std::collections::HashMap;
 
-use crate::model::{Element, Rule, Scalar};
-use crate::packet::Packet;
+use crate::bits::Bits;
+use crate::model::{Cond, Expr, Field, Meta, Op, Rule, Scalar, Statement};
+use crate::packet::{Loaded, Packet};
 
-/// Which rules of a chain may hold for a packet.
+/// Chains with fewer rules are tried one by one.
+const WORTH_IT: usize = 24;
+/// Ranges of one field may name each rule so often, on average.
+const SPREAD: usize = 16;
+
+/// Places of rules in a chain, in order.
+type Places = Vec<u32>;
+
+/// What the rules of a chain ask.
 #[derive(Debug)]
-pub(crate) struct Index {}
+pub(crate) struct Index {
+    /// Rules that have no test that can be looked up.
+    always: Places,
+    /// By a field's bits under a mask.
+    masked: Vec<Masked>,
+    /// By ranges of a field.
+    ranged: Vec<Ranged>,
+}
+
+#[derive(Debug)]
+struct Masked {
+    field: Field,
+    mask: Scalar,
+    values: HashMap<Scalar, Places>,
+    all: Places,
+}
+
+#[derive(Debug)]
+struct Ranged {
+    field: Field,
+    /// Where the set of rules changes, and the rules from there on.
+    steps: Vec<(Scalar, Places)>,
+    all: Places,
+}
+
+/// The rules that may hold for one packet, taken in order.
+#[derive(Debug)]
+pub(crate) struct Candidates<'i> {
+    lists: Vec<&'i [u32]>,
+}
+
+impl Candidates<'_> {
+    /// The first rule from `at` on. Ask with growing `at` only.
+    pub(crate) fn next(&mut self, at: usize) -> Option<usize> {
+        let mut lowest = None::<u32>;
+        for list in &mut self.lists {
+            while let [first, rest @ ..] = *list
+                && (*first as usize) < at
+            {
+                // Long lists are skipped through by halves.
+                let skip = if rest.len() > 64 { list.partition_point(|p| (*p as usize) < at) } else { 1 };
+                *list = &list[skip..];
+            }
+            if let Some(first) = list.first() {
+                lowest = Some(lowest.map_or(*first, |l| l.min(*first)));
+            }
+        }
+        lowest.map(|l| l as usize)
+    }
+}
+
+/// A test that can be looked up.
+enum Guard<'r> {
+    Masked(&'r Field, Scalar, Scalar),
+    Ranged(&'r Field, Vec<(Scalar, Scalar)>),
+}
 
 impl Index {
     /// Builds the index of a chain; `None` where it is not worth it.
-    pub(crate) fn build(_rules: &[Rule]) -> Option<Self> {
-        None
+    pub(crate) fn build(rules: &[Rule]) -> Option<Self> {
+        if rules.len() < WORTH_IT {
+            return None;
+        }
+        let guards: Vec<Vec<Guard<'_>>> = rules.iter().map(guards).collect();
+        let mut shared: HashMap<(&Field, Scalar, Scalar), usize> = HashMap::new();
+        let mut ranges: HashMap<&Field, usize> = HashMap::new();
+        for guard in guards.iter().flatten() {
+            match guard {
+                Guard::Masked(field, mask, value) => *shared.entry((field, *mask, *value)).or_default() += 1,
+                Guard::Ranged(field, _) => *ranges.entry(field).or_default() += 1,
+            }
+        }
+        let mut index = Self { always: Vec::new(), masked: Vec::new(), ranged: Vec::new() };
+        let mut of_masked: HashMap<(&Field, Scalar), usize> = HashMap::new();
+        let mut of_ranged: HashMap<&Field, (Vec<(Scalar, Scalar, u32)>, Places)> = HashMap::new();
+        for (place, guards) in guards.iter().enumerate() {
+            let place = place as u32;
+            let best = guards.iter().min_by_key(|guard| match guard {
+                Guard::Masked(field, mask, value) => shared[&(*field, *mask, *value)],
+                // As a guess, a range holds a quarter of what asks for ranges of its field.
+                Guard::Ranged(field, _) => 2 + ranges[field] / 4,
+            });
+            match best {
+                Some(Guard::Masked(field, mask, value)) => {
+                    let at = *of_masked.entry((field, *mask)).or_insert_with(|| {
+                        let field = (*field).clone();
+                        index.masked.push(Masked { field, mask: *mask, values: HashMap::new(), all: Vec::new() });
+                        index.masked.len() - 1
+                    });
+                    index.masked[at].values.entry(*value).or_default().push(place);
+                    index.masked[at].all.push(place);
+                }
+                Some(Guard::Ranged(field, list)) => {
+                    let (of, all) = of_ranged.entry(field).or_default();
+                    of.extend(list.iter().map(|(from, to)| (*from, *to, place)));
+                    all.push(place);
+                }
+                None => index.always.push(place),
+            }
+        }
+        for (field, (list, all)) in of_ranged {
+            match steps(&list, SPREAD * all.len() + 1024) {
+                Some(steps) => index.ranged.push(Ranged { field: field.clone(), steps, all }),
+                None => index.always.extend(all),
+            }
+        }
+        index.always.sort_unstable();
+        Some(index)
     }
 
-    /// The first rule from `at` on that may hold.
-    pub(crate) fn next(&self, _packet: &Packet, at: usize) -> usize {
-        at
+    /// The rules that may hold for a packet.
+    pub(crate) fn candidates(&self, packet: &Packet) -> Candidates<'_> {
+        let mut lists: Vec<&[u32]> = Vec::with_capacity(1 + self.masked.len() + self.ranged.len());
+        lists.push(&self.always);
+        for masked in &self.masked {
+            match load(packet, &masked.field) {
+                Some(Some(bits)) => match bits.masked(masked.mask, 0).exact() {
+                    Some(value) => lists.extend(masked.values.get(&value).map(Vec::as_slice)),
+                    None => lists.push(&masked.all),
+                },
+                Some(None) => {}
+                None => lists.push(&masked.all),
+            }
+        }
+        for ranged in &self.ranged {
+            match load(packet, &ranged.field) {
+                Some(Some(bits)) => match bits.exact() {
+                    Some(value) => {
+                        let at = ranged.steps.partition_point(|(from, _)| *from <= value);
+                        lists.extend(at.checked_sub(1).map(|i| ranged.steps[i].1.as_slice()));
+                    }
+                    None => lists.push(&ranged.all),
+                },
+                Some(None) => {}
+                None => lists.push(&ranged.all),
+            }
+        }
+        lists.retain(|l| !l.is_empty());
+        Candidates { lists }
     }
 }
 
-/// Finds the range that a key is in.
-#[derive(Debug)]
-pub(crate) enum RangeIndex {
-    /// One part, no two ranges overlap: their first ends in order, with their places.
-    Sorted(Vec<(Scalar, usize)>),
-    /// By the exact value of the first part; the rest, whose first part is a range, in order.
-    First(HashMap<Scalar, Vec<usize>>, Vec<usize>),
-}
-
-impl RangeIndex {
-    /// Builds the index of a set's ranges.
-    pub(crate) fn build(ranges: &[(Vec<(Scalar, Scalar)>, Element)]) -> Self {
-        if ranges.iter().all(|(key, _)| key.len() == 1) {
-            let mut sorted: Vec<(Scalar, usize)> =
-                ranges.iter().enumerate().map(|(place, (key, _))| (key[0].0, place)).collect();
-            sorted.sort_unstable();
-            let apart = sorted.windows(2).all(|w| ranges[w[0].1].0[0].1 < w[1].0);
-            if apart {
-                return Self::Sorted(sorted);
-            }
-        }
-        let mut exact: HashMap<Scalar, Vec<usize>> = HashMap::new();
-        let mut rest = Vec::new();
-        for (place, (key, _)) in ranges.iter().enumerate() {
-            match key.first() {
-                Some((from, to)) if from == to => exact.entry(*from).or_default().push(place),
-                _ => rest.push(place),
-            }
-        }
-        Self::First(exact, rest)
-    }
-
-    /// The first element whose ranges hold the key.
-    pub(crate) fn find<'e>(
-        &self,
-        ranges: &'e [(Vec<(Scalar, Scalar)>, Element)],
-        key: &[Scalar],
-    ) -> Option<&'e Element> {
-        let holds = |place: usize| {
-            let (parts, _) = &ranges[place];
-            parts.len() == key.len() && parts.iter().zip(key).all(|((from, to), k)| from <= k && k <= to)
-        };
-        match self {
-            Self::Sorted(sorted) => {
-                let at = sorted.partition_point(|(from, _)| key.first().is_some_and(|k| from <= k));
-                let (_, place) = *sorted.get(at.checked_sub(1)?)?;
-                holds(place).then(|| &ranges[place].1)
-            }
-            Self::First(exact, rest) => {
-                let exact = key.first().and_then(|k| exact.get(k));
-                let first = exact.and_then(|places| places.iter().copied().find(|p| holds(*p)));
-                let other = rest.iter().copied().take_while(|p| first.is_none_or(|f| *p < f)).find(|p| holds(*p));
-                other.or(first).map(|place| &ranges[place].1)
-            }
-        }
+/// A field's value; `Some(None)`: its load fails, no rule that needs it holds.
+fn load(packet: &Packet, field: &Field) -> Option<Option<Bits>> {
+    match field {
+        Field::Payload { base, offset, len } => match packet.image.load(*base, *offset, *len) {
+            Ok(bits) => Some(Some(bits)),
+            Err(true) => Some(None),
+            Err(false) => None,
+        },
+        Field::Meta(meta) => match packet.meta(*meta)? {
+            Loaded::Value(bits) => Some(Some(bits)),
+            Loaded::Absent => Some(None),
+            Loaded::Unknown(_) => None,
+        },
+        _ => None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(ranges: &[&[(Scalar, Scalar)]]) -> Vec<(Vec<(Scalar, Scalar)>, Element)> {
-        ranges
-            .iter()
-            .enumerate()
-            .map(|(i, r)| (r.to_vec(), Element { expires: Some(i as u64), ..Element::default() }))
-            .collect()
+/// Tests before the rule's first effect that can be looked up.
+fn guards(rule: &Rule) -> Vec<Guard<'_>> {
+    let mut out = Vec::new();
+    for statement in &rule.statements {
+        match statement {
+            Statement::If(cond) => collect(cond, &mut out),
+            Statement::Note(_) => {}
+            _ => break,
+        }
     }
+    out
+}
 
-    #[test]
-    fn finds_what_a_scan_finds() {
-        let sets = [
-            set(&[&[(5, 9)], &[(20, 30)], &[(1, 2)], &[(10, 10)]]),
-            set(&[&[(5, 20)], &[(10, 10)], &[(0, 40)], &[(10, 12)]]),
-            set(&[&[(5, 5), (1, 9)], &[(0, 9), (3, 3)], &[(5, 5), (3, 12)], &[(4, 6), (10, 14)]]),
-        ];
-        for ranges in sets {
-            let index = RangeIndex::build(&ranges);
-            let parts = ranges[0].0.len();
-            for a in 0..45 {
-                for b in 0..if parts == 2 { 16 } else { 1 } {
-                    let key: Vec<Scalar> = [a, b][..parts].to_vec();
-                    let scan = ranges.iter().find(|(r, _)| r.iter().zip(&key).all(|((f, t), k)| f <= k && k <= t));
-                    assert_eq!(index.find(&ranges, &key), scan.map(|(_, e)| e), "{key:?}");
+fn collect<'r>(cond: &'r Cond, out: &mut Vec<Guard<'r>>) {
+    match cond {
+        Cond::Compare { left, op: Op::Eq, right } => match left {
+            Expr::Field(field) if told(field) => out.push(Guard::Masked(field, Scalar::MAX, *right)),
+            Expr::Bits { of, mask, xor: 0 } => {
+                if let Expr::Field(field) = &**of
+                    && told(field)
+                {
+                    out.push(Guard::Masked(field, *mask, *right));
                 }
             }
+            _ => {}
+        },
+        Cond::Range { value: Expr::Field(field), from, to, negated: false } if told(field) => {
+            out.push(Guard::Ranged(field, vec![(*from, *to)]));
+        }
+        Cond::All(conds) => conds.iter().for_each(|c| collect(c, out)),
+        Cond::Lenient(inner) => collect(inner, out),
+        Cond::Any(conds) => out.extend(alternatives(conds)),
+        _ => {}
+    }
+}
+
+/// Alternatives of one field, each a value or a range.
+fn alternatives(conds: &[Cond]) -> Option<Guard<'_>> {
+    let mut of: Option<&Field> = None;
+    let mut list = Vec::new();
+    for cond in conds {
+        let (field, from, to) = match cond {
+            Cond::Compare { left: Expr::Field(field), op: Op::Eq, right } => (field, *right, *right),
+            Cond::Range { value: Expr::Field(field), from, to, negated: false } => (field, *from, *to),
+            _ => return None,
+        };
+        if *of.get_or_insert(field) != field || !told(field) {
+            return None;
+        }
+        list.push((from, to));
+    }
+    of.map(|field| Guard::Ranged(field, list))
+}
+
+/// Whether the packet itself tells this field.
+fn told(field: &Field) -> bool {
+    matches!(
+        field,
+        Field::Payload { .. }
+            | Field::Meta(Meta::IifName | Meta::OifName | Meta::L4Proto | Meta::NfProto | Meta::Protocol | Meta::Mark)
+    )
+}
+
+/// Ranges as steps: from each on, the same rules hold. `None`: the ranges lie so much one over the other that it is not
+/// worth it.
+fn steps(list: &[(Scalar, Scalar, u32)], most: usize) -> Option<Vec<(Scalar, Places)>> {
+    let mut bounds: Vec<(Scalar, bool, u32)> = Vec::with_capacity(list.len() * 2);
+    for (from, to, place) in list.iter().filter(|(from, to, _)| from <= to) {
+        bounds.push((*from, true, *place));
+        if let Some(after) = to.checked_add(1) {
+            bounds.push((after, false, *place));
         }
     }
+    bounds.sort_unstable();
+    // A rule may have several ranges that meet or overlap: it is counted.
+    let mut now: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+    let mut out: Vec<(Scalar, Places)> = Vec::new();
+    let mut named = 0;
+    for group in bounds.chunk_by(|a, b| a.0 == b.0) {
+        for (_, begins, place) in group {
+            let count = now.entry(*place).or_default();
+            *count = if *begins { *count + 1 } else { count.wrapping_sub(1) };
+        }
+        now.retain(|_, count| *count != 0);
+        named += now.len();
+        if named > most {
+            return None;
+        }
+        out.push((group[0].0, now.keys().copied().collect()));
+    }
+    Some(out)
 }

@@ -19,5 +19,6 @@ pub mod model;
 pub mod nft;
 pub mod owner;
 pub mod packet;
+mod ranges;
 pub mod spec;
 pub mod xt;

@@ -1,6 +1,7 @@
 //! What happens to a packet, and what decides.
 
 mod cond;
+mod effect;
 mod hooks;
 mod journey;
 mod load;
@@ -17,9 +18,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::answer::Answer;
-use crate::index::{Index, RangeIndex};
 use crate::machine::Machine;
 use crate::model::{Base, Chain, Ruleset};
+use crate::ranges::RangeIndex;
 use crate::spec::PacketSpec;
 
 use hooks::Hooked;
@@ -116,8 +117,7 @@ impl<'a> Judge<'a> {
         let t = &self.ruleset.tables[table];
         let chain: &Chain = t.chains.get(name)?;
         let rules = if chain.unread { self.machine.chain(t.family, &t.name, name) } else { Some(chain.rules.clone()) };
-        let index = rules.as_deref().and_then(|r| Index::build(r));
-        let code = Rc::new(ChainCode { table, name: name.to_owned(), rules, index });
+        let code = Rc::new(ChainCode::new(table, name, rules));
         self.chains[table].borrow_mut().insert(name.to_owned(), Rc::clone(&code));
         Some(code)
     }

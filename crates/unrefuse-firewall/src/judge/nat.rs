@@ -139,16 +139,16 @@ impl Run<'_, '_> {
         source.map_or(unknown, address_bits)
     }
 
-    /// Writes a value into the packet or its connection. Returns what was done.
-    pub(crate) fn set(&self, here: &Here, packet: &mut Packet, target: &SetTarget, value: &Expr) -> String {
+    /// Writes a value into the packet or its connection. Returns what was done; `None`: the load of the value fails, which
+    /// ends the rule.
+    pub(crate) fn set(&self, here: &Here, packet: &mut Packet, target: &SetTarget, value: &Expr) -> Option<String> {
         let bits = match self.value(here, packet, value) {
             Value::Bits(bits) => Some(bits),
-            // A load that fails ends the rule in nf_tables; the reader's maps for marks always hold a value.
-            Value::Absent => return "sets nothing".into(),
+            Value::Absent => return None,
             Value::Unknown(_) => None,
         };
         let shown = bits.and_then(Bits::exact).map_or("an unknown value".into(), |v| format!("{v:#x}"));
-        match target {
+        Some(match target {
             SetTarget::Mark => {
                 packet.mark = narrowed(bits, 32);
                 format!("meta mark set {shown}")
@@ -164,7 +164,7 @@ impl Run<'_, '_> {
                 "writes into the packet".into()
             }
             SetTarget::Other(name) => format!("{name} set {shown}"),
-        }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! One possible way of a packet, and what ends it.
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,8 +18,26 @@ pub(crate) struct ChainCode {
     pub(crate) name: String,
     /// Rules; `None` where they could not be read.
     pub(crate) rules: Option<Arc<Vec<Rule>>>,
-    /// Which rules may hold for a packet.
-    pub(crate) index: Option<Index>,
+    /// How often it was walked: an index is built when that pays.
+    walked: Cell<u32>,
+    index: OnceCell<Option<Index>>,
+}
+
+impl ChainCode {
+    pub(crate) fn new(table: usize, name: &str, rules: Option<Arc<Vec<Rule>>>) -> Self {
+        Self { table, name: name.to_owned(), rules, walked: Cell::new(0), index: OnceCell::new() }
+    }
+
+    /// Which rules may hold for a packet; `None` where all are tried. One walk is cheaper than an index.
+    pub(crate) fn index(&self) -> Option<&Index> {
+        let rules = self.rules.as_ref()?;
+        let walked = self.walked.get();
+        if walked == 0 {
+            self.walked.set(1);
+            return None;
+        }
+        self.index.get_or_init(|| Index::build(rules)).as_ref()
+    }
 }
 
 /// What did something to a packet.

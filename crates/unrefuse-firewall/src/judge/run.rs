@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::answer::StackReason;
+use crate::index::Candidates;
 use crate::model::{Hook, Rule, Statement, Verdict};
 use crate::packet::Packet;
 
+use super::Judge;
 use super::path::{By, ChainCode, Exit, Happened, Parted, Path};
 use super::truth::{Truth, Why};
-use super::{Judge, sets::Found};
 
 /// At most this many ways are followed side by side.
 const MOST_WAYS: usize = 64;
@@ -42,7 +43,7 @@ pub(crate) struct Run<'j, 'a> {
     gave_up: RefCell<Option<String>>,
 }
 
-type Ways = Vec<(usize, Box<Path>)>;
+pub(crate) type Ways = Vec<(usize, Box<Path>)>;
 pub(crate) type Ends = Vec<(Exit, Box<Path>)>;
 
 impl<'j, 'a> Run<'j, 'a> {
@@ -84,6 +85,7 @@ impl<'j, 'a> Run<'j, 'a> {
         let Some(rules) = &chain.rules else {
             return self.anything(here, path, None, &format!("the rules of chain {} were not read", chain.name));
         };
+        let index = chain.index();
         let mut ends = Vec::new();
         let mut ways: Ways = vec![(0, path)];
         while let Some((at, mut path)) = lowest(&mut ways) {
@@ -93,14 +95,16 @@ impl<'j, 'a> Run<'j, 'a> {
             if self.gave_up.borrow().is_some() {
                 return Vec::new();
             }
-            let Some(at) = self.next_match(here, chain, rules, &path.packet, at) else {
+            let mut candidates = index.map(|index| index.candidates(&path.packet));
+            let Some(at) = self.next_match(here, rules, &path.packet, &mut candidates, at) else {
                 push_end(&mut ends, Exit::End, path);
                 continue;
             };
             // Ways that have come to the same rule with the same packet go on as one.
             ways.retain(|(other_at, other)| {
                 let same = *other_at <= at && other.packet == path.packet && {
-                    self.next_match(here, chain, rules, &other.packet, *other_at) == Some(at)
+                    let mut candidates = index.map(|index| index.candidates(&other.packet));
+                    self.next_match(here, rules, &other.packet, &mut candidates, *other_at) == Some(at)
                 };
                 if same {
                     path.merge(other);
@@ -116,40 +120,44 @@ impl<'j, 'a> Run<'j, 'a> {
     fn next_match(
         &self,
         here: &Here,
-        chain: &ChainCode,
         rules: &[Rule],
         packet: &Packet,
-        mut at: usize,
+        candidates: &mut Option<Candidates<'_>>,
+        from: usize,
     ) -> Option<usize> {
-        let from = at;
-        loop {
-            if let Some(index) = &chain.index {
-                at = index.next(packet, at);
+        let mut at = from;
+        let mut tried = 0;
+        let found = loop {
+            match candidates {
+                Some(candidates) => match candidates.next(at) {
+                    Some(next) => at = next,
+                    None => break None,
+                },
+                None if at >= rules.len() => break None,
+                None => {}
             }
-            let Some(rule) = rules.get(at) else {
-                self.count(at - from.min(at));
-                return None;
-            };
-            let mut may = true;
-            for statement in &rule.statements {
-                match statement {
-                    Statement::If(cond) => match self.test(here, packet, cond) {
-                        Truth::True | Truth::Unknown(_) => {}
-                        Truth::False | Truth::Fail => {
-                            may = false;
-                            break;
-                        }
-                    },
-                    Statement::Note(_) => {}
-                    _ => break,
-                }
-            }
-            if may {
-                self.count(at - from + 1);
-                return Some(at);
+            tried += 1;
+            if self.may_hold(here, packet, &rules[at]) {
+                break Some(at);
             }
             at += 1;
+        };
+        self.count(tried);
+        found
+    }
+
+    fn may_hold(&self, here: &Here, packet: &Packet, rule: &Rule) -> bool {
+        for statement in &rule.statements {
+            match statement {
+                Statement::If(cond) => match self.test(here, packet, cond) {
+                    Truth::True | Truth::Unknown(_) => {}
+                    Truth::False | Truth::Fail => return false,
+                },
+                Statement::Note(_) => {}
+                _ => return true,
+            }
         }
+        true
     }
 
     fn count(&self, rules: usize) {
@@ -223,178 +231,14 @@ impl<'j, 'a> Run<'j, 'a> {
         to.ways.push((at + 1, path));
     }
 
-    fn ignore(&self, rule: &Rule, why: &Why) {
+    pub(crate) fn ignore(&self, rule: &Rule, why: &Why) {
         if why.ignored {
             note(&self.ignored, format!("{}: {}", why.text, rule.text));
         }
     }
 
-    /// Carries out a statement that is no test. `Some`: the rule goes on.
-    #[allow(clippy::too_many_arguments, reason = "the place in the ruleset, the packet, and where results go")]
-    fn effect(
-        &self,
-        here: &Here,
-        chain: &Rc<ChainCode>,
-        by: &By,
-        rule: &Rule,
-        statement: &Statement,
-        mut path: Box<Path>,
-        to: &mut Results<'_>,
-        at: usize,
-        depth: usize,
-    ) -> Option<Box<Path>> {
-        let step = |what: String| Happened { hook: here.hook, by: by.clone(), what };
-        match statement {
-            Statement::If(_) | Statement::Note(_) => return Some(path),
-            Statement::Verdict(verdict) => return self.verdict(here, by, verdict, path, to, at, depth),
-            Statement::VerdictMap { key, set } => {
-                let found = match self.key(here, &path.packet, key) {
-                    Ok(bits) => self.find(here, set, &bits),
-                    Err(Truth::Unknown(why)) => Found::Unknown(why),
-                    Err(_) => {
-                        to.ways.push((at + 1, path));
-                        return None;
-                    }
-                };
-                match found {
-                    Found::None => return Some(path),
-                    Found::One(element) => match element.verdict {
-                        Some(verdict) => return self.verdict(here, by, &verdict, path, to, at, depth),
-                        None => return Some(path),
-                    },
-                    Found::Several(list, why) => {
-                        self.ignore(rule, &why);
-                        let mut seen = Vec::new();
-                        for verdict in list.into_iter().map(|e| e.and_then(|e| e.verdict)) {
-                            if seen.contains(&verdict) {
-                                continue;
-                            }
-                            let mut way = path.clone();
-                            let side = seen.len() as u8;
-                            way.parted.push(Parted {
-                                hook: here.hook,
-                                by: Some(by.clone()),
-                                why: why.text.clone(),
-                                side,
-                            });
-                            let verdict_here = verdict.clone().unwrap_or(Verdict::Continue);
-                            seen.push(verdict);
-                            if let Some(next) = self.verdict(here, by, &verdict_here, way, to, at, depth) {
-                                to.ways.push((at + 1, next));
-                            }
-                        }
-                        return None;
-                    }
-                    Found::Unknown(why) => {
-                        self.ignore(rule, &why);
-                        for (exit, way) in self.anything(here, path, Some(by), &why.text) {
-                            to.end_or_next(exit, way, at);
-                        }
-                        return None;
-                    }
-                }
-            }
-            Statement::Set { target, value } => {
-                let what = self.set(here, &mut path.packet, target, value);
-                path.way.push(step(what));
-            }
-            Statement::Notrack => {
-                if path.packet.ct.is_none() {
-                    path.packet.untracked = true;
-                }
-                path.way.push(step("notrack".into()));
-            }
-            Statement::Nat(nat) => {
-                for (exit, way) in self.translate(here, by, nat, path) {
-                    to.end_or_next(exit, way, at);
-                }
-                return None;
-            }
-            Statement::Reject(reject) => {
-                path.way.push(step(format!("reject with {}", super::outcome::reject_text(*reject))));
-                let kind = super::outcome::reject_for(*reject, &path.packet);
-                decide(here, &mut path, by);
-                push_end(to.ends, kind.map_or(Exit::Drop, Exit::Reject), path);
-                return None;
-            }
-            Statement::Tproxy { mark, .. } => {
-                if let Some((value, mask)) = mark {
-                    path.packet.mark = path.packet.mark.masked((!mask).into(), (*value).into());
-                }
-                self.assume(|| "the proxy that TPROXY hands to takes the packet".into());
-                path.way.push(step("tproxy".into()));
-                decide(here, &mut path, by);
-                push_end(to.ends, Exit::Accept, path);
-                return None;
-            }
-            Statement::Fork(text) | Statement::Unknown(text) => {
-                self.ignore(rule, &Why { text: text.clone(), ignored: true });
-                for (exit, way) in self.anything(here, path, Some(by), text) {
-                    to.end_or_next(exit, way, at);
-                }
-                let _ = chain;
-                return None;
-            }
-        }
-        Some(path)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the place in the ruleset, the packet, and where results go")]
-    fn verdict(
-        &self,
-        here: &Here,
-        by: &By,
-        verdict: &Verdict,
-        mut path: Box<Path>,
-        to: &mut Results<'_>,
-        at: usize,
-        depth: usize,
-    ) -> Option<Box<Path>> {
-        let mut step = |what: String| path.way.push(Happened { hook: here.hook, by: by.clone(), what });
-        match verdict {
-            Verdict::Continue => return Some(path),
-            Verdict::Accept | Verdict::Drop => {
-                step(if *verdict == Verdict::Accept { "accept".into() } else { "drop".into() });
-                decide(here, &mut path, by);
-                push_end(to.ends, if *verdict == Verdict::Accept { Exit::Accept } else { Exit::Drop }, path);
-            }
-            Verdict::Return => {
-                step("return".into());
-                push_end(to.ends, Exit::End, path);
-            }
-            Verdict::Jump(name) | Verdict::Goto(name) => {
-                let jump = matches!(verdict, Verdict::Jump(_));
-                step(format!("{} {name}", if jump { "jump" } else { "goto" }));
-                let Some(target) = self.judge.chain(here.table, name).filter(|t| t.rules.is_some()) else {
-                    for (exit, way) in self.anything(here, path, Some(by), &format!("chain {name} was not read")) {
-                        to.end_or_next(exit, way, at);
-                    }
-                    return None;
-                };
-                for (exit, way) in self.walk(here, &target, path, depth + 1) {
-                    if jump {
-                        to.end_or_next(exit, way, at);
-                    } else {
-                        push_end(to.ends, exit, way);
-                    }
-                }
-            }
-            Verdict::Queue => {
-                for (side, exit) in [Exit::Accept, Exit::Drop].into_iter().enumerate() {
-                    let mut way = path.clone();
-                    let why = "a program in user space decides".to_owned();
-                    way.parted.push(Parted { hook: here.hook, by: Some(by.clone()), why, side: side as u8 });
-                    way.way.push(Happened { hook: here.hook, by: by.clone(), what: "queue".into() });
-                    decide(here, &mut way, by);
-                    push_end(to.ends, exit, way);
-                }
-            }
-        }
-        None
-    }
-
     /// Anything may happen here: accept, drop, or on with the next rule.
-    fn anything(&self, here: &Here, path: Box<Path>, by: Option<&By>, why: &str) -> Ends {
+    pub(crate) fn anything(&self, here: &Here, path: Box<Path>, by: Option<&By>, why: &str) -> Ends {
         [Exit::End, Exit::Accept, Exit::Drop]
             .into_iter()
             .enumerate()
@@ -419,18 +263,18 @@ impl<'j, 'a> Run<'j, 'a> {
 }
 
 /// Where the ways of a rule's packet go.
-struct Results<'w> {
-    ways: &'w mut Ways,
-    ends: &'w mut Ends,
+pub(crate) struct Results<'w> {
+    pub(crate) ways: &'w mut Ways,
+    pub(crate) ends: &'w mut Ends,
 }
 
 impl Results<'_> {
-    fn end_or_next(&mut self, exit: Exit, path: Box<Path>, at: usize) {
+    pub(crate) fn end_or_next(&mut self, exit: Exit, path: Box<Path>, at: usize) {
         if exit == Exit::End { self.ways.push((at + 1, path)) } else { push_end(self.ends, exit, path) }
     }
 }
 
-fn decide(here: &Here, path: &mut Path, by: &By) {
+pub(crate) fn decide(here: &Here, path: &mut Path, by: &By) {
     path.decided.push(super::path::Decided { hook: here.hook, filter: !here.nat, by: by.clone() });
 }
 

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use crate::bits::Bits;
-use crate::index::RangeIndex;
+
 use crate::model::{Element, Elements, Field, Header, Scalar, Set};
 use crate::packet::Packet;
+use crate::ranges::RangeIndex;
 
 use super::run::{Here, Run};
 use super::truth::{Truth, Why};

@@ -175,8 +175,13 @@ fn a_map_gives_the_value_of_its_key() {
     let set = Set { key: vec![16], elements: exact(&[80], &data), ..Set::default() };
     let map = |part| Expr::Map { key: vec![port()], set: "s".into(), part };
     let rule = vec![Statement::Set { target: SetTarget::Mark, value: map(1) }, eq(meta(Meta::Mark), 9), ACCEPT];
+    let r = with_set(rule, "s", set.clone());
+    assert!(accepted(&r, &syn(80)));
+    // A key that the map does not hold ends the rule.
+    let rule = vec![Statement::Set { target: SetTarget::Mark, value: map(1) }, ACCEPT];
     let r = with_set(rule, "s", set);
     assert!(accepted(&r, &syn(80)));
+    assert_eq!(fate(&r, &syn(81)), Fate::Dropped);
 }
 
 #[test]
