@@ -13,6 +13,7 @@ pub mod bits;
 pub mod conntrack;
 pub mod image;
 mod index;
+pub mod iptables;
 pub mod judge;
 pub mod machine;
 pub mod model;

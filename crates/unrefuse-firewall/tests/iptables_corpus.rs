@@ -1,0 +1,77 @@
+//! Real rulesets, beside the project in `shared/corpus`: each is read, and what is not understood is known by name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use unrefuse_firewall::iptables;
+use unrefuse_firewall::model::{Cond, Ruleset, Statement};
+
+fn corpus() -> Option<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
+    let folder = workspace.parent()?.join("shared/corpus");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("NOT RUN: there is no {}", folder.display());
+    None
+}
+
+/// Every file below a folder whose name the test takes.
+fn files(folder: &Path, take: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, take));
+        } else if take(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Texts of what is open in a ruleset's rules: `unknown …`, `fork …`.
+fn open(ruleset: &Ruleset) -> Vec<String> {
+    fn of(cond: &Cond, out: &mut Vec<String>) {
+        match cond {
+            Cond::Unknown(text) => out.push(format!("unknown {text}")),
+            Cond::Any(all) | Cond::All(all) => all.iter().for_each(|c| of(c, out)),
+            Cond::Not(inner) | Cond::Lenient(inner) => of(inner, out),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    for rule in ruleset.tables.iter().flat_map(|t| t.chains.values()).flat_map(|c| c.rules.iter()) {
+        for statement in &rule.statements {
+            match statement {
+                Statement::If(cond) => of(cond, &mut out),
+                Statement::Unknown(text) => out.push(format!("unknown {text}")),
+                _ => {}
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn real_rulesets_are_understood() {
+    let Some(corpus) = corpus() else { return };
+    let iptables = |path: &Path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.ends_with(".iptables-save") || name.ends_with(".rules") || name.ends_with("iptables-dump.txt")
+    };
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let all = files(&corpus, &iptables);
+    assert!(all.len() >= 57, "only {} files", all.len());
+    for path in all {
+        let name = path.strip_prefix(&corpus).unwrap().display().to_string();
+        let ruleset = iptables::parse(&std::fs::read(&path).unwrap(), None);
+        let rules: usize = ruleset.tables.iter().flat_map(|t| t.chains.values()).map(|c| c.rules.len()).sum();
+        println!("{name}: {} tables, {rules} rules", ruleset.tables.len());
+        for problem in ruleset.problems.iter().map(|p| format!("{}: {}", p.place, p.text)).chain(open(&ruleset)) {
+            seen.entry(problem).or_default().push(name.clone());
+        }
+    }
+    assert!(seen.is_empty(), "not understood, and where: {seen:#?}");
+}
