@@ -3,9 +3,10 @@
 use crate::cli::ListenersArgs;
 use crate::{check, output};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_diagnose::reachable_from;
-use unrefuse_facts::{Link, Observed, Process, Socket, SocketTable, Transport};
+use unrefuse_facts::{Link, NetNamespace, Observed, Process, Socket, SocketTable, Transport};
 use unrefuse_report::ListenerRow;
 
 pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
@@ -23,13 +24,22 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     };
     let links = host.links();
     let mut warnings = unseen(&table);
-    let mut rows = rows(&table, links.value().map_or(&[], Vec::as_slice), None);
+    let labels = labels(&table);
+    let mut rows = rows(&table, &labels, links.value().map_or(&[], Vec::as_slice), None);
     let namespaces = arguments.all.then(|| host.other_namespaces(&query));
-    match &namespaces {
+    let elsewhere: Vec<(&NetNamespace, Labels)> = match &namespaces {
         Some(Observed::Known { value, .. }) => {
-            for namespace in value {
+            value.iter().map(|n| (n, n.table.value().map(self::labels).unwrap_or_default())).collect()
+        }
+        _ => Vec::new(),
+    };
+    match &namespaces {
+        Some(Observed::Known { .. }) => {
+            for (namespace, labels) in &elsewhere {
                 match &namespace.table {
-                    Observed::Known { value, .. } => rows.extend(self::rows(value, &[], Some(&namespace.label()))),
+                    Observed::Known { value, .. } => {
+                        rows.extend(self::rows(value, labels, &[], Some(&namespace.label())));
+                    }
                     Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
                 }
             }
@@ -69,7 +79,12 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
 }
 
 /// By port, then protocol, then address.
-fn rows<'a>(table: &'a SocketTable, links: &[Link], namespace: Option<&str>) -> Vec<ListenerRow<'a>> {
+fn rows<'a>(
+    table: &'a SocketTable,
+    labels: &'a Labels,
+    links: &[Link],
+    namespace: Option<&str>,
+) -> Vec<ListenerRow<'a>> {
     let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
     sockets.sort_unstable_by_key(|s| (s.local.port(), s.transport, s.local.ip()));
     let mut rows = Vec::with_capacity(sockets.len());
@@ -79,7 +94,7 @@ fn rows<'a>(table: &'a SocketTable, links: &[Link], namespace: Option<&str>) -> 
             proto: socket.transport.name().into(),
             address: address(socket).into(),
             port: socket.local.port().to_string().into(),
-            process: crowd(&owners).into(),
+            process: crowd(&owners, labels),
             user: user(&owners, socket),
             unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
             reach: reachable_from(socket, links),
@@ -97,11 +112,18 @@ pub(crate) fn address(socket: &Socket) -> String {
     }
 }
 
-fn crowd(owners: &[&Process]) -> String {
-    match owners {
-        [] => String::new(),
-        [one] => one.label(),
-        [first, rest @ ..] => format!("{} +{}", first.label(), rest.len()),
+/// What each process is called: one process often holds thousands of sockets.
+type Labels = BTreeMap<u32, String>;
+
+fn labels(table: &SocketTable) -> Labels {
+    table.processes.iter().map(|(pid, process)| (*pid, process.label())).collect()
+}
+
+fn crowd<'a>(owners: &[&Process], labels: &'a Labels) -> Cow<'a, str> {
+    let Some(first) = owners.first().and_then(|process| labels.get(&process.pid)) else { return Cow::default() };
+    match owners.len() {
+        1 => first.into(),
+        all => format!("{first} +{}", all - 1).into(),
     }
 }
 
