@@ -1,0 +1,85 @@
+//! Interfaces, addresses, routes and settings of the host under test.
+
+use super::sys;
+use crate::world::{ADDRESSES, IN, IN_MAC, OUT, OUT_MAC, ROUTES};
+use anyhow::{Context as _, Result, ensure};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// Settings that every ruleset meets.
+const SETTINGS: &[(&str, &str)] = &[
+    ("ipv6/conf/default/accept_ra", "0"),
+    ("ipv6/conf/default/router_solicitations", "0"),
+    // No error is held back: each probe is judged for itself.
+    ("ipv4/icmp_ratelimit", "0"),
+    ("ipv4/icmp_ratemask", "0"),
+    ("ipv6/icmp/ratelimit", "0"),
+    ("ipv6/icmp/ratemask", ""),
+    // A listener keeps nothing of a SYN: no retransmitted SYN-ACK disturbs a later probe.
+    ("ipv4/tcp_syncookies", "2"),
+    ("ipv4/conf/all/send_redirects", "0"),
+    ("ipv4/conf/default/send_redirects", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv4/ip_local_port_range", "1024 65535"),
+];
+
+pub(crate) fn build() -> Result<[File; 2]> {
+    for (name, value) in SETTINGS {
+        sysctl(name, value)?;
+    }
+    let taps = [sys::tap(IN)?, sys::tap(OUT)?];
+    run("ip", &["-batch", "-"], &batch())?.map_err(|e| anyhow::anyhow!("ip: {e}"))?;
+    Ok(taps)
+}
+
+fn batch() -> String {
+    let mut text = String::from("link set lo up\n");
+    for (name, mac) in [(IN, IN_MAC), (OUT, OUT_MAC)] {
+        let mac = mac.map(|b| format!("{b:02x}")).join(":");
+        // Without ARP no neighbour is asked for: frames go out at once, whoever they are for.
+        let _ = writeln!(text, "link set {name} address {mac} arp off multicast off addrgenmode none");
+        let _ = writeln!(text, "link set {name} up");
+    }
+    for (name, address, length) in ADDRESSES {
+        let nodad = if address.contains(':') { " nodad" } else { "" };
+        let _ = writeln!(text, "address add {address}/{length} dev {name}{nodad}");
+    }
+    for (kind, prefix, length, gateway, name) in ROUTES {
+        let via = if gateway.is_empty() { String::new() } else { format!(" via {gateway} dev {name}") };
+        let family = if prefix.contains(':') { "-6 " } else { "" };
+        let _ = writeln!(text, "{family}route add {kind} {prefix}/{length}{via}");
+    }
+    // `ip -batch` takes no options within lines.
+    text.replace("-6 route", "route")
+}
+
+/// Writes a setting of this thread's network namespace.
+pub(crate) fn sysctl(name: &str, value: &str) -> Result<()> {
+    std::fs::write(format!("/proc/sys/net/{name}"), value).with_context(|| format!("net/{name} = {value}"))
+}
+
+/// Runs a tool with this input. The inner error is what it says when it fails.
+pub(crate) fn run(tool: &str, arguments: &[&str], input: &str) -> Result<Result<(), String>> {
+    let mut child = Command::new(tool)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{tool} cannot be run"))?;
+    // A tool that gives up early closes its end: what it says counts, not the broken pipe.
+    let mut stdin = child.stdin.take().context("no pipe")?;
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    Ok(if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) })
+}
+
+/// Runs a tool and gives what it prints.
+pub(crate) fn output(tool: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+    let output = Command::new(tool).args(arguments).output().with_context(|| format!("{tool} cannot be run"))?;
+    ensure!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
