@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod bits;
+mod bounds;
 pub mod conntrack;
 pub mod image;
 mod index;
@@ -22,4 +23,5 @@ pub mod owner;
 pub mod packet;
 mod ranges;
 pub mod spec;
+pub mod sweep;
 pub mod xt;

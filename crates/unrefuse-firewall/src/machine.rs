@@ -47,6 +47,11 @@ pub trait Machine {
         None
     }
 
+    /// Prefixes at whose ends what routes and address types say may change: addresses, subnets, routes.
+    fn prefixes(&self) -> Vec<(IpAddr, u8)> {
+        Vec::new()
+    }
+
     /// The rules of a chain that was not read with its table.
     fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
         let _ = (family, table, chain);
@@ -301,6 +306,12 @@ impl Machine for KnownMachine {
             None if self.complete => Some(Route { kind: RouteKind::None, oif: None, gateway: None, source: None }),
             None => None,
         }
+    }
+
+    fn prefixes(&self) -> Vec<(IpAddr, u8)> {
+        let addresses =
+            self.interfaces.iter().flat_map(|i| &i.addresses).map(|a| (*a, if a.is_ipv4() { 32 } else { 128 }));
+        addresses.chain(self.routes.iter().map(|r| (r.prefix, r.length))).collect()
     }
 
     fn sysctl(&self, name: &str) -> Option<i64> {

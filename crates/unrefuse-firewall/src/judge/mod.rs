@@ -137,4 +137,4 @@ fn hooked(base: &Base, family: crate::model::Family, chain: Rc<ChainCode>) -> Ho
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
