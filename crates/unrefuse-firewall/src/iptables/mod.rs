@@ -25,6 +25,7 @@ mod dumps;
 mod guess;
 mod ipset;
 mod matches;
+pub(crate) mod module;
 mod names;
 mod options;
 mod rule;

@@ -37,7 +37,6 @@ impl<'a, const N: usize> Table<'a, N> {
         self.0.get(kind).copied().flatten()
     }
 
-
     /// A number of 32 bits; nf_tables writes its numbers in network byte order.
     pub(crate) fn be32(&self, kind: usize) -> Option<u32> {
         be32(self.get(kind)?)

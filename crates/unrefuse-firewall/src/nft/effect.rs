@@ -244,7 +244,7 @@ fn extension(data: &[u8]) -> Option<(String, u8, &[u8])> {
 /// `match`.
 pub(crate) fn xt_match(p: &mut Program<'_>, data: &[u8]) -> Done {
     let (name, revision, info) = extension(data)?;
-    let found = xt::decode_match(p.family, &name, revision, info, &p.context.ipsets);
+    let found = xt::decode_match(&p.place(), &name, revision, info);
     p.add_xt(found);
     Some(())
 }
@@ -252,12 +252,16 @@ pub(crate) fn xt_match(p: &mut Program<'_>, data: &[u8]) -> Done {
 /// `target`.
 pub(crate) fn xt_target(p: &mut Program<'_>, data: &[u8]) -> Done {
     let (name, revision, info) = extension(data)?;
-    let found = xt::decode_target(p.family, &name, revision, info, &p.context.ipsets);
+    let found = xt::decode_target(&p.place(), &name, revision, info);
     p.add_xt(found);
     Some(())
 }
 
-impl Program<'_> {
+impl<'a> Program<'a> {
+    fn place(&self) -> xt::Place<'a> {
+        xt::Place { family: self.family, protocol: self.protocol, chain: self.chain, ipsets: &self.context.ipsets }
+    }
+
     fn add_xt(&mut self, found: xt::Decoded) {
         if found.comment.is_some() {
             self.comment = found.comment;

@@ -18,6 +18,10 @@ pub(crate) struct Program<'a> {
     pub(crate) comment: Option<String>,
     /// The packet's family, where the table or a test before says it.
     pub(crate) packet_family: Option<Family>,
+    /// The packet's protocol, where a test before says it.
+    pub(crate) protocol: Option<u8>,
+    /// The rule's chain.
+    pub(crate) chain: &'a str,
     /// Text of x_tables matches and targets, by the number of the statement that they begin with.
     pub(crate) xt_text: Vec<(usize, usize, String)>,
 }
@@ -26,7 +30,7 @@ pub(crate) struct Program<'a> {
 pub(crate) type Done = Option<()>;
 
 impl<'a> Program<'a> {
-    pub(crate) fn new(family: Family, sets: &'a mut Sets, context: &'a Context) -> Self {
+    pub(crate) fn new(family: Family, chain: &'a str, sets: &'a mut Sets, context: &'a Context) -> Self {
         let packet_family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
         Self {
             family,
@@ -37,6 +41,8 @@ impl<'a> Program<'a> {
             counters: None,
             comment: None,
             packet_family,
+            protocol: None,
+            chain,
             xt_text: Vec::new(),
         }
     }
@@ -184,11 +190,18 @@ impl<'a> Program<'a> {
         Some(key)
     }
 
-    /// Remembers what a test says about the packet's family.
+    /// Remembers what a test says about the packet's family and protocol.
     pub(crate) fn learn_family(&mut self, left: &Expr, op: Op, right: u128) {
         use crate::model::{Field, Header, Meta};
         if op != Op::Eq {
             return;
+        }
+        // The protocol of IPv4's own header is what iptables-nft asked for before version 1.8.8.
+        let of_ip = Field::Payload { base: Header::Network, offset: 72, len: 8 };
+        if let Expr::Field(field) = left
+            && (*field == Field::Meta(Meta::L4Proto) || (*field == of_ip && self.family == Family::Ip))
+        {
+            self.protocol = u8::try_from(right).ok();
         }
         let family = match (left, right) {
             (Expr::Field(Field::Meta(Meta::NfProto)), 2) => Family::Ip,
