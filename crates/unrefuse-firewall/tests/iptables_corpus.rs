@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use unrefuse_firewall::iptables;
-use unrefuse_firewall::model::{Cond, Ruleset, Statement};
+use unrefuse_firewall::model::{Cond, Family, Ruleset, Statement};
 
 fn corpus() -> Option<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
@@ -59,14 +59,21 @@ fn real_rulesets_are_understood() {
     let Some(corpus) = corpus() else { return };
     let iptables = |path: &Path| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        name.ends_with(".iptables-save") || name.ends_with(".rules") || name.ends_with("iptables-dump.txt")
+        let ends = [".iptables-save", ".rules", "iptables-dump.txt", "iptables.golden", "ip6tables.golden"];
+        ends.iter().any(|end| name.ends_with(end))
     };
     let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let all = files(&corpus, &iptables);
-    assert!(all.len() >= 57, "only {} files", all.len());
+    assert!(all.len() >= 340, "only {} files", all.len());
     for path in all {
         let name = path.strip_prefix(&corpus).unwrap().display().to_string();
-        let ruleset = iptables::parse(&std::fs::read(&path).unwrap(), None);
+        let bytes = std::fs::read(&path).unwrap();
+        let ruleset = iptables::parse(&bytes, None);
+        if name.contains("ip6tables") && bytes.contains(&b'/') {
+            assert!(ruleset.tables.iter().all(|t| t.family == Family::Ip6), "{name} is of IPv6");
+        } else if !name.contains("ip6") && !name.contains("6.rules") {
+            assert!(ruleset.tables.iter().all(|t| t.family == Family::Ip), "{name} is of IPv4");
+        }
         let rules: usize = ruleset.tables.iter().flat_map(|t| t.chains.values()).map(|c| c.rules.len()).sum();
         println!("{name}: {} tables, {rules} rules", ruleset.tables.len());
         for problem in ruleset.problems.iter().map(|p| format!("{}: {}", p.place, p.text)).chain(open(&ruleset)) {

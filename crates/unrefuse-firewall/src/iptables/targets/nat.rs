@@ -109,6 +109,6 @@ fn tproxy(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Statement>, String
         _ => IpAddr::V4(Ipv4Addr::from_bits(a as u32)),
     });
     let mark = value(given, "tproxy-mark").map(values::marked).transpose()?;
-    let mark = mark.map(|(value, mask)| (value, mask.unwrap_or(u32::MAX)));
+    let mark = mark.map(|(value, mask)| (value, mask.unwrap_or(u32::MAX))).filter(|mark| *mark != (0, 0));
     Ok(vec![Statement::Tproxy { address, port, mark }])
 }
