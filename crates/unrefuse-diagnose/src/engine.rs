@@ -71,7 +71,7 @@ fn judge(view: &View<'_>) -> Judged {
     }
     blockers.sort_by_key(|b: &Blocker| b.gate);
     contradiction(view, &blockers, &mut unknown);
-    if !view.failed() && view.address.is_some() && blockers.is_empty() {
+    if !view.failed() && !view.judged_only() && view.address.is_some() && blockers.is_empty() {
         // It works: what could not be told stopped nobody.
         unknown.clear();
     }
@@ -89,6 +89,14 @@ fn is_asked(rule: &Rule, view: &View<'_>) -> bool {
     if view.address.is_none() {
         return rule.gate() == Gate::Name || rule.when == When::Always;
     }
+    if view.redirected() && rule.gate() == Gate::Listener {
+        // The packets go elsewhere: sockets on the target's own port have no part in it.
+        return false;
+    }
+    if view.judged_only() {
+        // The client is elsewhere: its own gates cannot be judged from here.
+        return rule.gate() >= Gate::Ingress;
+    }
     match rule.when {
         When::Always => true,
         When::Failing => view.failed() && !view.reach.is_past(rule.gate()),
@@ -104,6 +112,10 @@ fn held_against_attempt(rule: &'static Rule, mut fired: Fired, view: &View<'_>) 
             return None;
         }
         fired.certainty = fired.certainty.lowered();
+    }
+    if view.judged_only() {
+        // What decides was read, but nothing was tried.
+        fired.certainty = fired.certainty.min(Certainty::Likely);
     }
     Some(Hit { rule, fired })
 }

@@ -3,7 +3,7 @@
 use crate::refuser::Who;
 use crate::report::{Certainty, GateInfo, GateStatus};
 use crate::{Gate, View};
-use unrefuse_facts::{AnswerKind, AttemptOutcome, Protocol};
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Fate, Judgement, Protocol};
 
 /// How far a packet surely came, read from its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,14 @@ impl Reach {
             AttemptOutcome::ClosedOnAccept => return to(Gate::Listener, Some(Gate::Access)),
             _ => {}
         }
+        if view.redirected() {
+            // Whoever answered stands where NAT sent it, and not at the target.
+            return to(Gate::Route, None);
+        }
+        let egress_rejects = view
+            .judged()
+            .and_then(|j| j.egress.as_ref())
+            .is_some_and(|egress| matches!(egress.fate, Fate::Rejected(_)));
         let answer = attempt.answer.as_ref();
         match view.refuser.as_ref().filter(|r| r.certainty > Certainty::Possible).map(|r| r.who) {
             Some(Who::ServerKernel) => to(Gate::Ingress, Some(Gate::Listener)),
@@ -31,6 +39,9 @@ impl Reach {
             Some(Who::ServerFirewall) if view.is_local() == Some(true) => to(Gate::Route, None),
             Some(Who::ServerFirewall) => to(Gate::Path, Some(Gate::Ingress)),
             Some(Who::Router) => to(Gate::Egress, Some(Gate::Path)),
+            Some(Who::ThisMachine) if egress_rejects && answer.is_some_and(|a| a.kind != AnswerKind::Local) => {
+                to(Gate::Route, Some(Gate::Egress))
+            }
             Some(Who::ThisMachine) => match answer.map(|a| (a.kind, a.icmp_type, a.icmp_code)) {
                 // The kernel signs its own failure to resolve the neighbour as an ICMP host (address) unreachable.
                 Some((AnswerKind::Icmp, Some(3), Some(1)) | (AnswerKind::Icmp, Some(1), Some(3))) => {
@@ -103,9 +114,23 @@ fn unblocked(view: &View<'_>, gate: Gate) -> (GateStatus, String) {
             None => says(GateStatus::Unknown, "the server's sockets are not visible from here"),
         },
         Gate::Access => says(GateStatus::Skipped, "no connection was made"),
-        Gate::Egress => says(GateStatus::Unknown, "this machine's own filters were not judged"),
+        Gate::Egress => by_judgement(view.judged().map(|j| [&j.egress, &j.egress_reply]), "this machine's own filters"),
         Gate::Path => says(GateStatus::Unknown, "nothing on the way answered"),
-        _ => says(GateStatus::Unknown, "the server's filters were not judged"),
+        _ => by_judgement(view.judged().map(|j| [&j.ingress, &j.reply]), "the server's filters"),
+    }
+}
+
+/// What the judged filters say, where no cause stands for them: the packet, and its answer.
+fn by_judgement(packets: Option<[&Option<Judgement>; 2]>, whose: &str) -> (GateStatus, String) {
+    let judged = packets.map(|[there, back]| (there.as_ref(), back.as_ref()));
+    match judged {
+        Some((Some(there), back)) if [Some(there), back].into_iter().flatten().all(|j| j.fate == Fate::Accepted) => {
+            (GateStatus::Pass, format!("{whose} let it through"))
+        }
+        Some((Some(Judgement { fate: Fate::Depends { reason, .. }, .. }), _)) => {
+            (GateStatus::Unknown, format!("{whose}: it depends: {}", crate::filter::safe(reason)))
+        }
+        _ => (GateStatus::Unknown, format!("{whose} were not judged")),
     }
 }
 

@@ -8,6 +8,7 @@
 mod certainty;
 mod early;
 mod engine;
+mod filter;
 mod finding;
 mod fix;
 mod gate;

@@ -10,7 +10,7 @@
 
 use crate::report::{Certainty, Evidence};
 use std::net::IpAddr;
-use unrefuse_facts::{Answer, AnswerKind, Attempt, Case, Protocol, Reference};
+use unrefuse_facts::{Answer, AnswerKind, Attempt, Case, Fate, Protocol, Reference, RejectKind};
 
 /// Who refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +51,32 @@ pub struct Refuser {
 /// Who answered `attempt`; `None` where nothing answered or the answer does not tell.
 pub fn refuser(case: &Case, attempt: &Attempt) -> Option<Refuser> {
     let answer = attempt.answer.as_ref()?;
+    let seen = by_answer(case, attempt, answer);
+    match seen.as_ref().map(|r| (r.who, r.certainty)) {
+        // No filter echoes the TOS, and no rule of this machine signs as a router.
+        Some((Who::ServerKernel, _) | (Who::Router, Certainty::Proven)) => seen,
+        _ => own_output(case, attempt, answer).or(seen),
+    }
+}
+
+/// A rule of this machine's OUTPUT that was read, and that answers just so.
+fn own_output(case: &Case, attempt: &Attempt, answer: &Answer) -> Option<Refuser> {
+    let egress = case.judgement(attempt.address)?.egress.as_ref()?;
+    let alike = match egress.fate {
+        Fate::Rejected(RejectKind::TcpReset) => answer.kind == AnswerKind::Rst,
+        Fate::Rejected(RejectKind::Icmp { kind, code }) => {
+            answer.kind == AnswerKind::Icmp && (answer.icmp_type, answer.icmp_code) == (Some(kind), Some(code))
+        }
+        _ => false,
+    };
+    let evidence = Evidence::new(
+        "this machine's own rules reject the packet on its way out, with this answer",
+        case.firewall.source().map_or("packet filter", |source| &source.what),
+    );
+    alike.then(|| Refuser { who: Who::ThisMachine, certainty: Certainty::Proven, evidence: vec![evidence] })
+}
+
+fn by_answer(case: &Case, attempt: &Attempt, answer: &Answer) -> Option<Refuser> {
     match answer.kind {
         AnswerKind::Accept => None,
         AnswerKind::Local => Some(Refuser {

@@ -1,5 +1,7 @@
 //! Scenes for tests: cases built in a few words.
 
+pub(crate) mod filter;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 use unrefuse_facts::*;

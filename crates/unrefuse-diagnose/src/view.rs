@@ -4,7 +4,9 @@ use crate::finding::CannotTell;
 use crate::journey::Reach;
 use crate::refuser::{self, Refuser};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use unrefuse_facts::{Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport, text};
+use unrefuse_facts::{
+    Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport, VantageKind, text,
+};
 
 /// One address of a case with its attempts; for a name that did not resolve, the case alone.
 #[derive(Debug)]
@@ -173,8 +175,14 @@ impl<'a> View<'a> {
     /// The command that asks again, for `verify`.
     pub fn verify(&self) -> String {
         let udp = if self.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
+        let vantage = &self.case.vantage;
+        let from = match vantage.from.as_deref().filter(|_| vantage.kind == VantageKind::From).map(text::shell_quote) {
+            Some(Some(client)) => format!("--from {client} "),
+            Some(None) => return "ask unrefuse again".to_owned(),
+            None => String::new(),
+        };
         match text::shell_quote(&self.case.target.endpoint()) {
-            Some(target) => format!("unrefuse {udp}{target}"),
+            Some(target) => format!("unrefuse {udp}{from}{target}"),
             None => "ask unrefuse again".to_owned(),
         }
     }

@@ -1,2 +1,15 @@
 //! Causes of the gate `ingress`: the server's firewall and network stack do not let it in.
-crate::rules::causes! { firewall_reject }
+
+crate::rules::causes! {
+    banned,
+    kube_no_endpoints,
+    rp_filter,
+    forwarding_off,
+    conntrack_full,
+    dnat_dead_end,
+    rule_order,
+    mixed_backends,
+    firewall_drop,
+    firewall_reject,
+    not_persisted,
+}

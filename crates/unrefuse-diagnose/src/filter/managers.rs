@@ -1,0 +1,118 @@
+//! Letting packets through with ufw and firewalld, in their own language.
+
+use super::Leg;
+use super::allow::Wanted;
+use super::describe::safe;
+use crate::View;
+use crate::fix::quote;
+use crate::report::{Fix, Risk};
+use unrefuse_facts::{ChainPlace, FilterHook, UfwAction};
+
+/// ufw(8): a user rule; before the rule that denies, where one does.
+pub(crate) fn ufw(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, rule: Option<u32>) -> Option<Fix> {
+    // These chains are asked before the user's rules (ufw-framework(8)): no user rule helps.
+    let early = ["before", "not-local"].iter().any(|word| place.chain.contains(word));
+    if early || matches!(wanted.packets.leg, Leg::AnswerIn | Leg::AnswerOut) {
+        let v6 = view.ip().is_some_and(|ip| ip.is_ipv6());
+        let file = if v6 { "/etc/ufw/before6.rules" } else { "/etc/ufw/before.rules" };
+        let chain = safe(&place.chain);
+        let title = format!("let {} through in {file}: ufw asks {chain} before all user rules", wanted.who());
+        return (!wanted.broad).then(|| Fix::new(view, Risk::Medium, title));
+    }
+    let rule_text = ufw_rule(view, place, wanted);
+    let denies = place.chain.contains("user");
+    let number = rule.or_else(|| denies.then(|| denying(view, place)).flatten());
+    let (placed, how) = match (denies, number) {
+        (false, _) => (String::new(), "with a rule of ufw, which is closed by default".to_owned()),
+        (true, Some(number)) => (format!("insert {number} "), format!("with a rule of ufw before its rule {number}")),
+        (true, None) => ("prepend ".to_owned(), "with a rule of ufw before all others".to_owned()),
+    };
+    let (route, rule_text) = match rule_text.strip_prefix("route ") {
+        Some(rest) => ("route ", rest.to_owned()),
+        None => ("", rule_text),
+    };
+    Some(
+        Fix::new(view, wanted.risk(), wanted.title(&how))
+            .command(format!("ufw {route}{placed}{rule_text}"))
+            .undo(format!("ufw {route}delete {rule_text}"))
+            .persistent(),
+    )
+}
+
+fn ufw_rule(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> String {
+    let packets = &wanted.packets;
+    let to = format!("port {} proto {}", packets.port, packets.transport);
+    let any = if view.ip().is_some_and(|ip| ip.is_ipv6()) { "::/0" } else { "any" };
+    let client = packets.client.map_or_else(|| any.to_owned(), |ip| ip.to_string());
+    match (packets.leg, packets.server) {
+        (Leg::Out, server) => {
+            let server = server.map_or_else(|| any.to_owned(), |ip| ip.to_string());
+            format!("allow out to {server} {to}")
+        }
+        (_, server) if place.hook == FilterHook::Forward => {
+            let server = server.map_or_else(|| "any".to_owned(), |ip| ip.to_string());
+            format!("route allow from {client} to {server} {to}")
+        }
+        // The short form is one rule for both families.
+        _ if packets.client.is_none() && any == "any" => format!("allow {}/{}", packets.port, packets.transport),
+        _ => format!("allow from {client} to any {to}"),
+    }
+}
+
+/// The user rule that denies the port, by what ufw shows of it.
+fn denying(view: &View<'_>, place: &ChainPlace) -> Option<u32> {
+    let ufw = view.firewall()?.ufw.value()?;
+    let v6 = view.ip()?.is_ipv6();
+    let out = place.hook == FilterHook::Output;
+    let (port, both) = (view.case.target.port.to_string(), view.port());
+    let names = |to: &str| to.split_whitespace().any(|word| word == port || word == both);
+    let mut denying = ufw
+        .rules
+        .iter()
+        .filter(|rule| rule.v6 == v6 && rule.out == out && matches!(rule.action, UfwAction::Deny | UfwAction::Reject));
+    denying.find(|rule| names(&rule.to)).map(|rule| rule.number)
+}
+
+/// firewalld: a port, a service or a rich rule of the zone, in the running and in the permanent configuration.
+///
+/// Both are changed instead of reloading: a reload drops what others changed in the running configuration.
+pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zone: Option<&str>) -> Option<Fix> {
+    let facts = view.firewall().and_then(|f| f.firewalld.value());
+    let packets = &wanted.packets;
+    if packets.leg != Leg::In || place.hook == FilterHook::Forward {
+        let title = format!("let {} through with a policy of firewalld (`firewall-cmd --new-policy`)", wanted.who());
+        return (!wanted.broad).then(|| Fix::new(view, Risk::Medium, title));
+    }
+    let zone = facts.and_then(|f| f.zone.as_deref()).or(zone);
+    let (flag, named) = match zone {
+        Some(zone) => (format!("--zone={} ", quote(zone)?), format!("in firewalld's zone {}", safe(zone))),
+        None => (String::new(), "in firewalld's default zone".to_owned()),
+    };
+    // A zone asks its denying chain before its allowing one; a rule with a negative priority comes before both
+    // (firewalld.richlanguage(5)).
+    let denied = place.chain.ends_with("_deny");
+    let client = packets.client;
+    let (what, value) = match (client, denied, facts.and_then(|f| f.service_of_port.as_deref())) {
+        (None, false, Some(service)) => ("service", quote(service)?),
+        (None, false, None) => ("port", format!("{}/{}", packets.port, packets.transport)),
+        (client, ..) => {
+            let priority = if denied { "priority=\"-100\" " } else { "" };
+            let v6 = view.ip().is_some_and(|ip| ip.is_ipv6());
+            let family = if v6 { "ipv6" } else { "ipv4" };
+            let source = client.map(|ip| format!("source address=\"{ip}\" ")).unwrap_or_default();
+            let rule = format!(
+                "rule {priority}family=\"{family}\" {source}port port=\"{}\" protocol=\"{}\" accept",
+                packets.port, packets.transport
+            );
+            ("rich-rule", quote(&rule)?)
+        }
+    };
+    Some(
+        Fix::new(view, wanted.risk(), wanted.title(&named))
+            .command(format!("firewall-cmd {flag}--add-{what}={value}"))
+            .command(format!("firewall-cmd --permanent {flag}--add-{what}={value}"))
+            .undo(format!("firewall-cmd {flag}--remove-{what}={value}"))
+            .undo(format!("firewall-cmd --permanent {flag}--remove-{what}={value}"))
+            .persistent(),
+    )
+}

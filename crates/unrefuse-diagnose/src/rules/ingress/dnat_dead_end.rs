@@ -1,0 +1,124 @@
+//! ingress/dnat-dead-end
+
+use crate::View;
+use crate::filter::{end_of, owned_by, remove_rule, rule_text, safe, short, source};
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use unrefuse_facts::{AttemptOutcome, Translation};
+
+cause! {
+    /// ## What it means
+    ///
+    /// A nat rule of the server (DNAT, REDIRECT, a published port) sends the packet on to an address or port where
+    /// nothing takes it. What listens on the port that the client asked has no part in it.
+    ///
+    /// ## How it shows
+    ///
+    /// "Connection refused" where the new address lives and has no listener, "no route to host" or silence where it is
+    /// gone, as after a container got another address.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `iptables-save -t nat -c` or `nft list ruleset`: the counter of the DNAT rule rises. Then connect to the rule's
+    /// target from the server itself.
+    ///
+    /// ## How to fix
+    ///
+    /// Let something listen where the rule sends it, point the rule to where the service is, or take it out.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// `listener/none`: `ss -ltn` may even show a listener on the port that was asked. `ingress/forwarding-off`: then the
+    /// new address answers to the server, and not to others.
+    id: "ingress/dnat-dead-end",
+    title: "a nat rule sends it where nothing listens",
+    instead_of: &["listener/*"],
+    needs: &["firewall rules"],
+    likes: &["sockets", "an attempt to the new address"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(translation) = translation(view) else { return Ok(Finding::Clear) };
+    if Some(translation.to) == view.address {
+        return Ok(Finding::Clear);
+    }
+    let (certainty, seen) = match end_of(view, translation) {
+        Some(end) if end.alive => return Ok(Finding::Clear),
+        Some(end) => (end.certainty, Some(end.evidence)),
+        None if view.outcome() == Some(AttemptOutcome::Refused) => (Certainty::Likely, None),
+        None if view.judged_only() => return Ok(Finding::Clear),
+        None => (Certainty::Possible, None),
+    };
+    let (rule, to) = (&translation.by, translation.to);
+    let owner = owned_by(Some(&rule.owner));
+    let title = format!("packets to {} are sent on to {to}, where nothing answers: {}{owner}", view.endpoint(), short(rule));
+    let program = rule.owner.name().map(|name| format!(" ({} sends it there)", safe(name))).unwrap_or_default();
+    Ok(Fired::new(certainty, title)
+        .evidence(Evidence::new(rule_text(rule), source(view)))
+        .evidences(rule.comment.as_ref().map(|c| Evidence::new(format!("its comment: {}", safe(c)), source(view))))
+        .evidences(seen)
+        .fix(Fix::new(view, Risk::Low, format!("let something listen on {to}{program}")))
+        .fix(remove_rule(view, rule))
+        .fires())
+}
+
+/// The translation on the way in; for what this machine sends to one of its own addresses, the one in OUTPUT.
+fn translation<'a>(view: &'a View<'_>) -> Option<&'a Translation> {
+    let judged = view.judged()?;
+    let own = judged.egress.as_ref().filter(|_| view.is_local() == Some(true));
+    let judgements = [judged.ingress.as_ref(), own];
+    judgements.into_iter().flatten().filter(|j| !j.fate.is_stopped()).find_map(|j| j.translated.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+    use crate::testing::filter::{accepted, commands, iptables};
+    use unrefuse_facts::{
+        AttemptOutcome, FilterHook, Judgement, Observed, RuleOwner, Source, Translation,
+    };
+
+    fn to(target: &str, probed: Option<AttemptOutcome>) -> Judgement {
+        let mut by = iptables(FilterHook::Prerouting, "-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080");
+        by.place.table = "nat".into();
+        let probed = probed.map_or_else(Observed::default, |seen| Observed::known(seen, Source::probed("connect(2)")));
+        Judgement { translated: Some(Translation { to: target.parse().unwrap(), by, probed }), ..accepted() }
+    }
+
+    #[test]
+    fn redirected_to_a_port_of_this_machine_without_a_listener() {
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
+        let report = scene.filtered(None, Some(to("10.1.0.2:8080", None))).asked_from("10.5.0.9").report();
+        assert_eq!(report.blockers.len(), 1, "{:?}", report.blockers);
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/dnat-dead-end", Certainty::Likely));
+        assert!(blocker.whys[0].evidence.iter().any(|e| e.text == "no socket of this machine takes tcp packets to 10.1.0.2:8080"));
+        assert_eq!(
+            commands(&blocker.fixes[1].steps),
+            ["iptables-nft -t nat -D PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080"]
+        );
+    }
+
+    #[test]
+    fn a_published_port_of_a_dead_container_asked_on_the_host() {
+        let mut egress = to("172.17.0.2:80", Some(AttemptOutcome::Refused));
+        egress.translated.as_mut().unwrap().by.owner = RuleOwner::Docker;
+        let report = Scene::local("10.1.0.2:80").filtered(Some(egress), None).rst().report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/dnat-dead-end", Certainty::Proven));
+        assert_eq!(report.blockers.len(), 1, "a listener on the published port has no part in it");
+        assert!(blocker.fixes[0].title.contains("Docker sends it there"));
+    }
+
+    #[test]
+    fn something_answers_there() {
+        let local = Scene::local("10.1.0.2:80").listener("0.0.0.0:8080", "app");
+        assert!(local.filtered(None, Some(to("10.1.0.2:8080", None))).asked_from("10.5.0.9").roots().is_empty());
+        let open = Some(AttemptOutcome::Open);
+        let far = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "proxy");
+        assert!(far.filtered(None, Some(to("172.17.0.2:80", open))).asked_from("10.5.0.9").roots().is_empty());
+    }
+}

@@ -1,0 +1,247 @@
+//! ingress/firewall-drop
+
+use crate::View;
+use crate::filter::{Kind, Leg, Stop, allow, decider, owned_by, stopped_in, unread};
+use crate::finding::{CannotTell, Finding};
+use crate::report::{Evidence, Fix, Risk};
+use crate::rule::cause;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{AttemptOutcome, Decider, RuleOwner};
+
+cause! {
+    /// ## What it means
+    ///
+    /// A rule or the policy of a chain of the server's packet filter drops the packet, or drops the server's answer on its
+    /// way out. The service may well run and listen behind it.
+    ///
+    /// ## How it shows
+    ///
+    /// `connect()` times out, by default after more than two minutes; nothing comes back. Where the answer is dropped, the
+    /// server counts half-open connections (`ss -tn state syn-recv`).
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// On the server: `iptables-save -c`, `ip6tables-save -c`, `nft list ruleset`; the counter of the rule or policy rises
+    /// with each attempt. `tcpdump -n port PORT` shows the packets all the same: it looks before the filter does.
+    ///
+    /// ## How to fix
+    ///
+    /// Allow the port in the tool that made the rule: `ufw allow PORT/tcp`, `firewall-cmd --add-port=PORT/tcp`, or a rule
+    /// before the one that drops. Where the policy is drop, the firewall is closed on purpose: open it for one client
+    /// rather than for all.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// `path/filtered`: the same silence, made elsewhere. `listener/queue-full`: a full accept queue is silent too.
+    id: "ingress/firewall-drop",
+    title: "the server's firewall drops it",
+    instead_of: &["path/filtered"],
+    needs: &["firewall rules"],
+    likes: &["sockets"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(stop) = stopped_in(view).filter(|s| !s.rejects() && s.kind() == Kind::Firewall) else {
+        let question = "whether this machine's own rules let it in";
+        let ingress = view.judged().and_then(|j| j.ingress.as_ref());
+        let open = view.is_local() == Some(true) && view.outcome() != Some(AttemptOutcome::Refused);
+        return unread(view, ingress, question).filter(|_| open).map_or(Ok(Finding::Clear), Err);
+    };
+    let by = decider(&stop);
+    let owner = owned_by(stop.decider().and_then(Decider::owner));
+    let endpoint = view.endpoint();
+    let title = match stop.leg {
+        Leg::AnswerOut => format!("the answer of {endpoint} is dropped on its way out: {by}{owner}"),
+        _ => format!("packets to {endpoint} are dropped: {by}{owner}"),
+    };
+    let mut fired = stop.fired(view, title).evidences(zone(view, &stop));
+    fired.fixes = allow(view, &stop);
+    fired.fixes.extend(other_zone(view, &stop));
+    Ok(fired.fires())
+}
+
+/// The interface's zone, where firewalld decides.
+pub(super) fn zone(view: &View<'_>, stop: &Stop<'_>) -> Option<Evidence> {
+    let RuleOwner::Firewalld { .. } = stop.decider()?.owner()? else { return None };
+    let known = &view.firewall()?.firewalld;
+    let facts = known.value()?;
+    let (zone, source) = (visible(facts.zone.as_deref()?), known.source()?.what.clone());
+    let interface = facts.interface.as_deref().map(|name| format!("{} is in ", visible(name))).unwrap_or_default();
+    let open = match facts.open_in_zone.as_deref() {
+        Some(other) => format!("; zone {} lets {} in", visible(other), view.port()),
+        None => String::new(),
+    };
+    let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { visible(&items.join(" ")) };
+    let text = format!(
+        "{interface}zone {zone}: services {}, ports {}{open}",
+        list(&facts.services),
+        list(&facts.ports)
+    );
+    Some(Evidence::new(text, source))
+}
+
+/// The interface belongs into another zone, perhaps: a sentence of its own, for it moves all its traffic.
+pub(super) fn other_zone(view: &View<'_>, stop: &Stop<'_>) -> Option<Fix> {
+    let RuleOwner::Firewalld { .. } = stop.decider()?.owner()? else { return None };
+    let facts = view.firewall()?.firewalld.value()?;
+    let quote = crate::fix::quote;
+    let (old, new) = (quote(facts.zone.as_deref()?)?, quote(facts.open_in_zone.as_deref()?)?);
+    let interface = quote(facts.interface.as_deref()?)?;
+    let title = format!("move {interface} to zone {new}, which lets {} in, with all its traffic", view.port());
+    Some(
+        Fix::new(view, Risk::High, title)
+            .command(format!("firewall-cmd --zone={new} --change-interface={interface}"))
+            .command(format!("firewall-cmd --permanent --zone={new} --change-interface={interface}"))
+            .undo(format!("firewall-cmd --zone={old} --change-interface={interface}"))
+            .undo(format!("firewall-cmd --permanent --zone={old} --change-interface={interface}"))
+            .persistent(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::{Certainty, Risk};
+    use crate::testing::Scene;
+    use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy, rule};
+    use unrefuse_facts::{
+        Decider, FilterBackend, FilterHook, FirewalldFacts, Judgement, Observed, RuleOwner, Source, UfwAction, UfwFacts,
+        UfwRule,
+    };
+
+    fn scene(by: Decider) -> Scene {
+        Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx").filtered(Some(accepted()), Some(dropped(by)))
+    }
+    fn input(owner: RuleOwner) -> Decider {
+        policy(chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input), owner)
+    }
+
+    #[test]
+    fn a_drop_policy_is_closed_on_purpose() {
+        let report = scene(input(RuleOwner::Hand)).silent().report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/firewall-drop", Certainty::Proven));
+        assert_eq!(report.blockers.len(), 1);
+        assert!(blocker.whys[0].evidence[0].text.contains("closed by default"), "{:?}", blocker.whys[0].evidence);
+        assert_eq!(commands(&blocker.fixes[0].steps), ["iptables-nft -A INPUT -p tcp --dport 80 -j ACCEPT"]);
+        assert_eq!(blocker.fixes[0].risk, Risk::High);
+        assert!(blocker.fixes[0].title.contains("everybody to port 80/tcp"), "{}", blocker.fixes[0].title);
+    }
+
+    #[test]
+    fn from_another_machine_the_narrow_fix_comes_first_and_nothing_is_proven() {
+        let by = Decider::Rule(rule(FilterBackend::Legacy, "INPUT", FilterHook::Input, "-A INPUT -j DROP"));
+        let report = scene(by).asked_from("10.5.0.9").report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/firewall-drop", Certainty::Likely));
+        let steps: Vec<&str> = blocker.fixes.iter().flat_map(|f| commands(&f.steps)).collect();
+        assert_eq!(
+            steps,
+            [
+                "iptables-legacy -I INPUT 3 -s 10.5.0.9 -p tcp --dport 80 -j ACCEPT",
+                "iptables-legacy -I INPUT 3 -p tcp --dport 80 -j ACCEPT"
+            ]
+        );
+        assert_eq!(blocker.fixes[0].risk, Risk::Medium);
+        assert_eq!(blocker.fixes[0].verify, "unrefuse --from 10.5.0.9 10.1.0.2:80");
+    }
+
+    #[test]
+    fn ufw_closed_by_default_and_ufw_with_a_deny_before() {
+        let report = scene(input(RuleOwner::Ufw { rule: None })).asked_from("10.5.0.9").report();
+        let fixes = &report.blockers[0].fixes;
+        assert_eq!(commands(&fixes[0].steps), ["ufw allow from 10.5.0.9 to any port 80 proto tcp"]);
+        assert_eq!(commands(&fixes[0].undo), ["ufw delete allow from 10.5.0.9 to any port 80 proto tcp"]);
+        assert_eq!(commands(&fixes[1].steps), ["ufw allow 80/tcp"]);
+        assert!(fixes[0].persistent);
+
+        let mut deny = rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
+        deny.owner = RuleOwner::Ufw { rule: None };
+        let user = UfwRule {
+            number: 2,
+            out: false,
+            action: UfwAction::Deny,
+            to: "80/tcp".into(),
+            from: "Anywhere".into(),
+            v6: false,
+            comment: None,
+        };
+        let facts = UfwFacts { enabled: true, rules: vec![user], default_input: Some("DROP".into()) };
+        let report = scene(Decider::Rule(deny))
+            .filters(|f| f.ufw = Observed::known(facts, Source::configured("/etc/ufw/user.rules")))
+            .silent()
+            .report();
+        assert_eq!(commands(&report.blockers[0].fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+    }
+
+    #[test]
+    fn firewalld_in_the_wrong_zone() {
+        let mut drop = rule(FilterBackend::Nft, "filter_IN_drop", FilterHook::Input, "drop");
+        drop.owner = RuleOwner::Firewalld { zone: Some("drop".into()) };
+        let facts = FirewalldFacts {
+            zone: Some("drop".into()),
+            interface: Some("eth0".into()),
+            open_in_zone: Some("home".into()),
+            ..Default::default()
+        };
+        let report = scene(Decider::Rule(drop))
+            .filters(|f| f.firewalld = Observed::known(facts, Source::running("org.fedoraproject.FirewallD1")))
+            .asked_from("10.5.0.9")
+            .report();
+        let fixes = &report.blockers[0].fixes;
+        assert_eq!(
+            commands(&fixes[0].steps)[0],
+            "firewall-cmd --zone=drop --add-rich-rule='rule family=\"ipv4\" source address=\"10.5.0.9\" \
+             port port=\"80\" protocol=\"tcp\" accept'"
+        );
+        assert_eq!(
+            commands(&fixes[1].steps),
+            ["firewall-cmd --zone=drop --add-port=80/tcp", "firewall-cmd --permanent --zone=drop --add-port=80/tcp"]
+        );
+        assert!(fixes[2].title.starts_with("move eth0 to zone home"));
+        assert!(report.blockers[0].whys[0].evidence.iter().any(|e| e.text.contains("zone home lets 80/tcp in")));
+    }
+
+    #[test]
+    fn the_answer_is_dropped() {
+        let output = dropped(Decider::Rule(iptables(FilterHook::Output, "-A OUTPUT -p tcp --sport 80 -j DROP")));
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
+        let report = scene
+            .filtered(None, Some(accepted()))
+            .filters(|f| f.judgements[0].reply = Some(output))
+            .silent()
+            .report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "ingress/firewall-drop");
+        assert!(blocker.whys[0].title.starts_with("the answer of 10.1.0.2:80 is dropped on its way out: rule 3 of"));
+        assert_eq!(commands(&blocker.fixes[0].steps), ["iptables-nft -I OUTPUT 3 -p tcp --sport 80 -j ACCEPT"]);
+    }
+
+    #[test]
+    fn a_drop_behind_a_translation_is_passed_with_the_new_port() {
+        let forward = iptables(FilterHook::Forward, "-A DOCKER ! -i docker0 -o docker0 -j DROP");
+        let by = unrefuse_facts::FilterRule { owner: RuleOwner::Docker, ..forward };
+        let to = unrefuse_facts::Translation {
+            to: "172.17.0.2:8080".parse().unwrap(),
+            by: iptables(FilterHook::Prerouting, "-j DNAT"),
+            probed: Observed::known(unrefuse_facts::AttemptOutcome::Open, Source::probed("connect(2)")),
+        };
+        let judgement = Judgement { translated: Some(to), ..dropped(Decider::Rule(by)) };
+        let scene = Scene::local("10.1.0.2:80").filtered(None, Some(judgement));
+        let report = scene.asked_from("10.5.0.9").report();
+        let blocker = report.blockers.iter().find(|b| b.root == "ingress/firewall-drop").expect("a drop");
+        assert_eq!(
+            commands(&blocker.fixes[0].steps),
+            ["iptables-nft -I DOCKER-USER 1 -s 10.5.0.9 -d 172.17.0.2 -p tcp --dport 8080 -j ACCEPT"]
+        );
+    }
+
+    #[test]
+    fn accepted_or_answered_it_is_no_drop() {
+        let scene = || Scene::local("10.1.0.2:80").filtered(Some(accepted()), Some(accepted()));
+        assert!(scene().silent().roots().iter().all(|root| root != "ingress/firewall-drop"));
+        assert!(self::scene(input(RuleOwner::Hand)).open().roots().is_empty());
+        let refused = self::scene(input(RuleOwner::Hand)).rst().report();
+        assert!(refused.blockers.iter().all(|b| b.certainty < Certainty::Proven), "{:?}", refused.blockers);
+    }
+}
