@@ -196,7 +196,7 @@ pub enum ClientSees {
 }
 
 /// Addresses after NAT.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Translated {
     /// Source; `None`: not known.
     pub src: Option<IpAddr>,

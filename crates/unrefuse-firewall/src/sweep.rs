@@ -45,7 +45,7 @@ pub fn sources(ruleset: &Ruleset, machine: &dyn Machine, question: &Question) ->
     let number = if v4 { Number::V4 } else { Number::V6 };
     let mut starts = bounds(ruleset, machine, number);
     let own: &[(&str, u8)] = if v4 {
-        &[("0.0.0.0", 8), ("127.0.0.0", 8), ("224.0.0.0", 4), ("255.255.255.255", 32)]
+        &[("0.0.0.0", 32), ("127.0.0.0", 8), ("224.0.0.0", 4), ("255.255.255.255", 32)]
     } else {
         &[("::", 128), ("::1", 128), ("fe80::", 10), ("ff00::", 8)]
     };

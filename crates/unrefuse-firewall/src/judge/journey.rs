@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::bits::Bits;
-use crate::conntrack::state;
-use crate::machine::RouteQuery;
+use crate::conntrack::{state, status};
+use crate::machine::{RouteKind, RouteQuery};
 use crate::model::{Hook, Reject};
 use crate::packet::{Device, Packet, Socket, proto};
 use crate::spec::{L4, PacketSpec, tcp_flags};
@@ -120,6 +120,15 @@ impl Run<'_, '_> {
         ends
     }
 
+    /// An answer to a translated source arrives only where the network brings that address here.
+    fn assume_way_back(&self, packet: &Packet) {
+        let Some(to) = packet.destination_address() else { return };
+        let translated = packet.expected.as_ref().is_some_and(|ct| ct.status & status::SRC_NAT != 0);
+        if translated && self.judge.machine.addr_type(to, None).is_some_and(|kind| kind != RouteKind::Local) {
+            self.assume(|| format!("answers to {to} reach this machine, though that is none of its addresses"));
+        }
+    }
+
     /// The way of what answers a packet that ended so.
     pub(crate) fn answer(&self, question: &Question, first: &Ends) -> Ends {
         let mut from_here = Vec::new();
@@ -127,6 +136,9 @@ impl Run<'_, '_> {
         for (exit, path) in first {
             let Some(packet) = reply_to(exit, &path.packet, question) else { continue };
             let here = packet.iif == Device::None;
+            if !here {
+                self.assume_way_back(&packet);
+            }
             let way = Box::new(Path::new(packet));
             if here { from_here.push(way) } else { arriving.push(way) }
         }

@@ -131,7 +131,7 @@ impl Run<'_, '_> {
     pub(crate) fn kind_of(&self, address: IpAddr, device: Option<&str>) -> Option<RouteKind> {
         // Kinds that need no routing table (`__inet_dev_addr_type`).
         match address {
-            IpAddr::V4(a) if a.is_broadcast() || a.octets()[0] == 0 => return Some(RouteKind::Broadcast),
+            IpAddr::V4(a) if a.is_broadcast() || a.is_unspecified() => return Some(RouteKind::Broadcast),
             _ if address.is_multicast() => return Some(RouteKind::Multicast),
             _ => {}
         }

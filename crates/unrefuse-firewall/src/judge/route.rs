@@ -110,14 +110,12 @@ impl Run<'_, '_> {
     fn martian(&self, src: Option<IpAddr>, dst: IpAddr, iif: Option<&str>, on_lo: bool) -> Option<StackReason> {
         match (src, dst) {
             (Some(IpAddr::V4(s)), IpAddr::V4(d)) => {
-                let zero = |a: std::net::Ipv4Addr| a.octets()[0] == 0;
-                if s.is_multicast()
-                    || s.is_broadcast()
-                    || (zero(s) && !d.is_broadcast() && !(s.is_unspecified() && d.is_unspecified()))
-                {
+                // Since Linux 5.3 only 0.0.0.0 itself is a "zero net" (ipv4_is_zeronet).
+                let unspecified = s.is_unspecified() && !d.is_broadcast() && !d.is_unspecified();
+                if s.is_multicast() || s.is_broadcast() || unspecified {
                     return Some(StackReason::MartianSource);
                 }
-                if zero(d) && !s.is_unspecified() {
+                if d.is_unspecified() && !s.is_unspecified() {
                     return Some(StackReason::MartianDestination);
                 }
                 let off = || !on_lo && self.setting("net.ipv4.conf", iif, "route_localnet") == Some(0);
