@@ -3,7 +3,7 @@
 use super::attr::Table;
 use super::program::{Done, Program, constant};
 use super::registers::{Piece, Value, big, byte_of, combine, native, number, ones, padded, same_order};
-use crate::model::{BitOp, Cond, Expr, Field, Meta, Op, Scalar, Statement};
+use crate::model::{BitOp, Cond, Expr, Family, Field, Header, Meta, Op, Scalar, Statement};
 
 /// `cmp` (net/netfilter/nft_cmp.c): compares bytes in order, as numbers in network order.
 pub(crate) fn cmp(p: &mut Program<'_>, data: &[u8]) -> Done {
@@ -81,7 +81,22 @@ fn compare(p: &mut Program<'_>, at: usize, bytes: &[u8], op: Op) -> Option<Cond>
     }
     let right = number(bytes, host);
     p.learn_family(&left, op, right);
+    let (left, right) = if p.iptables { whole_address(left, right, p.family) } else { (left, right) };
     Some(Cond::Compare { left, op, right })
+}
+
+/// A prefix of whole bytes, of which iptables-nft loads only these, as a mask of the whole address: as it was written.
+fn whole_address(left: Expr, right: Scalar, family: Family) -> (Expr, Scalar) {
+    let (bits, places) = if family == Family::Ip6 { (128, [64, 192]) } else { (32, [96, 128]) };
+    match left {
+        Expr::Field(Field::Payload { base: Header::Network, offset, len }) if places.contains(&offset) && len < bits => {
+            let rest = usize::from(bits - len);
+            let field = Expr::Field(Field::Payload { base: Header::Network, offset, len: bits });
+            let mask = ones(usize::from(len)) << rest;
+            (Expr::Bits { of: Box::new(field), mask, xor: 0 }, right << rest)
+        }
+        left => (left, right),
+    }
 }
 
 /// Fields that hold a name, padded with zeros.

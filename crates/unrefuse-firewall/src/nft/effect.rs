@@ -151,6 +151,12 @@ fn address(expr: Expr, v6: bool) -> Option<IpAddr> {
 /// `log` (net/netfilter/nft_log.c).
 fn log(p: &mut Program<'_>, data: &[u8]) -> Done {
     let t: Table<'_, 7> = Table::new(data);
+    if p.iptables {
+        let prefix = t.name(2).map_or_else(String::new, |prefix| format!(" --nflog-prefix {}", xt::quoted(&prefix)));
+        let group = t.get(1).and_then(|n| Some(u16::from_be_bytes(n.get(..2)?.try_into().ok()?))).unwrap_or(0);
+        let group = if group == 0 { String::new() } else { format!(" --nflog-group {group}") };
+        return then(p, Statement::Note(format!("NFLOG{prefix}{group}")));
+    }
     let mut text = "log".to_owned();
     if let Some(prefix) = t.name(2) {
         text += &format!(" prefix \"{prefix}\"");
@@ -173,6 +179,13 @@ fn limit(p: &mut Program<'_>, data: &[u8]) -> Done {
         604_800 => "week",
         _ => "period",
     };
+    if p.iptables {
+        // iptables' own words; five is its burst without the option.
+        let (short, burst) = (unit.get(..3).unwrap_or(unit), t.be32(3).unwrap_or(0));
+        let unit = if unit == "hour" || unit == "week" { unit } else { short };
+        let more = if burst == 5 { String::new() } else { format!(" --limit-burst {burst}") };
+        return fork(p, &format!("limit --limit {}/{unit}{more}", t.be64(1)?));
+    }
     let what = if t.be32(4) == Some(1) { " bytes" } else { "" };
     fork(p, &format!("limit rate {over}{}{what}/{unit}", t.be64(1)?))
 }

@@ -114,7 +114,7 @@ pub fn place(attributes: &[u8]) -> Option<(String, String)> {
 pub fn rule(attributes: &[u8], backend: Backend, chain: &str, sets: &mut Sets, context: &Context) -> Rule {
     let t: Table<'_, 8> = Table::new(attributes);
     let family = sets.family.unwrap_or(Family::Inet);
-    let mut program = Program::new(family, chain, sets, context);
+    let mut program = Program::new(family, backend, chain, sets, context);
     program.run(t.get(4).unwrap_or_default());
     let user = t.get(7).unwrap_or_default();
     let comment = program.comment.take().or_else(|| attr::comment(user, 0));

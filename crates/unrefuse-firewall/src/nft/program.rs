@@ -4,7 +4,7 @@ use super::attr::{Attrs, Table, name};
 use super::registers::{Piece, Registers, Value, byte_of, number, padded};
 use super::set::{Part, Sets};
 use super::{Context, compute, effect, load, verdict};
-use crate::model::{Cond, Counters, Expr, Family, Op, Statement, Verdict};
+use crate::model::{Backend, Cond, Counters, Expr, Family, Op, Statement, Verdict};
 
 /// The state while one rule is read.
 pub(crate) struct Program<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Program<'a> {
     pub(crate) packet_family: Option<Family>,
     /// The packet's protocol, where a test before says it.
     pub(crate) protocol: Option<u8>,
+    /// It was written by iptables-nft: in its own words.
+    pub(crate) iptables: bool,
     /// The rule's chain.
     pub(crate) chain: &'a str,
     /// Text of x_tables matches and targets, by the number of the statement that they begin with.
@@ -30,7 +32,7 @@ pub(crate) struct Program<'a> {
 pub(crate) type Done = Option<()>;
 
 impl<'a> Program<'a> {
-    pub(crate) fn new(family: Family, chain: &'a str, sets: &'a mut Sets, context: &'a Context) -> Self {
+    pub(crate) fn new(family: Family, backend: Backend, chain: &'a str, sets: &'a mut Sets, context: &'a Context) -> Self {
         let packet_family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
         Self {
             family,
@@ -42,6 +44,7 @@ impl<'a> Program<'a> {
             comment: None,
             packet_family,
             protocol: None,
+            iptables: backend == Backend::IptablesNft,
             chain,
             xt_text: Vec::new(),
         }
@@ -114,7 +117,17 @@ impl<'a> Program<'a> {
 
     /// Adds a test; what always holds is left out.
     pub(crate) fn test(&mut self, cond: Cond) {
-        if cond != Cond::Const(true) {
+        // `>= a` and `<= b` of the same value are how nft(8) writes a range.
+        if let (
+            Some(Statement::If(Cond::Compare { left: before, op: Op::Ge, right: from })),
+            Cond::Compare { left, op: Op::Le, right: to },
+        ) = (self.statements.last(), &cond)
+            && before == left
+        {
+            let range = Cond::Range { value: left.clone(), from: *from, to: *to, negated: false };
+            self.statements.pop();
+            self.push(Statement::If(range));
+        } else if cond != Cond::Const(true) {
             self.push(Statement::If(cond));
         }
     }

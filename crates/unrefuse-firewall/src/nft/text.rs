@@ -44,6 +44,9 @@ pub(crate) fn nft(rule: &Rule, family: Family, given: &Given, sets: &BTreeMap<St
             out += &text;
         }
     }
+    if out.is_empty() && rule.counters.is_some() {
+        out.push_str("counter");
+    }
     if let Some(comment) = &rule.comment {
         out += &format!(" comment \"{comment}\"");
     }
@@ -204,6 +207,19 @@ impl<'a> Writer<'a> {
         list.iter().map(|cond| self.cond(cond)).collect::<Vec<_>>().join(between)
     }
 
+    /// `ip saddr 10.0.0.0/8`, of which nft(8) loads but one byte.
+    fn short_prefix(&self, left: &Expr, right: Scalar) -> Option<String> {
+        let Expr::Field(Field::Payload { base: Header::Network, offset, len }) = *left else { return None };
+        let (bits, name, kind) = match (self.seen.family, offset) {
+            (Some(Family::Ip), 96) => (32, "ip saddr", Kind::Address4),
+            (Some(Family::Ip), 128) => (32, "ip daddr", Kind::Address4),
+            (Some(Family::Ip6), 64) => (128, "ip6 saddr", Kind::Address6),
+            (Some(Family::Ip6), 192) => (128, "ip6 daddr", Kind::Address6),
+            _ => return None,
+        };
+        (len < bits).then(|| format!("{name} {}/{len}", value(kind, right << (bits - len))))
+    }
+
     fn compare(&self, left: &Expr, op: Op, right: Scalar) -> String {
         let sign = match op {
             Op::Eq => "",
@@ -214,6 +230,9 @@ impl<'a> Writer<'a> {
             Op::Ge => ">= ",
         };
         let Expr::Bits { of, mask, xor: 0 } = left else {
+            if let Some(text) = self.short_prefix(left, right).filter(|_| matches!(op, Op::Eq | Op::Ne)) {
+                return text.replacen(" saddr ", &format!(" saddr {sign}"), 1).replacen(" daddr ", &format!(" daddr {sign}"), 1);
+            }
             let (name, kind) = self.field(left);
             return format!("{name} {sign}{}", value(kind, right));
         };

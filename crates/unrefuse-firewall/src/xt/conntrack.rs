@@ -51,8 +51,10 @@ fn conntrack(family: Family, revision: u8, info: Info<'_>) -> Option<Options> {
     let is = |bit: u16| asked & bit != 0;
     let not = |bit: u16| turned & bit != 0;
     if is(1) {
-        // With XT_CONNTRACK_STATE_ALIAS iptables(8) writes it as `-m state`, which is the same test.
-        options.one("ctstate", not(1), states(states_mask, VIRTUAL));
+        // XT_CONNTRACK_STATE_ALIAS: it was written as `-m state`.
+        let alias = is(1 << 13);
+        options.name = alias.then_some("state");
+        options.one(if alias { "state" } else { "ctstate" }, not(1), states(states_mask, VIRTUAL));
     }
     if is(2) {
         options.one("ctproto", not(2), info.u16(136)?);

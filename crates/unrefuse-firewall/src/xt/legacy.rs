@@ -7,6 +7,7 @@
 
 use super::info::Info;
 use super::local::interface;
+use super::options::Options;
 use super::{Place, match_options, targets};
 use crate::iptables::module::{Entry, Module, Turned, built_in, statements};
 use crate::model::{Backend, Chain, Counters, Family, Policy, Problem, Rule, Table};
@@ -285,11 +286,16 @@ fn modules(place: &Place<'_>, raw: &Raw<'_>, entry: &mut Entry) {
         let revision = raw.entry.u8(at + 31).unwrap_or(0);
         let info = Info(raw.entry.bytes(at + 32, size - 32).unwrap_or_default());
         entry.matches.push(match match_options(place, &name, revision, info) {
-            Some(options) => Module { text: options.text(&name), options: options.0, name, wrong: None },
+            Some(options) => module(options, name),
             None => unread(name, revision),
         });
         at += size;
     }
+}
+
+fn module(options: Options, name: String) -> Module {
+    let name = options.name.map_or(name, str::to_owned);
+    Module { text: options.text(&name), options: options.list, name, wrong: None }
 }
 
 fn unread(name: String, revision: u8) -> Module {
@@ -315,7 +321,7 @@ fn target(place: &Place<'_>, raw: &Raw<'_>, names: &HashMap<usize, &str>, entry:
             let revision = raw.target.u8(31).unwrap_or(0);
             let info = Info(raw.target.0.get(32..).unwrap_or_default());
             Some(match targets::options(place, &name, revision, info) {
-                Some(options) => Module { text: options.text(&name), options: options.0, name, wrong: None },
+                Some(options) => module(options, name),
                 None => unread(name, revision),
             })
         }

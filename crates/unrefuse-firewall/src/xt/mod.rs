@@ -22,6 +22,8 @@ use crate::iptables::module;
 use crate::model::{Cond, Family, Statement};
 use info::Info;
 use options::Options;
+pub(crate) use options::quoted;
+pub(crate) use ports::flags as tcp_flags;
 use std::collections::HashMap;
 
 /// Where a match or target stands.
@@ -56,10 +58,11 @@ pub fn decode_match(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) ->
         let unknown = Cond::Unknown(format!("match {name} revision {revision}"));
         return Decoded { statements: vec![Statement::If(unknown)], text, comment: None };
     };
+    let name = options.name.unwrap_or(name);
     let text = options.text(name);
     let at = module::Place { family: place.family, protocol: place.protocol, chain: place.chain, text: &text };
-    let tests = module::tests(name, &at, &options.0).unwrap_or_else(|_| vec![Cond::Unknown(format!("-m {text}"))]);
-    let comment = if name == "comment" { options.0.first().and_then(|(.., v)| v.first().cloned()) } else { None };
+    let tests = module::tests(name, &at, &options.list).unwrap_or_else(|_| vec![Cond::Unknown(format!("-m {text}"))]);
+    let comment = if name == "comment" { options.list.first().and_then(|(.., v)| v.first().cloned()) } else { None };
     let statements = tests.into_iter().filter(|test| *test != Cond::Const(true)).map(Statement::If).collect();
     Decoded { statements, text: format!("-m {text}"), comment }
 }
@@ -70,10 +73,11 @@ pub fn decode_target(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) -
         let unknown = Statement::Unknown(format!("target {name} revision {revision}"));
         return Decoded { statements: vec![unknown], text: format!("-j {name}"), comment: None };
     };
+    let name = options.name.unwrap_or(name);
     let text = options.text(name);
     let at = module::Place { family: place.family, protocol: place.protocol, chain: place.chain, text: &text };
     let statements =
-        module::effects(name, &at, &options.0).unwrap_or_else(|_| vec![Statement::Unknown(format!("-j {text}"))]);
+        module::effects(name, &at, &options.list).unwrap_or_else(|_| vec![Statement::Unknown(format!("-j {text}"))]);
     Decoded { statements, text: format!("-j {text}"), comment: None }
 }
 

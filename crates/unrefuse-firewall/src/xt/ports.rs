@@ -49,7 +49,8 @@ fn tcp(info: Info<'_>) -> Option<Options> {
     Some(options)
 }
 
-fn flags(bits: u8) -> String {
+/// `FIN,SYN`; `NONE`.
+pub(crate) fn flags(bits: u8) -> String {
     const NAMES: [&str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
     let set: Vec<&str> = NAMES.iter().enumerate().filter(|(bit, _)| bits & 1 << bit != 0).map(|(_, n)| *n).collect();
     if set.is_empty() { "NONE".to_owned() } else { set.join(",") }
