@@ -158,7 +158,11 @@ fn iptables_verdicts_are_the_kernels() {
             let is_exact = probe.flags == "-";
             let place = format!(
                 "{file} {} {} {} -> {} {}",
-                if probe.arrives { "in" } else { "out" }, probe.iface, probe.src, probe.dst, probe.port
+                if probe.arrives { "in" } else { "out" },
+                probe.iface,
+                probe.src,
+                probe.dst,
+                probe.port
             );
             let said = predicted(&answer, probe, &probes, &machine);
             if !is_exact {
@@ -167,7 +171,12 @@ fn iptables_verdicts_are_the_kernels() {
                     None => others_undecided += 1,
                     Some(said) if said != probe.outcome => {
                         others_wrong += 1;
-                        println!("not exact ({}): {place}: {} but judged {said} by {:?}", probe.flags, probe.outcome, deciding_rule(&answer));
+                        println!(
+                            "not exact ({}): {place}: {} but judged {said} by {:?}",
+                            probe.flags,
+                            probe.outcome,
+                            deciding_rule(&answer)
+                        );
                     }
                     Some(_) => {}
                 }
@@ -188,7 +197,11 @@ fn iptables_verdicts_are_the_kernels() {
                 with_rule += 1;
                 let rule = words(&rule);
                 if !probe.hits.iter().any(|hit| words(hit) == rule) {
-                    wrong.push(format!("{place}: decided by {:?}, counters moved: {:?}", deciding_rule(&answer), probe.hits));
+                    wrong.push(format!(
+                        "{place}: decided by {:?}, counters moved: {:?}",
+                        deciding_rule(&answer),
+                        probe.hits
+                    ));
                 }
             }
         }
