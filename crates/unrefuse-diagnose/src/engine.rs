@@ -9,7 +9,7 @@ use crate::report::{
 };
 use crate::{Gate, Rule, View, When, notes, refuser, registry};
 use std::time::Duration;
-use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, Protocol, VantageKind};
+use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, ClientSees, Protocol, VantageKind};
 
 /// A chain of whys can hardly be longer; a longer one is a mistake in the rules' `explains`.
 const LONGEST_CHAIN: usize = 8;
@@ -37,7 +37,35 @@ pub fn diagnose(case: &Case, elapsed: Duration) -> Report {
         one.unknown.into_iter().for_each(|unknown| push_new(&mut report.unknown, unknown));
     }
     report.blockers.sort_by_key(|blocker| blocker.gate);
+    if views.iter().any(View::judged_only) {
+        report.outcome = foreseen(case, &views, &report);
+    }
     report
+}
+
+/// What a client elsewhere will see: foreseen, for no attempt was made.
+fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
+    let stopped = views.iter().find_map(|view| {
+        let judged = case.judgement(view.address?)?;
+        let legs = [&judged.ingress, &judged.reply];
+        legs.into_iter().flatten().find_map(|judgement| match judgement.client_sees {
+            ClientSees::Failure { outcome, .. } if judgement.fate.is_stopped() => Some(one_outcome(outcome)),
+            _ if judgement.fate.is_stopped() => Some(Outcome::TimedOut),
+            _ => None,
+        })
+    });
+    match stopped {
+        Some(outcome) => outcome,
+        None if report
+            .blockers
+            .iter()
+            .any(|b| matches!(b.root.as_str(), "listener/queue-full" | "listener/md5-required")) =>
+        {
+            Outcome::TimedOut
+        }
+        None if report.blockers.is_empty() => Outcome::Open,
+        None => Outcome::Refused,
+    }
 }
 
 /// What was found at one address.
@@ -77,12 +105,7 @@ fn judge(view: &View<'_>) -> Judged {
     }
     let titles: Vec<(Gate, String)> =
         blockers.iter().map(|b| (b.gate, b.whys.first().map(|w| w.title.clone()).unwrap_or_default())).collect();
-    Judged {
-        journey: journey(view, &titles),
-        blockers,
-        notes: notes::open_only_here(view).into_iter().collect(),
-        unknown,
-    }
+    Judged { journey: journey(view, &titles), blockers, notes: notes::notes(view), unknown }
 }
 
 fn is_asked(rule: &Rule, view: &View<'_>) -> bool {
@@ -112,6 +135,10 @@ fn held_against_attempt(rule: &'static Rule, mut fired: Fired, view: &View<'_>) 
             return None;
         }
         fired.certainty = fired.certainty.lowered();
+    }
+    if view.judged_only() {
+        // It was read and predicts a failure, but no attempt could be made from there.
+        fired.certainty = fired.certainty.min(Certainty::Likely);
     }
     if view.judged_only() {
         // What decides was read, but nothing was tried.

@@ -72,7 +72,7 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
 
 fn one(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace, wanted: &Wanted) -> Option<Fix> {
     match stop.decider()?.owner()? {
-        RuleOwner::Ufw { rule } => managers::ufw(view, place, wanted, *rule),
+        RuleOwner::Ufw { rule } => managers::ufw(view, stop, place, wanted, *rule),
         RuleOwner::Firewalld { zone } => managers::firewalld(view, place, wanted, zone.as_deref()),
         RuleOwner::Docker => docker(view, place, wanted),
         RuleOwner::KubeProxy { .. } | RuleOwner::Fail2ban { .. } | RuleOwner::Program { .. } => {

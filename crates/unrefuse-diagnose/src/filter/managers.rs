@@ -1,15 +1,21 @@
 //! Letting packets through with ufw and firewalld, in their own language.
 
-use super::Leg;
 use super::allow::Wanted;
 use super::describe::safe;
+use super::{Leg, Stop};
 use crate::View;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
-use unrefuse_facts::{ChainPlace, FilterHook, UfwAction};
+use unrefuse_facts::{ChainPlace, FilterHook, RuleOwner, UfwAction};
 
 /// ufw(8): a user rule; before the rule that denies, where one does.
-pub(crate) fn ufw(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, rule: Option<u32>) -> Option<Fix> {
+pub(crate) fn ufw(
+    view: &View<'_>,
+    stop: &Stop<'_>,
+    place: &ChainPlace,
+    wanted: &Wanted,
+    rule: Option<u32>,
+) -> Option<Fix> {
     // These chains are asked before the user's rules (ufw-framework(8)): no user rule helps.
     let early = ["before", "not-local"].iter().any(|word| place.chain.contains(word));
     if early || matches!(wanted.packets.leg, Leg::AnswerIn | Leg::AnswerOut) {
@@ -31,12 +37,24 @@ pub(crate) fn ufw(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, rule: Op
         Some(rest) => ("route ", rest.to_owned()),
         None => ("", rule_text),
     };
-    Some(
-        Fix::new(view, wanted.risk(), wanted.title(&how))
-            .command(format!("ufw {route}{placed}{rule_text}"))
-            .undo(format!("ufw {route}delete {rule_text}"))
-            .persistent(),
-    )
+    let mut fix = Fix::new(view, wanted.risk(), wanted.title(&how));
+    let moved = denies && stands_later(view, stop, wanted);
+    if moved {
+        // ufw skips the insertion of a rule that it has already, wherever that stands.
+        fix = fix.command(format!("ufw {route}delete {rule_text}"));
+    }
+    fix = fix.command(format!("ufw {route}{placed}{rule_text}")).undo(format!("ufw {route}delete {rule_text}"));
+    if moved {
+        fix = fix.undo(format!("ufw {route}{rule_text}"));
+    }
+    Some(fix.persistent())
+}
+
+/// The rule may stand behind the denying one already, word for word.
+fn stands_later(view: &View<'_>, stop: &Stop<'_>, wanted: &Wanted) -> bool {
+    let by_ufw = stop.judgement.later_accept.as_ref().is_some_and(|rule| matches!(rule.owner, RuleOwner::Ufw { .. }));
+    let rules = view.firewall().and_then(|f| f.ufw.value()).map_or(&[][..], |ufw| &ufw.rules);
+    by_ufw && wanted.packets.client.is_none_or(|client| rules.iter().any(|rule| rule.from == client.to_string()))
 }
 
 fn ufw_rule(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> String {

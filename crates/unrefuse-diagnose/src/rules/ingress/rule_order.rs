@@ -88,11 +88,14 @@ mod tests {
     fn a_ufw_deny_before_the_allow() {
         let mut deny = rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
         deny.owner = RuleOwner::Ufw { rule: Some(1) };
-        let judgement = Judgement { later_accept: Some(later()), ..dropped(Decider::Rule(deny)) };
+        let later = FilterRule { owner: RuleOwner::Ufw { rule: Some(4) }, ..later() };
+        let judgement = Judgement { later_accept: Some(later), ..dropped(Decider::Rule(deny)) };
         let report = scene(judgement).asked_from("10.5.0.9").report();
         let fixes = &report.blockers[0].fixes;
         assert_eq!(commands(&fixes[0].steps), ["ufw insert 1 allow from 10.5.0.9 to any port 80 proto tcp"]);
-        assert_eq!(commands(&fixes[1].steps), ["ufw insert 1 allow 80/tcp"]);
+        // ufw would skip the insertion of a rule that it has further down.
+        assert_eq!(commands(&fixes[1].steps), ["ufw delete allow 80/tcp", "ufw insert 1 allow 80/tcp"]);
+        assert_eq!(commands(&fixes[1].undo), ["ufw delete allow 80/tcp", "ufw allow 80/tcp"]);
     }
 
     #[test]
