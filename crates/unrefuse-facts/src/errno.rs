@@ -20,6 +20,10 @@ macro_rules! errnos {
             pub fn name(self) -> Option<&'static str> {
                 match self.0 { $($number => Some(stringify!($name)),)* _ => None }
             }
+            /// The number with that symbolic name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Errno($number)),)* _ => None }
+            }
             /// What it says, in the words of strerror(3).
             pub fn text(self) -> Option<&'static str> {
                 match self.0 { $($number => Some($text),)* _ => None }
@@ -78,5 +82,7 @@ mod tests {
     fn names() {
         assert_eq!(Errno::ECONNREFUSED.to_string(), "ECONNREFUSED (connection refused)");
         assert_eq!(Errno(4095).to_string(), "errno 4095");
+        assert_eq!(Errno::from_name("EACCES"), Some(Errno::EACCES));
+        assert_eq!(Errno::from_name("ENOSUCH"), None);
     }
 }

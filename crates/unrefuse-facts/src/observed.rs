@@ -132,6 +132,13 @@ impl<T> Observed<T> {
             Self::Missing(missing) => Err(missing),
         }
     }
+    /// The value itself, or why there is none.
+    pub fn into_value(self) -> Result<T, Missing> {
+        match self {
+            Self::Known { value, .. } => Ok(value),
+            Self::Missing(missing) => Err(missing),
+        }
+    }
     /// The value alone, for facts a rule would like but does not need.
     pub fn value(&self) -> Option<&T> {
         self.get().ok()

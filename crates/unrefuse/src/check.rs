@@ -1,7 +1,7 @@
 //! `unrefuse TARGET`: gather, diagnose, print.
 
 use crate::cli::{CheckArgs, Format, WrongCall};
-use crate::gather::{Options, gather};
+use crate::gather::{Options, firewall::Sender, gather};
 use crate::{output, progress::Progress};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,8 +24,16 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         timeout: arguments.timeout.min(arguments.deadline),
         deadline: started + arguments.deadline,
         rounds: arguments.count,
-        kind: if arguments.netns.is_some() { VantageKind::Netns } else { VantageKind::Local },
-        place: arguments.netns.clone(),
+        kind: match (&arguments.from, &arguments.netns) {
+            (Some(_), _) => VantageKind::From,
+            (None, Some(_)) => VantageKind::Netns,
+            (None, None) => VantageKind::Local,
+        },
+        place: arguments.from.as_ref().map(|from| from.to_string()).or_else(|| arguments.netns.clone()),
+        sender: match &arguments.from {
+            Some(from) => Sender::From(from.address, from.interface.clone()),
+            None => Sender::Here,
+        },
     };
     let progress = Progress::start(format!("asking {}", unrefuse_facts::text::visible(&target.endpoint())));
     let case = gather(&target, &options, &host);

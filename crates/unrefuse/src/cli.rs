@@ -98,6 +98,9 @@ pub(crate) struct CheckArgs {
     /// Attempts to each address, to find what fails now and then
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) count: u32,
+    /// Judge the way in for that client, from the server's side, without connecting: TARGET is this machine
+    #[arg(long, value_name = "ADDR[%IFACE]", conflicts_with = "count")]
+    pub(crate) from: Option<Client>,
     /// Stand in another network namespace: a name of `ip netns`, or a process id
     #[arg(long, value_name = "NAME|PID")]
     pub(crate) netns: Option<String>,
@@ -115,6 +118,37 @@ pub(crate) struct CheckArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) paint: Paint,
+}
+
+/// A client that is elsewhere: its address, and the interface its packets come in by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) address: std::net::IpAddr,
+    pub(crate) interface: Option<String>,
+}
+
+impl std::str::FromStr for Client {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, interface) = text.split_once('%').map_or((text, None), |(a, i)| (a, Some(i)));
+        let address = address.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
+            format!("'{}' is no address: write 10.0.0.9, or 10.0.0.9%eth0", unrefuse_facts::text::visible(text))
+        })?;
+        match interface {
+            Some("") => Err("the interface after % is missing".to_owned()),
+            interface => Ok(Self { address, interface: interface.map(str::to_owned) }),
+        }
+    }
+}
+
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.interface {
+            Some(interface) => write!(f, "{}%{interface}", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// Form of the report.

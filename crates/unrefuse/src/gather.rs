@@ -4,11 +4,14 @@
 //! this machine is the server, other namespaces where nothing here takes the packet, name servers where a name fails or a
 //! hosts line hides their answer, other ports where a remote host refuses or is silent.
 
+pub(crate) mod firewall;
+pub(crate) mod machine;
 mod names;
 mod proxy;
 mod server;
 
 use crate::ask::{Asked, ask};
+use firewall::Sender;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -30,8 +33,10 @@ pub(crate) struct Options {
     pub(crate) deadline: Instant,
     pub(crate) rounds: u32,
     pub(crate) kind: VantageKind,
-    /// The namespace stood in.
+    /// The namespace stood in, or the client that is judged for.
     pub(crate) place: Option<String>,
+    /// Whose packets are judged.
+    pub(crate) sender: Sender,
 }
 
 /// A look at this machine that takes longer has met something broken (a dead NFS mount, a wedged driver).
@@ -115,17 +120,28 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         case.routing = found.iter().map(|a| routing(target, a.ip(), host)).collect();
         let is_local = found.iter().any(|a| case.is_local(a.ip()) != Some(false));
         let server = is_local.then(|| server::Server::start(target, host, local_until));
-        case.attempts = attempts(&case, &found, options, host);
+        let judged = firewall::Judged::start(target, &found, &options.sender, case.host.own.uid, host, local_until);
+        if options.sender == Sender::Here {
+            case.attempts = attempts(&case, &found, options, host, judged.verdicts());
+        }
         if let Some(server) = server {
             server.finish(&mut case, host, local_until);
         }
         after_attempts(&mut case, options, host);
+        if !works(&case) {
+            case.firewall = judged.facts(&case, options);
+        }
     }
     case.host.counters = both(counters_before, host.counters());
     case.host.resolver = names.facts(&case, options);
     hidden_attempts(&mut case, options);
     case.proxy = proxy.fact();
     case
+}
+
+/// Every attempt was open: there is nothing to explain.
+fn works(case: &Case) -> bool {
+    !case.attempts.is_empty() && case.attempts.iter().all(|a| a.outcome == AttemptOutcome::Open)
 }
 
 /// Asks one thing of the host on a thread of its own.
@@ -150,7 +166,13 @@ fn routing(target: &Target, destination: IpAddr, host: &Arc<dyn Host>) -> Routin
 }
 
 /// All attempts, side by side, each given up as soon as what decides it is known.
-fn attempts(case: &Case, addresses: &[SocketAddr], options: &Options, host: &Arc<dyn Host>) -> Vec<Attempt> {
+fn attempts(
+    case: &Case,
+    addresses: &[SocketAddr],
+    options: &Options,
+    host: &Arc<dyn Host>,
+    verdicts: &firewall::Verdicts,
+) -> Vec<Attempt> {
     let watch = |address: SocketAddr, elapsed: Duration| {
         let server = (case.target.protocol == Protocol::Tcp && case.is_local(address.ip()) == Some(true))
             .then(|| host.sockets(&port_query(&case.target, Owners::None)));
@@ -161,6 +183,7 @@ fn attempts(case: &Case, addresses: &[SocketAddr], options: &Options, host: &Arc
             &Early {
                 server: server.as_ref().and_then(Observed::value),
                 neighbour: neighbour.as_ref().and_then(Observed::value),
+                judgement: verdicts.of(address),
             },
         )
     };

@@ -18,10 +18,14 @@ const EDGES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "unrefuse-report",
-        &["unrefuse-facts", "unrefuse-diagnose"],
+        &["unrefuse-facts", "unrefuse-firewall", "unrefuse-diagnose"],
         "a report is shown as it is: nothing is looked up or decided on the way",
     ),
-    ("unrefuse-collect", &["unrefuse-facts", "unrefuse-parse"], "collectors bring facts and judge nothing"),
+    (
+        "unrefuse-collect",
+        &["unrefuse-facts", "unrefuse-parse", "unrefuse-firewall"],
+        "collectors bring facts and judge nothing; of the firewall they take the readers of the kernel's messages",
+    ),
     ("unrefuse-probe", &["unrefuse-facts", "unrefuse-parse"], "probes bring facts and judge nothing"),
     (
         "unrefuse",
@@ -38,7 +42,7 @@ const EDGES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "unrefuse-differential",
-        &["unrefuse-facts", "unrefuse-firewall"],
+        &["unrefuse-facts", "unrefuse-firewall", "unrefuse-collect"],
         "it holds the firewall's judge alone against the kernel",
     ),
     ("unrefuse-lab", &[], "the lab drives the built binary and reads its JSON, as a user does"),

@@ -5,7 +5,7 @@ use crate::ask::Asked;
 use std::sync::Arc;
 use std::time::Instant;
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
-use unrefuse_facts::{AttemptOutcome, Case, Observed, SocketTable, Target, Transport};
+use unrefuse_facts::{Case, Observed, SocketTable, Target, Transport};
 
 /// A look at the server's sockets that is under way.
 pub(crate) struct Server {
@@ -28,7 +28,7 @@ impl Server {
             _ => Transport::Tcp,
         };
         let listens = |table: &SocketTable| table.listeners.iter().any(|s| s.transport == transport);
-        let failing = case.attempts.iter().any(|a| a.outcome != AttemptOutcome::Open);
+        let failing = !super::works(case);
         let missing_here = failing && !on_port.value().is_some_and(listens);
         case.host.sockets = on_port;
         if !failing {

@@ -1,0 +1,187 @@
+//! The packet filters' part of a case: the judge is asked about each packet of the question, and what it says becomes
+//! facts. Nothing here decides what that means.
+
+mod convert;
+mod what_if;
+
+use super::Options;
+use super::machine::LiveMachine;
+use crate::ask::{Asked, ask};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use unrefuse_collect::Host;
+use unrefuse_facts::{
+    AddressJudgement, Case, Family, Fate, FilterHook, FirewallFacts, Judgement, Missing, Observed, Protocol, Source,
+    Target,
+};
+use unrefuse_firewall::answer::Answer;
+use unrefuse_firewall::judge::{Question, judge};
+use unrefuse_firewall::spec::PacketSpec;
+
+/// How long the place that NAT sends packets to may take to answer.
+const NAT_TARGET_WAIT: Duration = Duration::from_millis(500);
+
+/// Who sends the packets that are judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// This machine.
+    Here,
+    /// A client that is elsewhere: its address, and the interface it comes in by where that was said.
+    From(IpAddr, Option<String>),
+}
+
+/// Judges the packets to one address of the target.
+///
+/// # Errors
+/// Where the ruleset may not be read, or the target has no ports.
+pub(crate) fn address_judgement(
+    target: &Target,
+    address: SocketAddr,
+    sender: &Sender,
+    uid: u32,
+    host: &Arc<dyn Host>,
+) -> Result<AddressJudgement, Missing> {
+    let machine = LiveMachine::new(host, Family::of(&address.ip()))?;
+    let packet = |src: Option<IpAddr>| match target.protocol {
+        Protocol::Udp => PacketSpec::udp(src, address.ip(), address.port()),
+        _ => PacketSpec::tcp(src, address.ip(), address.port()),
+    };
+    let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
+    let convert = |question: &Question, answer: &Answer| convert::judgement(&machine, question, answer);
+    let mut judged = AddressJudgement { address, egress: None, egress_reply: None, ingress: None, reply: None };
+    match sender {
+        Sender::From(client, interface) => {
+            let question = Question::incoming(interface.as_deref(), packet(Some(*client)));
+            let answer = ask(&question);
+            judged.ingress = Some(convert(&question, &answer));
+            judged.reply = convert::reply(&machine, &question, &answer);
+        }
+        Sender::Here => {
+            let mut question = Question::outgoing(packet(None));
+            question.packet.uid = Some(uid);
+            let answer = ask(&question);
+            let out = convert(&question, &answer);
+            let reply = convert::reply(&machine, &question, &answer);
+            let local = machine.is_own(address.ip());
+            if !local {
+                judged.egress = Some(out);
+                judged.egress_reply = reply;
+            } else if arrives(&out) {
+                // One journey out and in again by lo: what stops it on the way in is the server's matter.
+                judged.egress = Some(Judgement { fate: Fate::Accepted, decided_by: None, ..out.clone() });
+                judged.ingress = Some(out);
+                judged.reply = reply;
+            } else {
+                // What the way in would do were it let out.
+                let question = Question::incoming(Some("lo"), packet(Some(address.ip())));
+                let answer = ask(&question);
+                judged.ingress = Some(convert(&question, &answer)).filter(|j| !ends_in_stack(j));
+                judged.egress = Some(out);
+            }
+        }
+    }
+    Ok(judged)
+}
+
+/// It passes the hooks of the way out: it gets through, or is stopped on the way in.
+fn arrives(judgement: &Judgement) -> bool {
+    let place = judgement.decided_by.as_ref().and_then(|decider| decider.place());
+    let on_the_way_in =
+        place.is_none_or(|p| matches!(p.hook, FilterHook::Prerouting | FilterHook::Input | FilterHook::Ingress));
+    judgement.fate == Fate::Accepted || on_the_way_in
+}
+
+fn ends_in_stack(judgement: &Judgement) -> bool {
+    judgement.decided_by.as_ref().is_some_and(|decider| decider.place().is_none())
+}
+
+/// Where the judgements come from.
+pub(crate) fn source() -> Source {
+    Source::running("packet filter (nf_tables, ip_tables)")
+}
+
+/// Judgements, once they are there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verdicts(Arc<OnceLock<Result<Vec<AddressJudgement>, Missing>>>);
+
+impl Verdicts {
+    /// What is known by now of an address.
+    pub(crate) fn of(&self, address: SocketAddr) -> Option<&AddressJudgement> {
+        self.0.get()?.as_ref().ok()?.iter().find(|judged| judged.address == address)
+    }
+}
+
+/// The judging of all addresses, under way beside the attempts.
+pub(crate) struct Judged {
+    sender: Sender,
+    verdicts: Verdicts,
+    under_way: Asked<()>,
+}
+
+impl Judged {
+    /// Judges the packets to each address, in order.
+    pub(crate) fn start(
+        target: &Target,
+        addresses: &[SocketAddr],
+        sender: &Sender,
+        uid: u32,
+        host: &Arc<dyn Host>,
+        until: Instant,
+    ) -> Self {
+        let verdicts = Verdicts::default();
+        let under_way = {
+            let (target, addresses, sender) = (target.clone(), addresses.to_vec(), sender.clone());
+            let (host, verdicts) = (Arc::clone(host), verdicts.clone());
+            ask("the packet filter", until, move || {
+                let judge = |address: &SocketAddr| address_judgement(&target, *address, &sender, uid, &host);
+                let _ = verdicts.0.set(addresses.iter().map(judge).collect());
+            })
+        };
+        Self { sender: sender.clone(), verdicts, under_way }
+    }
+
+    /// What is known by now, for those who do not wait.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
+    /// All of it, with what stands around the rules.
+    pub(crate) fn facts(self, case: &Case, options: &Options) -> Observed<FirewallFacts> {
+        if let Err(missing) = self.under_way.wait() {
+            return Observed::Missing(missing);
+        }
+        let judgements = match self.verdicts.0.get() {
+            Some(Ok(judgements)) => judgements.clone(),
+            Some(Err(missing)) => return Observed::Missing(missing.clone()),
+            None => return Observed::not_looked("the packet filter was not judged"),
+        };
+        let judgements = judgements.into_iter().map(|judged| probed(judged, case, options)).collect();
+        let from = match self.sender {
+            Sender::Here => None,
+            Sender::From(client, _) => Some(client),
+        };
+        let facts = FirewallFacts { judgements, from, ..FirewallFacts::default() };
+        Observed::known(facts, source())
+    }
+}
+
+/// Where NAT sends the packets elsewhere, that place is asked.
+fn probed(mut judged: AddressJudgement, case: &Case, options: &Options) -> AddressJudgement {
+    let legs = [&mut judged.egress, &mut judged.ingress];
+    for translation in legs.into_iter().flatten().filter_map(|judgement| judgement.translated.as_mut()) {
+        let how = unrefuse_probe::AttemptOptions {
+            protocol: case.target.protocol,
+            timeout: options.timeout.min(NAT_TARGET_WAIT),
+            deadline: options.deadline,
+            rounds: 1,
+            sniff: false,
+            watch: &|_, _| None,
+        };
+        let attempts = unrefuse_probe::attempts(&[translation.to], &how);
+        if let Some(attempt) = attempts.first() {
+            translation.probed = Observed::known(attempt.outcome, Source::probed("connect(2)"));
+        }
+    }
+    judged
+}

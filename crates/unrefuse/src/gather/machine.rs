@@ -1,0 +1,148 @@
+//! This machine as the judge of the packet filters asks for it: its interfaces and routes from the collectors, its rules
+//! and sets from the kernel as far as a packet meets them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use unrefuse_collect::Host;
+use unrefuse_collect::firewall::{Live, Scope};
+use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, RouteDecision};
+use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
+use unrefuse_firewall::model::{self, Element, Rule, Ruleset, Scalar};
+
+/// ARP hardware types (linux/if_arp.h).
+const ETHERNET: u16 = 1;
+const LOOPBACK: u16 = 772;
+
+/// This machine.
+pub(crate) struct LiveMachine {
+    host: Arc<dyn Host>,
+    filters: Live,
+    ruleset: Ruleset,
+    links: Vec<Link>,
+    addresses: Vec<InterfaceAddress>,
+}
+
+impl LiveMachine {
+    /// Reads what every packet of that family meets: tables, base chains, interfaces, addresses. Rules are read later, as
+    /// far as a packet meets them.
+    pub(crate) fn new(host: &Arc<dyn Host>, family: Family) -> Result<Self, Missing> {
+        let scope = match family {
+            Family::V4 => Scope::Ip,
+            Family::V6 => Scope::Ip6,
+        };
+        let filters = Live::open(scope).into_value()?;
+        let links = host.links().into_value()?;
+        let addresses = host.addresses().into_value()?;
+        Ok(Self { host: Arc::clone(host), ruleset: filters.heads(), filters, links, addresses })
+    }
+
+    /// Tables and chains; the rules are asked for when a packet reaches them.
+    pub(crate) fn ruleset(&self) -> &Ruleset {
+        &self.ruleset
+    }
+
+    /// The address is one of this machine's own.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.addr_type(address, None) == Some(RouteKind::Local)
+    }
+
+    fn described(&self, link: &Link) -> Interface {
+        let name_of = |index| self.links.iter().find(|l| l.index == index).map(|l| l.name.clone());
+        Interface {
+            name: link.name.clone(),
+            index: Some(link.index),
+            kind: Some(if link.loopback { LOOPBACK } else { ETHERNET }),
+            group: None,
+            link: link.kind.clone(),
+            master: link.master.and_then(name_of),
+            addresses: self.addresses.iter().filter(|a| a.link == link.index).map(|a| a.address).collect(),
+        }
+    }
+
+    fn name(&self, index: u32) -> Option<String> {
+        self.links.iter().find(|l| l.index == index).map(|l| l.name.clone())
+    }
+}
+
+impl Machine for LiveMachine {
+    fn interface(&self, name: &str) -> Option<Interface> {
+        self.links.iter().find(|l| l.name == name).map(|link| self.described(link))
+    }
+
+    fn holder(&self, address: IpAddr) -> Option<Interface> {
+        let index = self.addresses.iter().find(|a| a.address == address)?.link;
+        self.links.iter().find(|l| l.index == index).map(|link| self.described(link))
+    }
+
+    fn addr_type(&self, address: IpAddr, interface: Option<&str>) -> Option<RouteKind> {
+        let on = |a: &&InterfaceAddress| interface.is_none_or(|name| self.name(a.link).as_deref() == Some(name));
+        let own = self.addresses.iter().filter(on);
+        let loopback = address.is_loopback() && interface.is_none_or(|name| name == "lo");
+        if loopback || own.clone().any(|a| a.address == address) {
+            return Some(RouteKind::Local);
+        }
+        if address.is_multicast() {
+            return Some(RouteKind::Multicast);
+        }
+        if let IpAddr::V4(v4) = address {
+            let broadcast = |a: &InterfaceAddress| match a.address {
+                IpAddr::V4(own) if a.prefix < 31 => {
+                    let host_bits = u32::MAX.checked_shr(u32::from(a.prefix)).unwrap_or(0);
+                    u32::from(own) | host_bits == u32::from(v4)
+                }
+                _ => false,
+            };
+            if v4.is_broadcast() || own.clone().any(broadcast) {
+                return Some(RouteKind::Broadcast);
+            }
+        }
+        match self.host.route(address, None).value()? {
+            RouteDecision::Via(route) => Some(kind(route.kind)),
+            RouteDecision::No { entry: Some(entry), .. } => Some(kind(entry.kind)),
+            RouteDecision::No { entry: None, .. } => Some(RouteKind::None),
+        }
+    }
+
+    /// Marks and sources may choose another table (ip-rule(8)): a query with a mark is not answered.
+    fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
+        if query.mark.is_some_and(|mark| mark != 0) {
+            return None;
+        }
+        let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
+        Some(match self.host.route(query.dst, query.oif).value()? {
+            RouteDecision::Via(route) => Route {
+                kind: kind(route.kind),
+                oif: route.link.and_then(|index| self.name(index)),
+                gateway: route.gateway,
+                source: route.source,
+            },
+            RouteDecision::No { entry: Some(entry), .. } => nowhere(kind(entry.kind)),
+            RouteDecision::No { entry: None, .. } => nowhere(RouteKind::None),
+        })
+    }
+
+    fn sysctl(&self, name: &str) -> Option<i64> {
+        self.host.sysctl(name).value()?.trim().parse().ok()
+    }
+
+    fn element(&self, table: Option<(model::Family, &str)>, set: &str, key: &[Scalar]) -> Option<Option<Element>> {
+        self.filters.element(table, set, key)
+    }
+
+    fn chain(&self, family: model::Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+        self.filters.chain(family, table, chain)
+    }
+}
+
+fn kind(kind: unrefuse_facts::RouteKind) -> RouteKind {
+    use unrefuse_facts::RouteKind as Known;
+    match kind {
+        Known::Unicast | Known::Other => RouteKind::Unicast,
+        Known::Local => RouteKind::Local,
+        Known::Broadcast => RouteKind::Broadcast,
+        Known::Blackhole => RouteKind::Blackhole,
+        Known::Unreachable => RouteKind::Unreachable,
+        Known::Prohibit => RouteKind::Prohibit,
+        Known::Throw => RouteKind::Throw,
+    }
+}
