@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::bits::{Bits, ones};
 use crate::conntrack::{Conntrack, Tuple, address_bits, bits_address, state};
 use crate::image::Image;
-use crate::model::{Family, Header, Meta};
+use crate::model::{Family, Field, Header, Meta};
 use crate::spec::{L4, PacketSpec};
 
 /// IP protocol numbers.
@@ -42,6 +42,16 @@ pub enum Device {
     Unknown,
     /// This one.
     Named(String),
+}
+
+impl Device {
+    fn name_bits(&self) -> Option<Bits> {
+        match self {
+            Self::None => Some(Bits::known(0, 128)),
+            Self::Unknown => None,
+            Self::Named(name) => Some(Bits::known(interface_scalar(name), 128)),
+        }
+    }
 }
 
 /// Credentials of the socket that sends a packet.
@@ -227,12 +237,23 @@ impl Packet {
         }
     }
 
+    /// The value of a field that most rules ask for; `None`: another way must be taken.
+    pub(crate) fn at_once(&self, field: &Field) -> Option<Bits> {
+        match field {
+            Field::Payload { base, offset, len } => self.image.load(*base, *offset, *len).ok(),
+            Field::Meta(Meta::L4Proto) => Some(Bits::known(self.proto.into(), 8)),
+            Field::Meta(Meta::Mark) => Some(self.mark),
+            Field::Meta(Meta::IifName) => self.iif.name_bits(),
+            Field::Meta(Meta::OifName) => self.oif.name_bits(),
+            _ => None,
+        }
+    }
+
     /// Metadata that the packet itself tells (net/netfilter/nft_meta.c). `None`: the machine must be asked.
     pub fn meta(&self, meta: Meta) -> Option<Loaded> {
-        let name = |device: &Device| match device {
-            Device::None => Loaded::Value(Bits::known(0, 128)),
-            Device::Unknown => Loaded::Unknown("which interface it is, is not known".into()),
-            Device::Named(n) => Loaded::Value(Bits::known(interface_scalar(n), 128)),
+        let name = |device: &Device| match device.name_bits() {
+            Some(bits) => Loaded::Value(bits),
+            None => Loaded::Unknown("which interface it is, is not known".into()),
         };
         let socket =
             |pick: fn(&Socket) -> Bits| self.socket.as_ref().map_or(Loaded::Absent, |s| Loaded::Value(pick(s)));

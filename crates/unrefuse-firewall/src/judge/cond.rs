@@ -111,6 +111,11 @@ impl Run<'_, '_> {
 
     /// What an expression gives.
     pub(crate) fn value(&self, here: &Here, packet: &Packet, expr: &Expr) -> Value {
+        if let Expr::Field(field) = expr
+            && let Some(bits) = packet.at_once(field)
+        {
+            return Value::Bits(bits);
+        }
         match expr {
             Expr::Const(n) => Value::Bits(Bits::known(*n, 128)),
             Expr::Field(field) => match self.load(here, packet, field) {

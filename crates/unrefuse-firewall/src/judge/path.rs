@@ -9,6 +9,9 @@ use crate::index::Index;
 use crate::model::{Hook, Reject, Rule};
 use crate::packet::Packet;
 
+/// So often a chain is walked rule by rule.
+const WALKS: u32 = 4;
+
 /// A chain as the judge walks it.
 #[derive(Debug)]
 pub(crate) struct ChainCode {
@@ -28,12 +31,12 @@ impl ChainCode {
         Self { table, name: name.to_owned(), rules, walked: Cell::new(0), index: OnceCell::new() }
     }
 
-    /// Which rules may hold for a packet; `None` where all are tried. One walk is cheaper than an index.
+    /// Which rules may hold for a packet; `None` where all are tried: a few walks are cheaper than an index.
     pub(crate) fn index(&self) -> Option<&Index> {
         let rules = self.rules.as_ref()?;
         let walked = self.walked.get();
-        if walked == 0 {
-            self.walked.set(1);
+        if walked < WALKS {
+            self.walked.set(walked + 1);
             return None;
         }
         self.index.get_or_init(|| Index::build(rules)).as_ref()
