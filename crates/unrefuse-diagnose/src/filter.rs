@@ -18,8 +18,8 @@ use crate::report::Certainty;
 use crate::{View, certainty};
 use std::net::IpAddr;
 use unrefuse_facts::{
-    AddressJudgement, AttemptOutcome, ClientSees, Decider, Fate, FilterBackend, FilterHook, FilterRule, FirewallFacts,
-    Judgement, Reason, RejectKind, RuleOwner, StackReason, Transport,
+    AddressJudgement, AttemptOutcome, ClientSees, Decider, Errno, Fate, FilterBackend, FilterHook, FilterRule,
+    FirewallFacts, Judgement, Reason, RejectKind, RuleOwner, SetHit, StackReason, Transport,
 };
 
 /// Which packet of the connection it is.
@@ -107,7 +107,8 @@ impl<'a> Stop<'a> {
         let outcome = match (self.judgement.client_sees, self.fate) {
             (ClientSees::Failure { outcome, .. }, _) if self.certain => outcome,
             (_, Fate::Rejected(kind)) => rejected(*kind, view),
-            (_, Fate::NotSent(_)) => AttemptOutcome::Denied,
+            (_, Fate::NotSent(Errno::EPERM | Errno::EACCES)) => AttemptOutcome::Denied,
+            (_, Fate::NotSent(_)) => AttemptOutcome::Unreachable,
             // A drop in OUTPUT is EPERM for a datagram; TCP takes it for a loss.
             (_, Fate::Dropped) if udp && self.leg == Leg::Out => AttemptOutcome::Denied,
             _ => AttemptOutcome::TimedOut,
@@ -124,18 +125,22 @@ impl<'a> Stop<'a> {
         let rule = match self.decider() {
             Some(Decider::Stack(StackReason::RpFilter { .. })) => return Kind::RpFilter,
             Some(Decider::Stack(StackReason::ForwardingOff { .. })) => return Kind::ForwardingOff,
-            Some(Decider::Policy(policy)) if policy.place.hook == FilterHook::Forward => {
+            Some(Decider::Policy(policy)) if policy.place.hook == FilterHook::Forward && self.leg == Leg::In => {
                 return if self.accepted_elsewhere().is_some() { Kind::MixedBackends } else { Kind::ForwardingOff };
             }
             Some(Decider::Rule(rule)) => Some(rule),
             _ => None,
         };
+        if rule.is_some_and(no_endpoints) {
+            return Kind::NoEndpoints;
+        }
+        if self.leg != Leg::In {
+            return Kind::Firewall;
+        }
         if let Some(rule) = rule {
-            if no_endpoints(rule) {
-                return Kind::NoEndpoints;
-            }
-            let bans = rule.set.as_ref().is_some_and(|set| set.by_source) || bans(&rule.owner);
-            if bans && self.leg == Leg::In {
+            // A list inside the rule (`__set0`) is part of the rule.
+            let banned = |set: &SetHit| set.by_source && !set.name.starts_with("__");
+            if rule.set.as_ref().is_some_and(banned) || bans(&rule.owner) {
                 return Kind::Banned;
             }
             if tests_reverse_path(&rule.text) {
@@ -155,8 +160,9 @@ impl<'a> Stop<'a> {
         };
         let other = |rule: &&FilterRule| {
             let other = &rule.place;
-            (other.backend, other.family, &other.table, other.priority)
-                != (place.backend, place.family, &place.table, place.priority)
+            let priorities = other.priority.zip(place.priority);
+            (other.backend, other.family, &other.table) != (place.backend, place.family, &place.table)
+                || priorities.is_some_and(|(one, two)| one != two)
         };
         self.judgement.accepted_by.iter().filter(filters).filter(other).find(|rule| rule.place.hook == place.hook)
     }

@@ -63,7 +63,7 @@ mod tests {
     use unrefuse_facts::{Observed, SavedKind, SavedRule, SavedSays, Source};
 
     fn notes(kind: SavedKind, accepts: bool, at_boot: bool) -> usize {
-        let says = SavedSays { accepts, text: ":INPUT DROP".into(), location: None };
+        let says = SavedSays { accepts, by_rule: true, text: ":INPUT DROP".into(), location: None };
         let rule = SavedRule {
             kind,
             path: "/etc/iptables/rules.v4".into(),

@@ -361,3 +361,57 @@ pub struct WayStep {
     /// The rule and what it did.
     pub text: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judgements_survive_json() {
+        let place = ChainPlace {
+            family: TableFamily::Ip6,
+            table: "filter".into(),
+            backend: FilterBackend::IptablesNft,
+            chain: "INPUT".into(),
+            hook: FilterHook::Input,
+            priority: Some(-1),
+        };
+        let owner = RuleOwner::Program { name: "calico".into() };
+        let policy = Decider::Policy(ChainPolicy { place, counters: None, owner });
+        let depends = Fate::Depends {
+            reason: "limit".into(),
+            fates: vec![
+                Fate::Dropped,
+                Fate::Rejected(RejectKind::Icmp { kind: 1, code: 4 }),
+                Fate::NotSent(Errno::EPERM),
+            ],
+        };
+        let stack = Decider::Stack(StackReason::ForwardingOff { sysctl: "net.ipv4.ip_forward".into() });
+        let judgement = |fate, by| Judgement {
+            fate,
+            decided_by: Some(by),
+            accepted_by: Vec::new(),
+            later_accept: None,
+            translated: None,
+            arrives_by: Some("eth0".into()),
+            forwarded_by: None,
+            way: Vec::new(),
+            client_sees: ClientSees::Failure { outcome: AttemptOutcome::TimedOut, errno: None },
+            assumptions: Vec::new(),
+            ignored: Vec::new(),
+        };
+        let facts = FirewallFacts {
+            judgements: vec![AddressJudgement {
+                address: "[fd01::2]:80".parse().unwrap(),
+                egress: Some(judgement(depends, policy)),
+                egress_reply: None,
+                ingress: Some(judgement(Fate::Dropped, stack)),
+                reply: None,
+            }],
+            from: Some("fd01::9".parse().unwrap()),
+            ..Default::default()
+        };
+        let json = serde_json::to_string(&facts).unwrap();
+        assert_eq!(serde_json::from_str::<FirewallFacts>(&json).unwrap(), facts);
+    }
+}

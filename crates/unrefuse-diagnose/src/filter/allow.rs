@@ -37,7 +37,7 @@ impl Wanted {
     }
     /// `allow 10.0.0.5 to port 80/tcp in ufw: nobody else`.
     pub(crate) fn title(&self, how: &str) -> String {
-        let only = if self.broad { "this opens it to more than the asker" } else { "it stays closed to others" };
+        let only = if self.broad { "this opens it to more than the asker" } else { "all else stays closed" };
         format!("let {} through {how}; {only}", self.who())
     }
 }
@@ -152,6 +152,10 @@ fn docker(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> Option<Fix> {
 
 /// Takes the element out of the set that holds the packet.
 pub(crate) fn take_out(view: &View<'_>, rule: &FilterRule, set: &SetHit) -> Option<Fix> {
+    if set.name.starts_with("__") {
+        // A list inside the rule: it has no name of its own, and cannot be changed (nft(8), anonymous sets).
+        return None;
+    }
     let one = set.element.parse::<std::net::IpAddr>().is_ok();
     let risk = if one { Risk::Low } else { Risk::Medium };
     let wider = if one { "" } else { ", and so lets in all that it covers" };

@@ -96,6 +96,8 @@ pub struct SavedRule {
 pub struct SavedSays {
     /// It lets the packet in; else it stops it.
     pub accepts: bool,
+    /// A rule says so that was made for this port or client; else a policy, a catch-all or the lack of any rule.
+    pub by_rule: bool,
     /// The rule that says so, as it stands there.
     pub text: String,
     /// Where it stands.

@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_inside_the_rule_is_a_plain_rule() {
+        let by = rule(FilterBackend::Nft, "input", FilterHook::Input, "ip saddr { 10.5.0.8, 10.5.0.9 } drop");
+        let set = hit(SetKind::Nft, "10.5.0.9", true).map(|hit| SetHit { name: "__set0".into(), ..hit });
+        let report = scene(FilterRule { set, ..by }).report();
+        assert_eq!(report.blockers[0].root, "ingress/firewall-drop");
+        assert!(commands(&report.blockers[0].fixes[0].steps)[0].starts_with("nft insert rule"));
+    }
+
+    #[test]
     fn who_is_let_in_is_not_banned() {
         let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
         assert!(scene.filtered(None, Some(accepted())).asked_from("10.5.0.9").roots().is_empty());

@@ -48,7 +48,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         Some(end) if end.alive => return Ok(Finding::Clear),
         Some(end) => (end.certainty, Some(end.evidence)),
         None if view.outcome() == Some(AttemptOutcome::Refused) => (Certainty::Likely, None),
-        None if view.judged_only() => return Ok(Finding::Clear),
+        None if view.judged_only() => {
+            let to = translation.to;
+            return Err(CannotTell::new(
+                format!("whether something answers at {to}, where {} is sent on to", view.endpoint()),
+                "no attempt was made to it",
+                format!("unrefuse {to}"),
+            ));
+        }
         None => (Certainty::Possible, None),
     };
     let (rule, to) = (&translation.by, translation.to);

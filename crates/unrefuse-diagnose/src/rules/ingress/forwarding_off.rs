@@ -51,7 +51,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         fired.fixes = allow(view, &stop);
         return Ok(fired.fires());
     };
-    let fix = Fix::new(view, Risk::Medium, "forward packets: this makes the machine a router for all its networks");
+    // Documentation/networking/ip-sysctl.rst, accept_ra.
+    let v6 = if sysctl.contains("ipv6") { ", and it takes no more router advertisements" } else { "" };
+    let title = format!("forward packets: this makes the machine a router for all its networks{v6}");
+    let fix = Fix::new(view, Risk::Medium, title);
     Ok(fired.fix(keep_setting(fix, sysctl, "1", Some("0"))).fires())
 }
 

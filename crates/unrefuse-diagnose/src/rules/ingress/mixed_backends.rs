@@ -109,6 +109,9 @@ mod tests {
         assert_eq!(scene(by(), mangle).roots(), ["ingress/firewall-drop"]);
         let early = rule(FilterBackend::Nft, "prerouting", FilterHook::Prerouting, "accept");
         assert_eq!(scene(by(), early).roots(), ["ingress/firewall-drop"]);
+        let mut unsaid = iptables(FilterHook::Input, "-A INPUT -i lo -j ACCEPT");
+        unsaid.place.priority = None;
+        assert_eq!(scene(by(), unsaid).roots(), ["ingress/firewall-drop"]);
         let same = iptables(FilterHook::Input, "-A INPUT -i lo -j ACCEPT");
         assert_eq!(scene(by(), same).roots(), ["ingress/firewall-drop"]);
     }

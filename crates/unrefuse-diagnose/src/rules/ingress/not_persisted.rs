@@ -6,7 +6,7 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{FilterBackend, Observed, SavedKind, SavedRule, SavedSays};
+use unrefuse_facts::{Decider, FilterBackend, Observed, RuleOwner, SavedKind, SavedRule, SavedSays};
 
 cause! {
     /// ## What it means
@@ -52,7 +52,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     };
     let accepting = firewall.saved.rules.iter().filter(|saved| serves(saved.kind)).find_map(|saved| {
         let Observed::Known { value, source } = &saved.says else { return None };
-        value.accepts.then_some((saved, value, source))
+        // A file that holds no rule for it says nothing: Debian's own /etc/nftables.conf lets everything in.
+        (value.accepts && value.by_rule).then_some((saved, value, source))
     });
     let Some((saved, says, source)) = accepting else { return Ok(Finding::Clear) };
     let path = safe(&saved.path);
@@ -61,13 +62,25 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         view.port(),
         decider(&stop)
     );
-    // Read both; that nothing else would change the rules again cannot be known.
-    let certainty = if stop.certain { Certainty::Proven } else { Certainty::Likely };
+    let same_tool = stop.decider().is_some_and(|decider| is_of(decider, saved.kind));
+    let certainty = if stop.certain && same_tool { Certainty::Proven } else { Certainty::Likely };
     Ok(Fired::new(certainty, title)
         .evidence(said(says, &source.what))
         .evidences(boot(saved))
         .fix(load(view, saved, stop.decider().and_then(|d| d.place()).map(|place| place.backend)))
         .fires())
+}
+
+/// What decides was made by the tool that reads the file; else another one decides, and loading may not help.
+fn is_of(decider: &Decider, kind: SavedKind) -> bool {
+    let (Some(place), Some(owner)) = (decider.place(), decider.owner()) else { return false };
+    let nft = place.backend == FilterBackend::Nft;
+    match kind {
+        SavedKind::Iptables | SavedKind::Ip6tables => !nft && *owner == RuleOwner::Hand,
+        SavedKind::Nftables => nft && *owner == RuleOwner::Hand,
+        SavedKind::Ufw => matches!(owner, RuleOwner::Ufw { .. }),
+        SavedKind::Firewalld => matches!(owner, RuleOwner::Firewalld { .. }),
+    }
 }
 
 fn said(says: &SavedSays, source: &str) -> Evidence {
@@ -119,7 +132,7 @@ fn load(view: &View<'_>, saved: &SavedRule, backend: Option<FilterBackend>) -> O
 
 #[cfg(test)]
 mod tests {
-    use crate::report::Risk;
+    use crate::report::{Certainty, Risk};
     use crate::testing::Scene;
     use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy};
     use unrefuse_facts::{
@@ -129,7 +142,7 @@ mod tests {
 
     fn saved(kind: SavedKind, path: &str, accepts: bool) -> SavedRule {
         let location = Some(Location { path: path.into(), line: 12 });
-        let says = SavedSays { accepts, text: "-A INPUT -p tcp --dport 80 -j ACCEPT".into(), location };
+        let says = SavedSays { accepts, by_rule: true, text: "-A INPUT -p tcp --dport 80 -j ACCEPT".into(), location };
         SavedRule {
             kind,
             path: path.into(),
@@ -158,6 +171,7 @@ mod tests {
             ["iptables-nft-save > /run/unrefuse-rules", "iptables-nft-restore < /etc/iptables/rules.v4"]
         );
         assert_eq!(fix.risk, Risk::High);
+        assert_eq!(blocker.certainty, Certainty::Proven);
         assert!(blocker.fixes.len() > 1, "the narrow way stays: {:?}", blocker.fixes);
     }
 
@@ -173,12 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn another_tools_rules_decide() {
+        let report = scene(closed(), saved(SavedKind::Nftables, "/etc/nftables.conf", true)).silent().report();
+        assert_eq!(report.blockers[0].certainty, Certainty::Likely);
+    }
+
+    #[test]
     fn saved_alike_or_for_the_other_family_explains_nothing() {
         let roots = |rule| scene(closed(), rule).silent().roots();
         assert_eq!(roots(saved(SavedKind::Iptables, "/etc/iptables/rules.v4", false)), ["ingress/firewall-drop"]);
         assert_eq!(roots(saved(SavedKind::Ip6tables, "/etc/iptables/rules.v6", true)), ["ingress/firewall-drop"]);
         let unknown = SavedRule { says: Observed::default(), ..saved(SavedKind::Nftables, "/etc/nftables.conf", true) };
         assert_eq!(roots(unknown), ["ingress/firewall-drop"]);
+        let mut shipped = saved(SavedKind::Nftables, "/etc/nftables.conf", true);
+        let Observed::Known { value, .. } = &mut shipped.says else { panic!() };
+        value.by_rule = false;
+        assert_eq!(roots(shipped), ["ingress/firewall-drop"], "an empty file lets everything in");
         let by = Decider::Rule(iptables(FilterHook::Input, "-A INPUT -j DROP"));
         let accepts = Judgement { later_accept: Some(iptables(FilterHook::Input, "-j ACCEPT")), ..dropped(by) };
         let order = scene(accepts, saved(SavedKind::Iptables, "/etc/iptables/rules.v4", true));

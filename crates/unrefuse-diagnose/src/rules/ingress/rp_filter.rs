@@ -56,8 +56,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     // The larger of `all` and the interface's own holds (Documentation/networking/ip-sysctl.rst): 2 (loose) wins.
     let name = arrives.map_or_else(|| sysctl.clone(), |interface| setting_name("ipv4", interface, "rp_filter"));
     let title_loose = format!("let packets in{by} whose source is reachable by any interface (loose mode)");
-    let old = view.case.host.sysctl(&name.replace('/', "."));
-    let loose = keep_setting(Fix::new(view, Risk::Medium, title_loose), &name, "2", old.or(Some("1")));
+    // Strict it was, by this setting or by `all`: 1 brings that back in both cases.
+    let loose = keep_setting(Fix::new(view, Risk::Medium, title_loose), &name, "2", Some("1"));
     Ok(stop.fired(view, title).fix(loose).fix(route).fires())
 }
 
