@@ -81,7 +81,7 @@ impl Probe {
             src: None,
             dst: address(rng.pick(pool.own_in)),
             proto: protocol,
-            sport: low + (number % 900) as u16,
+            sport: if low == 100 { 900 + (number % 100) as u16 } else { low + (number % 900) as u16 },
             dport,
             tos: if rng.percent(70) { 0 } else { rng.choose(world::TOS) },
             ttl: rng.choose(&[64, 64, 64, 64, 63, 128]),

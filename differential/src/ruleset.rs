@@ -21,72 +21,85 @@ impl Backend {
 }
 
 /// A ruleset and the settings it is loaded under.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) backend: Backend,
     /// IPv6 packets are sent; an iptables ruleset is ip6tables'.
     pub(crate) v6: bool,
     /// /proc/sys/net/… by path below `net`, with the value.
-    #[serde(default)]
     pub(crate) sysctls: BTreeMap<String, String>,
     /// ipsets.
-    #[serde(default)]
     pub(crate) ipsets: Vec<SetDef>,
     /// Tables.
-    #[serde(default)]
     pub(crate) tables: Vec<Table>,
 }
 
-/// A set. ipset: `head` creates it, elements are what `add NAME` takes. nft: `head` is all before the elements.
+/// A ruleset as the tools read it, and the settings it is loaded under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Script {
+    pub(crate) backend: Backend,
+    pub(crate) v6: bool,
+    /// /proc/sys/net/… by path below `net`, with the value.
+    #[serde(default)]
+    pub(crate) sysctls: BTreeMap<String, String>,
+    /// What `ipset restore` reads.
+    #[serde(default)]
+    pub(crate) ipsets: String,
+    /// What the tool of this backend reads.
+    #[serde(default)]
+    pub(crate) ruleset: String,
+}
+
+impl Script {
+    /// Names of the ipsets that it makes.
+    pub(crate) fn ipset_names(&self) -> Vec<String> {
+        let lines = self.ipsets.lines().filter_map(|l| l.strip_prefix("create "));
+        lines.filter_map(|l| l.split(' ').next()).map(str::to_owned).collect()
+    }
+
+    /// Names of the iptables tables in it.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        self.ruleset.lines().filter_map(|l| l.strip_prefix('*')).map(str::to_owned).collect()
+    }
+}
+
+/// A set. ipset: `head` creates it, elements are what `add NAME` takes. nft: `head` is all before the elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SetDef {
     pub(crate) name: String,
     pub(crate) head: String,
-    #[serde(default)]
     pub(crate) elements: Vec<String>,
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     /// nft's family; empty for iptables.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) family: String,
     pub(crate) name: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sets: Vec<SetDef>,
-    #[serde(default)]
     pub(crate) chains: Vec<Chain>,
 }
 
 /// A chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub(crate) name: String,
     /// nft: `type … policy …;`; iptables: the policy. Empty for a chain that is only jumped to.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) base: String,
-    #[serde(default)]
     pub(crate) rules: Vec<Rule>,
 }
 
 /// A rule: matches that can be left out, and what it does (which may be nothing).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) matches: Vec<String>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) action: String,
 }
 
 impl Rules {
-    /// What the tool of this backend reads.
-    pub(crate) fn text(&self) -> String {
+    fn text(&self) -> String {
         let mut out = String::new();
         for table in &self.tables {
             if self.backend == Backend::Nft {
@@ -98,8 +111,19 @@ impl Rules {
         out
     }
 
+    /// All of it as text.
+    pub(crate) fn script(&self) -> Script {
+        Script {
+            backend: self.backend,
+            v6: self.v6,
+            sysctls: self.sysctls.clone(),
+            ipsets: self.ipset_text(),
+            ruleset: self.text(),
+        }
+    }
+
     /// What `ipset restore` reads.
-    pub(crate) fn ipset_text(&self) -> String {
+    fn ipset_text(&self) -> String {
         let mut out = String::new();
         for set in &self.ipsets {
             let _ = writeln!(out, "create {} {}", set.name, set.head);

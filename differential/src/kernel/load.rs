@@ -2,7 +2,7 @@
 
 use super::Host;
 use super::setup::{run, sysctl};
-use crate::ruleset::{Backend, Rules};
+use crate::ruleset::{Backend, Script};
 use anyhow::Result;
 use std::fmt::Write as _;
 
@@ -25,11 +25,11 @@ pub(crate) const fn restore_tool(backend: Backend, v6: bool) -> &'static str {
     }
 }
 
-pub(crate) fn load(host: &mut Host, rules: &Rules) -> Result<Result<(), String>> {
+pub(crate) fn load(host: &mut Host, rules: &Script) -> Result<Result<(), String>> {
     for (name, value) in &rules.sysctls {
         sysctl(name, value)?;
     }
-    clear_legacy(host, rules)?;
+    clear_legacy(host)?;
     if host.nft_used && rules.backend != Backend::Nft {
         if let Err(e) = run("nft", &["flush", "ruleset"], "")? {
             return Ok(Err(e));
@@ -38,32 +38,33 @@ pub(crate) fn load(host: &mut Host, rules: &Rules) -> Result<Result<(), String>>
     }
     remove_sets(host)?;
     if !rules.ipsets.is_empty() {
-        host.old_sets.extend(rules.ipsets.iter().map(|s| s.name.clone()));
-        if let Err(e) = run("ipset", &["-exist", "restore"], &rules.ipset_text())? {
+        host.old_sets.extend(rules.ipset_names());
+        if let Err(e) = run("ipset", &["-exist", "restore"], &rules.ipsets)? {
             return Ok(Err(e));
         }
     }
     let result = match rules.backend {
         Backend::Nft => {
             host.nft_used = true;
-            run("nft", &["-f", "-"], &format!("flush ruleset\n{}", rules.text()))?
+            run("nft", &["-f", "-"], &format!("flush ruleset\n{}", rules.ruleset))?
         }
         Backend::IptablesNft => {
             host.nft_used = true;
-            run(restore_tool(rules.backend, rules.v6), &[], &rules.text())?
+            run(restore_tool(rules.backend, rules.v6), &[], &rules.ruleset)?
         }
         Backend::Legacy => {
             let tables = &mut host.legacy[usize::from(rules.v6)];
-            tables.extend(rules.tables.iter().map(|t| t.name.clone()));
-            run(restore_tool(rules.backend, rules.v6), &[], &rules.text())?
+            tables.extend(rules.tables());
+            run(restore_tool(rules.backend, rules.v6), &[], &rules.ruleset)?
         }
     };
     host.netlink.forget_connections()?;
+    host.services.listen_anew()?;
     Ok(result)
 }
 
 /// Empties the legacy tables that exist.
-fn clear_legacy(host: &Host, _rules: &Rules) -> Result<()> {
+fn clear_legacy(host: &Host) -> Result<()> {
     for (v6, tables) in [false, true].into_iter().zip(&host.legacy) {
         if tables.is_empty() {
             continue;

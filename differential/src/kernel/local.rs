@@ -13,7 +13,7 @@ pub(crate) const MARKER: u8 = 0xd7;
 
 impl Host {
     /// The socket is given back open: what closing it sends must not be counted.
-    pub(crate) fn leave(&mut self, probe: &Probe, watch: &mut Watch) -> Result<(Sees, Option<Socket>)> {
+    pub(super) fn leave(&mut self, probe: &Probe, watch: &mut Watch) -> Result<(Sees, Option<Socket>)> {
         sys::set_file_ids(probe.uid, probe.gid);
         let socket = socket(probe);
         sys::set_file_ids(0, 0);

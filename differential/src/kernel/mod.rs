@@ -10,11 +10,11 @@ mod local;
 mod mib;
 mod netlink;
 mod services;
-mod setup;
+pub(crate) mod setup;
 pub(crate) mod sys;
 
 use crate::probe::{Probe, flag, proto};
-use crate::ruleset::Rules;
+use crate::ruleset::Script;
 use crate::world;
 use anyhow::{Context as _, Result};
 use counters::Counts;
@@ -110,7 +110,7 @@ impl Host {
     }
 
     /// Puts a ruleset in force in place of the one before. The inner error is what the tool says to a ruleset it refuses.
-    pub(crate) fn load(&mut self, rules: &Rules) -> Result<Result<(), String>> {
+    pub(crate) fn load(&mut self, rules: &Script) -> Result<Result<(), String>> {
         load::load(self, rules)
     }
 
@@ -126,8 +126,8 @@ impl Host {
 
     /// Sends a packet and looks at what becomes of it.
     pub(crate) fn send(&mut self, probe: &Probe) -> Result<Observed> {
+        self.services.drain()?;
         self.frames()?;
-        self.services.drain();
         let counts = self.counts()?;
         let mibs = self.mibs.read()?;
         self.next_id = self.next_id % 30_000 + 1;

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
+use std::time::{Duration, Instant};
 
 /// A listener's SYN-ACK says by its MSS which one it is.
 const FIRST_MSS: u16 = 500;
@@ -23,6 +24,8 @@ pub(crate) fn port_of(mss: Option<u16>) -> Option<u16> {
 #[derive(Debug)]
 pub(crate) struct Services {
     tcp: Vec<Socket>,
+    /// When the listeners began.
+    since: Instant,
     udp: Vec<(Socket, u16)>,
     icmp: [Socket; 2],
 }
@@ -49,15 +52,8 @@ fn socket(v6: bool, kind: Type) -> Result<Socket> {
 
 impl Services {
     pub(crate) fn start() -> Result<Self> {
-        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+        let mut udp = Vec::new();
         for v6 in [false, true] {
-            for (n, port) in TCP_OPEN.iter().enumerate() {
-                let socket = socket(v6, Type::STREAM)?;
-                socket.set_tcp_mss(u32::from(FIRST_MSS) + n as u32)?;
-                socket.bind(&wildcard(v6, *port))?;
-                socket.listen(64)?;
-                tcp.push(socket);
-            }
             for port in UDP_OPEN {
                 let socket = socket(v6, Type::DGRAM)?;
                 if v6 {
@@ -75,11 +71,34 @@ impl Services {
             Ok(socket)
         };
         let icmp = [icmp(Domain::IPV4, Protocol::ICMPV4)?, icmp(Domain::IPV6, Protocol::ICMPV6)?];
-        Ok(Self { tcp, udp, icmp })
+        let mut services = Self { tcp: Vec::new(), since: Instant::now(), udp, icmp };
+        services.listen_anew()?;
+        Ok(services)
+    }
+
+    /// Closes the TCP listeners and opens them again: with them go the connections that were asked for and never
+    /// finished, whose SYN-ACKs would be sent again, in the midst of a later probe.
+    pub(crate) fn listen_anew(&mut self) -> Result<()> {
+        self.tcp.clear();
+        for v6 in [false, true] {
+            for (n, port) in TCP_OPEN.iter().enumerate() {
+                let socket = socket(v6, Type::STREAM)?;
+                socket.set_tcp_mss(u32::from(FIRST_MSS) + n as u32)?;
+                socket.bind(&wildcard(v6, *port))?;
+                socket.listen(1024)?;
+                self.tcp.push(socket);
+            }
+        }
+        self.since = Instant::now();
+        Ok(())
     }
 
     /// Forgets what is left over from an earlier probe.
-    pub(crate) fn drain(&self) {
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        // A SYN-ACK is sent again after one second.
+        if self.since.elapsed() > Duration::from_millis(500) {
+            self.listen_anew()?;
+        }
         for socket in &self.tcp {
             while socket.accept().is_ok() {}
         }
@@ -88,6 +107,7 @@ impl Services {
             // A socket error that is waiting (EHOSTUNREACH for an earlier answer) is taken off, too.
             while !matches!(socket.recv(&mut buffer), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock) {}
         }
+        Ok(())
     }
 
     /// Sends a datagram that arrived back to its sender; what arrived.

@@ -17,8 +17,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ipv4/icmp_ratemask", "0"),
     ("ipv6/icmp/ratelimit", "0"),
     ("ipv6/icmp/ratemask", ""),
-    // A listener keeps nothing of a SYN: no retransmitted SYN-ACK disturbs a later probe.
-    ("ipv4/tcp_syncookies", "2"),
+    // A SYN-ACK that is a cookie belongs to no socket, which rules on sockets would see.
+    ("ipv4/tcp_syncookies", "0"),
     ("ipv4/conf/all/send_redirects", "0"),
     ("ipv4/conf/default/send_redirects", "0"),
     ("ipv4/conf/default/rp_filter", "0"),

@@ -1,0 +1,206 @@
+//! Holds the judge's answer against what the kernel did.
+
+use crate::expect;
+use crate::kernel::counters::Key;
+use crate::kernel::{Arrived, Observed, Sees};
+use crate::probe::{Probe, proto};
+use crate::ruleset::Script;
+use crate::world;
+use std::collections::BTreeSet;
+use unrefuse_firewall::answer::{Answer, ClientSees, Destination, Fate};
+use unrefuse_firewall::model::{Ruleset, Statement, Table};
+
+/// How an answer compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Same,
+    /// The judge leaves it open, why.
+    Undecided(String),
+    /// What differs: a short kind, by which shrinking stays with the same fault, and the words.
+    Differs { kind: &'static str, text: String },
+}
+
+fn differs(kind: &'static str, text: String) -> Verdict {
+    Verdict::Differs { kind, text }
+}
+
+/// Compares.
+pub(crate) fn compare(
+    rules: &Script,
+    ruleset: &Ruleset,
+    probe: &Probe,
+    answer: &Answer,
+    observed: &Observed,
+) -> Verdict {
+    if let Fate::Depends { reason, .. } | Fate::Unknown(reason) = &answer.fate {
+        return Verdict::Undecided(reason.clone());
+    }
+    if let Some(text) = fate(&answer.fate, observed) {
+        return differs("fate", text);
+    }
+    if let Some(text) = translated(answer, probe, observed) {
+        return differs("translated", text);
+    }
+    if let Some(verdict) = decider(rules, answer, observed) {
+        return verdict;
+    }
+    if answer.client_sees == ClientSees::Unclear {
+        return Verdict::Undecided(
+            answer.reply.as_ref().map_or_else(|| "what the client sees".into(), |r| format!("the answer: {:?}", r.fate)),
+        );
+    }
+    if let Some(text) = sees(answer, probe, observed).filter(|_| !spoofed(probe)) {
+        return differs("sees", text);
+    }
+    hits(rules, ruleset, probe, answer, observed)
+}
+
+fn fate(fate: &Fate, observed: &Observed) -> Option<String> {
+    let same = match (fate, &observed.arrived) {
+        (Fate::Accepted { to }, arrived) => to.iter().any(|d| reaches(d, arrived)),
+        (Fate::NotSent(errno), Arrived::Nowhere) => matches!(&observed.sees, Sees::Errno { name } if name == errno),
+        (Fate::Dropped | Fate::Rejected(_), arrived) => *arrived == Arrived::Nowhere,
+        _ => false,
+    };
+    (!same).then(|| format!("judge: {fate:?}; kernel: {:?}, sender sees {:?}", observed.arrived, observed.sees))
+}
+
+fn reaches(destination: &Destination, arrived: &Arrived) -> bool {
+    fn known<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
+        match (a, b) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        }
+    }
+    match arrived {
+        Arrived::Nowhere => false,
+        Arrived::Here { dst, dport, .. } => {
+            destination.local
+                && known(destination.address.as_ref(), dst.as_ref())
+                && known(destination.port.as_ref(), dport.as_ref())
+        }
+        Arrived::Left { oif, dst, dport, .. } => {
+            !destination.local
+                && known(destination.oif.as_ref(), Some(oif))
+                && known(destination.address.as_ref(), Some(dst))
+                && known(destination.port.as_ref(), Some(dport))
+        }
+    }
+}
+
+fn translated(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
+    let (src, sport, dst, dport) = match &observed.arrived {
+        Arrived::Nowhere => return None,
+        Arrived::Here { src, sport, dst, dport } => (*src, *sport, *dst, *dport),
+        Arrived::Left { src, sport, dst, dport, .. } => (Some(*src), Some(*sport), Some(*dst), Some(*dport)),
+    };
+    let known = |a: Option<std::net::IpAddr>, b: Option<std::net::IpAddr>| a.is_none() || b.is_none() || a == b;
+    let port = |a: Option<u16>, b: Option<u16>| a.is_none() || b.is_none() || a == b;
+    let ports = !matches!(probe.proto, proto::ICMP | proto::ICMP6);
+    let (want_src, want_sport, want_dst, want_dport) = match &answer.translated {
+        Some(t) => (t.src, t.sport, t.dst, t.dport),
+        None => (probe.src, Some(probe.sport), Some(probe.dst), Some(probe.dport)),
+    };
+    let same = known(want_src, src)
+        && known(want_dst, dst)
+        && (!ports || (port(want_sport, sport) && port(want_dport, dport)));
+    (!same).then(|| format!("judge: {:?}; kernel: {:?}", answer.translated, observed.arrived))
+}
+
+fn decider(rules: &Script, answer: &Answer, observed: &Observed) -> Option<Verdict> {
+    let key = answer.decided_by.as_ref().and_then(|d| expect::key(d, rules))?;
+    if observed.hits.contains_key(&key) {
+        return None;
+    }
+    Some(differs("decider", format!("judge: {key} decides; it did not count: {}", list(observed.hits.keys()))))
+}
+
+/// Whether the source is one of the host's own addresses or no host's: no answer comes back to who sent it.
+fn spoofed(probe: &Probe) -> bool {
+    let own = |a: std::net::IpAddr| world::ADDRESSES.iter().any(|(_, own, _)| world::address(own) == a);
+    probe.iif.is_some() && probe.src.is_some_and(|s| own(s) || s.is_loopback() || s.is_multicast())
+}
+
+/// Whether something listens where the packet ends up; `None`: not known.
+fn open(answer: &Answer, probe: &Probe) -> Option<bool> {
+    let Fate::Accepted { to } = &answer.fate else { return Some(true) };
+    let [one] = &to[..] else { return None };
+    if !one.local {
+        return Some(true);
+    }
+    Some(match probe.proto {
+        proto::TCP => world::TCP_OPEN.contains(&one.port?),
+        proto::UDP => world::UDP_OPEN.contains(&one.port?),
+        _ => true,
+    })
+}
+
+fn sees(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
+    let open = open(answer, probe);
+    let same = match (&answer.client_sees, &observed.sees) {
+        (ClientSees::Answer, Sees::Answer) => open != Some(false),
+        (ClientSees::Answer, Sees::Reset) => probe.proto == proto::TCP && open != Some(true),
+        // A closed port's error is another kind of answer than the judge has in mind: it may have another way.
+        (ClientSees::Answer | ClientSees::Silence, _) if probe.proto == proto::UDP && open == Some(false) => true,
+        (ClientSees::Silence, Sees::Nothing) => true,
+        (ClientSees::Reset, Sees::Reset) => true,
+        (ClientSees::Icmp { v6, kind, code }, Sees::Icmp { v6: v, icmp, code: c }) => (v6, kind, code) == (v, icmp, c),
+        (ClientSees::Errno(errno), Sees::Errno { name }) => name == errno,
+        _ => false,
+    };
+    (!same).then(|| {
+        let reply = answer.reply.as_ref().map(|r| (&r.fate, &r.decided_by));
+        format!("judge: sender sees {:?} (reply {reply:?}); kernel: {:?}", answer.client_sees, observed.sees)
+    })
+}
+
+/// Words of matches on what the judge is not told: it cannot know by which rules the packet or its answer goes.
+const NOT_TOLD: &[&str] = &[
+    "length", "ttl", "-m hl", "hoplimit", "--syn", "tcp-flags", "tcp-option", "tcp flags", "maxseg", " id ", "frag",
+    "flowlabel", "@th", "u32", "ether",
+];
+
+/// The rules that matched: those on the packet's way, and those on its answer's.
+fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, observed: &Observed) -> Verdict {
+    // What is not known offline may have parted the way, and the other part ends alike.
+    if !answer.ignored.is_empty() || NOT_TOLD.iter().any(|word| rules.ruleset.contains(word)) {
+        return Verdict::Same;
+    }
+    let way = expect::keys(&answer.way, rules);
+    let back = answer.reply.as_ref().map(|r| expect::keys(&r.way, rules)).unwrap_or_default();
+    let hit: BTreeSet<Key> = observed.hits.keys().filter(|k| k.number > 0).cloned().collect();
+    let missed: Vec<_> = way.iter().filter(|k| !hit.contains(k)).collect();
+    if !missed.is_empty() {
+        return differs("missed", format!("judge: these match, too, kernel: not: {}", list(missed.into_iter())));
+    }
+    // A handshake that goes on meets more rules; so does a closed port's own error, the error that stops an answer, and
+    // what the kernel says by itself.
+    let whole = probe.iif.is_some() || observed.sees != Sees::Answer;
+    let answer_stopped = answer.reply.as_ref().is_some_and(|r| matches!(r.fate, Fate::Rejected(_)));
+    if !whole || observed.chatter || answer_stopped || open(answer, probe) == Some(false) || spoofed(probe) {
+        return Verdict::Same;
+    }
+    let missed: Vec<_> = back.iter().filter(|k| !hit.contains(k)).collect();
+    if !missed.is_empty() {
+        return differs("back", format!("judge: the answer meets these, kernel: not: {}", list(missed.into_iter())));
+    }
+    let known = |k: &&Key| !way.contains(*k) && !back.contains(*k) && !looks_up(ruleset, k);
+    let more: Vec<_> = hit.iter().filter(known).collect();
+    if more.is_empty() {
+        return Verdict::Same;
+    }
+    differs("more", format!("kernel: these match, too, judge: not: {}", list(more.into_iter())))
+}
+
+/// Whether the rule asks a verdict map: it counts the packet, and may have nothing to say to it.
+fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
+    let table = |t: &&Table| t.name == key.table && expect::family_name(t.family) == key.family;
+    let chain = ruleset.tables.iter().find(table).and_then(|t| t.chains.get(&key.chain));
+    let rule = chain.and_then(|c| c.rules.iter().find(|r| r.number == key.number));
+    rule.is_some_and(|r| r.statements.iter().any(|s| matches!(s, Statement::VerdictMap { .. })))
+}
+
+fn list<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
+    let all: Vec<_> = keys.map(ToString::to_string).collect();
+    if all.is_empty() { "nothing".into() } else { all.join(", ") }
+}

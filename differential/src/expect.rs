@@ -1,0 +1,195 @@
+//! What the judge says of a ruleset and a packet.
+
+use crate::kernel::counters::Key;
+use crate::kernel::setup::output;
+use crate::probe::{Probe, flag, proto};
+use crate::ruleset::{Backend, Script};
+use crate::world::{self, address};
+use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
+use unrefuse_facts::Observed as Fact;
+use unrefuse_firewall::answer::{Answer, Decider, Step};
+use unrefuse_firewall::judge::{Question, judge};
+use unrefuse_firewall::machine::{KnownMachine, Route, RouteKind};
+use unrefuse_firewall::model::{Family, Ruleset};
+use unrefuse_firewall::spec::{L4, PacketSpec};
+
+/// A ruleset as one of the readers has read it.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// Which reader.
+    pub(crate) by: &'static str,
+    pub(crate) ruleset: Ruleset,
+}
+
+const fn family(v6: bool) -> Family {
+    if v6 { Family::Ip6 } else { Family::Ip }
+}
+
+/// Reads what is in force in this thread's namespace by each way that this backend has.
+pub(crate) fn read(rules: &Script) -> Result<Vec<Read>> {
+    let mut all = Vec::new();
+    if let Some(text) = saved(rules)? {
+        all.push(Read { by: "iptables-save", ruleset: parse(&text, rules.v6) });
+    }
+    if rules.backend != Backend::Legacy {
+        let found = unrefuse_collect::firewall::ruleset(unrefuse_collect::firewall::Scope::Everything);
+        let ruleset = match found {
+            Fact::Known { value, .. } => value,
+            Fact::Missing(missing) => anyhow::bail!("nf_tables cannot be read: {missing}"),
+        };
+        all.push(Read { by: "netlink", ruleset });
+    }
+    if !rules.ipsets.is_empty() {
+        let text = output("ipset", &["save"])?;
+        for read in &mut all {
+            unrefuse_firewall::iptables::parse_ipset(&text, &mut read.ruleset);
+        }
+    }
+    Ok(all)
+}
+
+/// Reads saved text.
+pub(crate) fn parse(text: &[u8], v6: bool) -> Ruleset {
+    unrefuse_firewall::iptables::parse(text, Some(family(v6)))
+}
+
+/// What iptables-save prints.
+pub(crate) fn saved(rules: &Script) -> Result<Option<Vec<u8>>> {
+    let tool = match (rules.backend, rules.v6) {
+        (Backend::Nft, _) => return Ok(None),
+        (Backend::Legacy, false) => "iptables-legacy-save",
+        (Backend::Legacy, true) => "ip6tables-legacy-save",
+        (Backend::IptablesNft, false) => "iptables-nft-save",
+        (Backend::IptablesNft, true) => "ip6tables-nft-save",
+    };
+    output(tool, &[]).map(Some).context(tool)
+}
+
+/// The host under test under a ruleset's settings.
+pub(crate) fn machine(rules: &Script) -> KnownMachine {
+    let mut machine = KnownMachine::new();
+    for name in [world::IN, world::OUT] {
+        let on = |(on, ..): &&(&str, &str, u8)| *on == name;
+        let addresses: Vec<_> = world::ADDRESSES.iter().filter(on).map(|(_, a, n)| (*a, *n)).collect();
+        machine = machine.with_interface(name, &addresses);
+    }
+    for interface in &mut machine.interfaces[1..] {
+        interface.link = Some("tun".into());
+    }
+    for (kind, prefix, length, gateway, oif) in world::ROUTES {
+        let kind = match *kind {
+            "blackhole" => RouteKind::Blackhole,
+            "unreachable" => RouteKind::Unreachable,
+            "prohibit" => RouteKind::Prohibit,
+            _ => RouteKind::Unicast,
+        };
+        let v6 = prefix.contains(':');
+        let first = world::ADDRESSES.iter().find(|(on, a, _)| on == oif && a.contains(':') == v6);
+        let route = Route {
+            kind,
+            oif: Some(*oif).filter(|o| !o.is_empty()).map(str::to_owned),
+            gateway: Some(*gateway).filter(|g| !g.is_empty()).map(address),
+            source: first.map(|(_, a, _)| address(a)),
+        };
+        machine = machine.with_route(address(prefix), *length, route);
+    }
+    let get = |name: &str| rules.sysctls.get(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+    let forward = get("ipv4/ip_forward");
+    let forward6 = get("ipv6/conf/all/forwarding");
+    machine = machine
+        .with_sysctl("net.ipv4.ip_forward", forward)
+        .with_sysctl("net.ipv4.conf.all.rp_filter", get("ipv4/conf/all/rp_filter"))
+        .with_sysctl("net.ipv6.conf.all.forwarding", forward6);
+    for name in ["all", "default", "lo", world::IN, world::OUT] {
+        if name != "all" {
+            machine = machine.with_sysctl(&format!("net.ipv4.conf.{name}.rp_filter"), 0);
+            machine = machine.with_sysctl(&format!("net.ipv6.conf.{name}.forwarding"), forward6);
+        }
+        machine = machine.with_sysctl(&format!("net.ipv4.conf.{name}.forwarding"), forward);
+        for setting in ["route_localnet", "accept_local", "src_valid_mark", "shared_media"] {
+            machine = machine.with_sysctl(&format!("net.ipv4.conf.{name}.{setting}"), 0);
+        }
+    }
+    machine
+}
+
+/// The packet as the judge is asked about it.
+pub(crate) fn question(probe: &Probe) -> Question {
+    let here = probe.iif.is_none();
+    let l4 = match probe.proto {
+        proto::TCP => L4::Tcp { sport: Some(probe.sport), dport: probe.dport, flags: flag::SYN },
+        proto::UDP => L4::Udp { sport: Some(probe.sport), dport: probe.dport },
+        proto::ICMP | proto::ICMP6 => L4::Icmp { kind: (probe.dport >> 8) as u8, code: probe.dport as u8 },
+        n => L4::Other(n),
+    };
+    let mut packet = PacketSpec::other(probe.src, probe.dst, l4);
+    let ip = if probe.v6() { 40 } else { 20 };
+    packet.tos = Some(probe.tos);
+    packet.ttl = Some(probe.ttl);
+    packet.length = match (probe.proto, here) {
+        // With all options that Linux sends.
+        (proto::TCP, true) => Some(ip + 40),
+        (proto::TCP, false) => Some(ip + 24),
+        (_, true) => Some(ip + 8 + probe.payload.max(1)),
+        (_, false) => Some(ip + 8 + probe.payload),
+    };
+    if here {
+        packet.uid = Some(probe.uid);
+        packet.gid = Some(probe.gid);
+        packet.cgroup = Some(0);
+        packet.mark = probe.mark;
+    } else {
+        packet.src_mac = Some(probe.mac);
+        packet.dst_mac =
+            Some(if probe.iif.as_deref() == Some(world::IN) { world::IN_MAC } else { world::OUT_MAC });
+    }
+    let mut question = match &probe.iif {
+        Some(iif) => Question::incoming(Some(iif), packet),
+        None => Question::outgoing(packet),
+    };
+    question.server_uid = Some(0);
+    question
+}
+
+/// Asks the judge.
+pub(crate) fn ask(ruleset: &Ruleset, rules: &Script, probe: &Probe) -> Answer {
+    judge(ruleset, &machine(rules), &question(probe))
+}
+
+pub(crate) const fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Ip => "ip",
+        Family::Ip6 => "ip6",
+        Family::Inet => "inet",
+        Family::Netdev => "netdev",
+        Family::Arp | Family::Bridge => "other",
+    }
+}
+
+/// The counter of what decided; `None` where nothing counts that.
+pub(crate) fn key(decider: &Decider, rules: &Script) -> Option<Key> {
+    let legacy = rules.backend == Backend::Legacy;
+    match decider {
+        Decider::Rule(rule) => Some(Key {
+            legacy,
+            family: family_name(rule.family).into(),
+            table: rule.table.clone(),
+            chain: rule.chain.clone(),
+            number: rule.number,
+        }),
+        Decider::Policy(chain) if legacy => Some(Key {
+            legacy,
+            family: family_name(chain.family).into(),
+            table: chain.table.clone(),
+            chain: chain.chain.clone(),
+            number: 0,
+        }),
+        Decider::Policy(_) | Decider::Stack(_) => None,
+    }
+}
+
+/// The counters of the rules on a way.
+pub(crate) fn keys(way: &[Step], rules: &Script) -> BTreeSet<Key> {
+    way.iter().filter_map(|step| key(&step.by, rules)).filter(|k| k.number > 0).collect()
+}
