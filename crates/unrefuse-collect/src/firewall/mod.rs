@@ -4,8 +4,11 @@
 //! their modules are there; a legacy table where /proc/net/ip_tables_names lists it, as asking for another one would make
 //! it.
 
+mod ipset;
+mod legacy;
 mod live;
 mod nft;
 mod presence;
+mod tables;
 
 pub use live::{Live, Scope, ruleset};

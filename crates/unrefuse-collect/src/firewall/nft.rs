@@ -81,13 +81,25 @@ impl Nft {
         self.dump(message::GETSETELEM, &body, each)
     }
 
-    /// The element that holds a key, found by the kernel (`nft_get_set_elem`); `ENOENT` where there is none.
-    pub(super) fn element(&mut self, family: Family, table: &str, set: &str, key: &[u8]) -> Result<Vec<u8>, Errno> {
+    /// The element that holds a key, found by the kernel (`nft_get_set_elem`), or the catch-all element (`None`); `ENOENT`
+    /// where there is none.
+    pub(super) fn element(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        key: Option<&[u8]>,
+    ) -> Result<Vec<u8>, Errno> {
         let mut body = body(family_number(family), &[(1, table), (2, set)]);
         let (mut value, mut data, mut element, mut list) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         // NFTA_SET_ELEM_LIST_ELEMENTS { NFTA_LIST_ELEM { NFTA_SET_ELEM_KEY { NFTA_DATA_VALUE } } }
-        push_attribute(&mut value, 1, key);
-        push_attribute(&mut data, NESTED | 1, &value);
+        if let Some(key) = key {
+            push_attribute(&mut value, 1, key);
+            push_attribute(&mut data, NESTED | 1, &value);
+        } else {
+            // NFTA_SET_ELEM_FLAGS: NFT_SET_ELEM_CATCHALL
+            push_attribute(&mut data, 3, &2_u32.to_be_bytes());
+        }
         push_attribute(&mut element, NESTED | 1, &data);
         push_attribute(&mut list, NESTED | 3, &element);
         body.extend(list);

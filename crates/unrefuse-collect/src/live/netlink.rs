@@ -13,6 +13,7 @@ const HEADER: usize = 16;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 
@@ -102,6 +103,20 @@ impl Netlink {
         }
     }
 
+    /// One request whose only answer is a number: 0, or an error, which may be one of the subsystem's own (above 4095).
+    pub(crate) fn acknowledged(&mut self, kind: u16, body: &[u8]) -> Result<i32, Errno> {
+        self.send(kind, NLM_F_ACK, body)?;
+        loop {
+            let length = self.receive()?;
+            for message in Messages(&self.buffer[..length]) {
+                if message.sequence == self.sequence && message.kind == NLMSG_ERROR {
+                    let number = message.body.get(..4).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::BADMSG)?;
+                    return Ok(i32::from_ne_bytes(number).wrapping_neg());
+                }
+            }
+        }
+    }
+
     /// A dump: `each` is called with the body of every message. `Ok(false)`: the table changed meanwhile.
     pub(crate) fn dump(&mut self, kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
         self.send(kind, NLM_F_DUMP, body)?;
@@ -143,7 +158,11 @@ impl Netlink {
 fn error(body: &[u8]) -> Option<Errno> {
     match i32::from_ne_bytes(body.get(..4)?.try_into().ok()?) {
         0 => None,
-        number => Some(Errno::from_raw_os_error(number.wrapping_neg())),
+        // Subsystems have errors of their own beyond those of errno(3).
+        number => Some(match number.wrapping_neg() {
+            known @ 1..=4095 => Errno::from_raw_os_error(known),
+            _ => Errno::PROTO,
+        }),
     }
 }
 

@@ -155,7 +155,7 @@ fn log(p: &mut Program<'_>, data: &[u8]) -> Done {
         let prefix = t.name(2).map_or_else(String::new, |prefix| format!(" --nflog-prefix {}", xt::quoted(&prefix)));
         let group = t.get(1).and_then(|n| Some(u16::from_be_bytes(n.get(..2)?.try_into().ok()?))).unwrap_or(0);
         let group = if group == 0 { String::new() } else { format!(" --nflog-group {group}") };
-        return then(p, Statement::Note(format!("NFLOG{prefix}{group}")));
+        return then(p, Statement::Note(format!("-j NFLOG{prefix}{group}")));
     }
     let mut text = "log".to_owned();
     if let Some(prefix) = t.name(2) {

@@ -48,7 +48,7 @@ pub(crate) fn iptables(rule: &Rule, family: Family, chain: &str, given: &Given) 
                 }
             }
             Statement::Verdict(verdict) => words.target = of_verdict(verdict),
-            Statement::Note(text) => words.target = format!("-j {text}"),
+            Statement::Note(text) => words.target.clone_from(text),
             other => words.target = writer.statement(other),
         }
     }

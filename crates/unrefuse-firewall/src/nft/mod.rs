@@ -15,7 +15,7 @@
 //! (`Program`): what a comparison tests is then one condition of the model. What is not understood becomes
 //! [`Statement::Unknown`](crate::model::Statement::Unknown) with its name; nothing is left out.
 
-mod attr;
+pub(crate) mod attr;
 mod compute;
 mod effect;
 mod head;

@@ -8,6 +8,7 @@
 mod conntrack;
 mod headers;
 mod info;
+pub mod ipset;
 pub mod legacy;
 mod limits;
 mod local;
@@ -74,11 +75,11 @@ pub fn decode_target(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) -
         return Decoded { statements: vec![unknown], text: format!("-j {name}"), comment: None };
     };
     let name = options.name.unwrap_or(name);
-    let text = options.text(name);
+    let text = format!("-j {}", options.text(name));
     let at = module::Place { family: place.family, protocol: place.protocol, chain: place.chain, text: &text };
-    let statements =
-        module::effects(name, &at, &options.list).unwrap_or_else(|_| vec![Statement::Unknown(format!("-j {text}"))]);
-    Decoded { statements, text: format!("-j {text}"), comment: None }
+    let effects = module::effects(name, &at, &options.list);
+    let statements = effects.unwrap_or_else(|_| vec![Statement::Unknown(text.clone())]);
+    Decoded { statements, text, comment: None }
 }
 
 /// The options of a match; `None`: not understood.

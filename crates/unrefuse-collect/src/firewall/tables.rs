@@ -1,0 +1,244 @@
+//! The tables of nf_tables: heads first, then chains and sets one by one.
+
+use super::live::{Scope, TRIES};
+use super::nft::Nft;
+use rustix::io::Errno;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use unrefuse_firewall::model::{Backend, Element, Family, Problem, Rule, Scalar, Set, Table};
+use unrefuse_firewall::nft::{self, Context, Sets};
+
+/// Sets of single rules are read with the heads, so that rules can be written out and keys that are known in part can be
+/// looked up, where a table has at most so many.
+const ANONYMOUS: usize = 256;
+
+/// Tables with chains, and what is known of their sets.
+#[derive(Default)]
+pub(super) struct Heads {
+    pub(super) tables: Vec<Table>,
+    pub(super) problems: Vec<Problem>,
+    sets: HashMap<(Family, String), Sets>,
+    /// Where each table is in `tables`.
+    places: HashMap<(Family, String), usize>,
+}
+
+/// The socket, and the generation that the heads are of.
+pub(super) struct Tables {
+    nft: Nft,
+    generation: u32,
+}
+
+impl Tables {
+    /// `None`: this kernel has no netfilter netlink.
+    pub(super) fn open() -> Result<Option<Self>, Errno> {
+        match Nft::open() {
+            Ok(nft) => Ok(Some(Self { nft, generation: 0 })),
+            Err(Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads tables, chains and sets; `None`: this kernel has no nf_tables.
+    pub(super) fn heads(&mut self, scope: Scope) -> Result<Option<Heads>, Errno> {
+        let mut heads = Heads::default();
+        for _ in 0..TRIES {
+            self.generation = match self.nft.generation() {
+                Ok(generation) => generation,
+                // nfnetlink_rcv_msg: no subsystem of this number.
+                Err(Errno::INVAL) => return Ok(None),
+                Err(e) => return Err(e),
+            };
+            heads = Heads::default();
+            if self.read(&mut heads, scope)? && self.is_unchanged() {
+                break;
+            }
+        }
+        Ok(Some(heads))
+    }
+
+    fn is_unchanged(&mut self) -> bool {
+        self.nft.generation() == Ok(self.generation)
+    }
+
+    fn read(&mut self, heads: &mut Heads, scope: Scope) -> Result<bool, Errno> {
+        let nft = &mut self.nft;
+        let mut steady = nft.tables(|body| {
+            let Some((family, attributes)) = nft::open(body).filter(|(family, _)| scope.wants(*family)) else { return };
+            let Some(head) = nft::table(attributes) else { return };
+            let place = (family, head.name.clone());
+            heads.sets.insert(place.clone(), Sets { family: Some(family), ..Sets::default() });
+            heads.places.insert(place, heads.tables.len());
+            heads.tables.push(Table {
+                family,
+                name: head.name,
+                backend: Backend::Nft,
+                dormant: head.dormant,
+                chains: BTreeMap::new(),
+                sets: BTreeMap::new(),
+            });
+        })?;
+        if heads.tables.is_empty() {
+            return Ok(steady);
+        }
+        steady &= nft.chains(|body| {
+            let Some((family, attributes)) = nft::open(body) else { return };
+            let Some(head) = nft::chain(family, attributes) else { return };
+            if let Some(text) = head.problem {
+                heads.problems.push(Problem { place: format!("table {} chain {}", head.table, head.name), text });
+            }
+            if let Some(&at) = heads.places.get(&(family, head.table)) {
+                heads.tables[at].chains.insert(head.name, head.chain);
+            }
+        })?;
+        steady &= nft.sets(|body| {
+            let Some((family, attributes)) = nft::open(body) else { return };
+            let Some((table, name, head)) = nft::set(attributes) else { return };
+            let place = (family, table);
+            if let Some(&at) = heads.places.get(&place) {
+                heads.tables[at].sets.insert(name.clone(), head.empty());
+                heads.sets.entry(place).or_default().heads.insert(name, head);
+            }
+        })?;
+        for at in 0..heads.tables.len() {
+            let table = &mut heads.tables[at];
+            let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
+            table.backend = nft::backend(table.family, &table.name, bases);
+            steady &= self.anonymous(heads, at)?;
+        }
+        Ok(steady)
+    }
+
+    /// Reads the sets of single rules of a table.
+    fn anonymous(&mut self, heads: &mut Heads, at: usize) -> Result<bool, Errno> {
+        let (family, name) = (heads.tables[at].family, heads.tables[at].name.clone());
+        let Some(sets) = heads.sets.get(&(family, name.clone())) else { return Ok(true) };
+        let of_rules = sets.heads.iter().filter(|(_, head)| head.is_anonymous()).map(|(name, _)| name.clone());
+        let of_rules: Vec<String> = of_rules.collect();
+        let mut steady = true;
+        if of_rules.len() <= ANONYMOUS {
+            for set in of_rules {
+                let (filled, consistent) = self.set(heads, family, &name, &set)?;
+                steady &= consistent;
+                heads.tables[at].sets.insert(set, filled);
+            }
+        }
+        Ok(steady)
+    }
+
+    /// The rules of one chain; and whether the ruleset did not change meanwhile.
+    pub(super) fn chain(
+        &mut self,
+        heads: &mut Heads,
+        context: &Context,
+        family: Family,
+        table: &str,
+        chain: &str,
+    ) -> Result<(Arc<Vec<Rule>>, bool), Errno> {
+        let place = (family, table.to_owned());
+        let at = *heads.places.get(&place).ok_or(Errno::NOENT)?;
+        let found = heads.tables.get(at).ok_or(Errno::NOENT)?;
+        let known = found.chains.get(chain).ok_or(Errno::NOENT)?;
+        if !known.unread {
+            return Ok((Arc::clone(&known.rules), true));
+        }
+        let backend = found.backend;
+        let sets = heads.sets.get_mut(&place).ok_or(Errno::NOENT)?;
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut steady = false;
+        for _ in 0..TRIES {
+            rules.clear();
+            steady = self.nft.rules(family, table, chain, |body| {
+                let Some(attributes) = body.get(4..) else { return };
+                let mut rule = nft::rule(attributes, backend, chain, sets, context);
+                rule.number = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
+                rules.push(rule);
+            })?;
+            if steady {
+                break;
+            }
+        }
+        let found = &mut heads.tables[at];
+        rules.iter_mut().for_each(|rule| nft::with_elements(rule, family, &found.sets));
+        let rules = Arc::new(rules);
+        if let Some(known) = found.chains.get_mut(chain) {
+            known.rules = Arc::clone(&rules);
+            known.unread = false;
+        }
+        Ok((rules, steady))
+    }
+
+    /// A set with its elements; and whether the ruleset did not change meanwhile.
+    pub(super) fn set(
+        &mut self,
+        heads: &Heads,
+        family: Family,
+        table: &str,
+        set: &str,
+    ) -> Result<(Set, bool), Errno> {
+        let sets = heads.sets.get(&(family, table.to_owned())).ok_or(Errno::NOENT)?;
+        let head = sets.heads.get(set).ok_or(Errno::NOENT)?;
+        let (mut list, mut steady) = (Vec::new(), false);
+        for _ in 0..TRIES {
+            list.clear();
+            steady = self.nft.elements(family, table, set, |body| {
+                let read = nft::open(body).and_then(|(_, attributes)| nft::elements(attributes));
+                list.extend(read.into_iter().flat_map(|(_, _, elements)| elements));
+            })?;
+            if steady {
+                break;
+            }
+        }
+        Ok((head.filled(list), steady))
+    }
+
+    /// The element that holds a key, else the catch-all element.
+    pub(super) fn element(
+        &mut self,
+        heads: &Heads,
+        family: Family,
+        table: &str,
+        set: &str,
+        key: &[Scalar],
+    ) -> Option<Option<Element>> {
+        let head = heads.sets.get(&(family, table.to_owned()))?.heads.get(set)?;
+        let bytes = head.key_bytes(key)?;
+        let body = match self.nft.element(family, table, set, Some(&bytes)) {
+            Ok(body) => body,
+            Err(Errno::NOENT) => match self.nft.element(family, table, set, None) {
+                Ok(body) => body,
+                // Kernels before 5.13 have no catch-all elements.
+                Err(Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP) => return Some(None),
+                Err(_) => return None,
+            },
+            Err(_) => return None,
+        };
+        let (_, attributes) = nft::open(&body)?;
+        let (_, _, elements) = nft::elements(attributes)?;
+        Some(Some(head.element(elements.first()?)))
+    }
+
+    /// Reads all chains and sets into the heads; and says whether the ruleset did not change meanwhile.
+    pub(super) fn everything(&mut self, heads: &mut Heads, context: &Context) -> Result<bool, Errno> {
+        let mut steady = true;
+        for at in 0..heads.tables.len() {
+            let (family, name) = (heads.tables[at].family, heads.tables[at].name.clone());
+            let chains: Vec<String> = heads.tables[at].chains.keys().cloned().collect();
+            for chain in chains {
+                steady &= self.chain(heads, context, family, &name, &chain)?.1;
+            }
+            // After the rules, which may have taught how keys are divided.
+            let sets: Vec<String> = heads.tables[at].sets.keys().cloned().collect();
+            for set in sets {
+                let (filled, consistent) = self.set(heads, family, &name, &set)?;
+                steady &= consistent;
+                heads.tables[at].sets.insert(set, filled);
+            }
+            let table = &mut heads.tables[at];
+            for chain in table.chains.values_mut().filter(|c| c.rules.iter().any(|rule| rule.text.contains("@__"))) {
+                let rules = Arc::make_mut(&mut chain.rules);
+                rules.iter_mut().for_each(|rule| nft::with_elements(rule, family, &table.sets));
+            }
+        }
+        Ok(steady && self.is_unchanged())
+    }
+}
