@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod conntrack;
 pub mod environment;
+pub mod firewalld;
 pub mod hosts;
 pub mod nsswitch;
 pub mod packet;
@@ -19,6 +21,7 @@ pub mod proc_pid;
 pub mod proxy;
 pub mod resolv_conf;
 pub mod target;
+pub mod ufw;
 
 mod ipv4;
 mod lines;
