@@ -104,6 +104,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         },
     };
     case.resolution = names.resolution();
+    if let Sender::From(client, _) = &options.sender {
+        as_seen_by(*client, &mut case, host);
+    }
     case.host.sysctls = SYSCTLS.iter().map(|name| ((*name).to_owned(), host.sysctl(name))).collect();
 
     let links = case.host.links.value().into_iter().flatten().map(|link| link.name.clone()).take(MOST_LINKS);
@@ -129,7 +132,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         }
         after_attempts(&mut case, options, host);
         if !works(&case) {
-            case.firewall = judged.facts(&case, options);
+            case.firewall = judged.facts(&case, options, host);
         }
     }
     case.host.counters = both(counters_before, host.counters());
@@ -137,6 +140,24 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
     hidden_attempts(&mut case, options);
     case.proxy = proxy.fact();
     case
+}
+
+/// A client elsewhere does not reach this machine by its loopback addresses: where these are meant, it is the address that
+/// this machine has on the way to the client.
+fn as_seen_by(client: IpAddr, case: &mut Case, host: &Arc<dyn Host>) {
+    let Ok(addresses) = &mut case.resolution.result else { return };
+    let facing = match host.route(client, None).value() {
+        Some(RouteDecision::Via(route)) => route.source,
+        _ => None,
+    };
+    for address in addresses.iter_mut().filter(|a| a.ip().is_loopback() && a.is_ipv4() == client.is_ipv4()) {
+        if let Some(facing) = facing {
+            address.set_ip(facing);
+        }
+    }
+    // The client's packets have its family.
+    addresses.retain(|a| a.is_ipv4() == client.is_ipv4());
+    addresses.dedup();
 }
 
 /// Every attempt was open: there is nothing to explain.

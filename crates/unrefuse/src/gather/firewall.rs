@@ -1,6 +1,7 @@
 //! The packet filters' part of a case: the judge is asked about each packet of the question, and what it says becomes
 //! facts. Nothing here decides what that means.
 
+mod around;
 mod convert;
 mod what_if;
 
@@ -43,10 +44,7 @@ pub(crate) fn address_judgement(
     host: &Arc<dyn Host>,
 ) -> Result<AddressJudgement, Missing> {
     let machine = LiveMachine::new(host, Family::of(&address.ip()))?;
-    let packet = |src: Option<IpAddr>| match target.protocol {
-        Protocol::Udp => PacketSpec::udp(src, address.ip(), address.port()),
-        _ => PacketSpec::tcp(src, address.ip(), address.port()),
-    };
+    let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
     let convert = |question: &Question, answer: &Answer| convert::judgement(&machine, question, answer);
     let mut judged = AddressJudgement { address, egress: None, egress_reply: None, ingress: None, reply: None };
@@ -69,8 +67,13 @@ pub(crate) fn address_judgement(
                 judged.egress_reply = reply;
             } else if arrives(&out) {
                 // One journey out and in again by lo: what stops it on the way in is the server's matter.
-                judged.egress = Some(Judgement { fate: Fate::Accepted, decided_by: None, ..out.clone() });
-                judged.ingress = Some(out);
+                // NAT belongs to the way whose hook has the rule.
+                let on_the_way_out = out.translated.as_ref().is_some_and(|t| t.by.place.hook == FilterHook::Output);
+                let (first, second) =
+                    if on_the_way_out { (out.translated.clone(), None) } else { (None, out.translated.clone()) };
+                judged.egress =
+                    Some(Judgement { fate: Fate::Accepted, decided_by: None, translated: first, ..out.clone() });
+                judged.ingress = Some(Judgement { translated: second, ..out });
                 judged.reply = reply;
             } else {
                 // What the way in would do were it let out.
@@ -82,6 +85,14 @@ pub(crate) fn address_judgement(
         }
     }
     Ok(judged)
+}
+
+/// The first packet of a connection to `address`.
+fn packet(target: &Target, src: Option<IpAddr>, address: SocketAddr) -> PacketSpec {
+    match target.protocol {
+        Protocol::Udp => PacketSpec::udp(src, address.ip(), address.port()),
+        _ => PacketSpec::tcp(src, address.ip(), address.port()),
+    }
 }
 
 /// It passes the hooks of the way out: it gets through, or is stopped on the way in.
@@ -117,6 +128,8 @@ pub(crate) struct Judged {
     sender: Sender,
     verdicts: Verdicts,
     under_way: Asked<()>,
+    /// Packets that the connection table had no room for, before the attempts.
+    conntrack_drops: Option<u64>,
 }
 
 impl Judged {
@@ -138,7 +151,8 @@ impl Judged {
                 let _ = verdicts.0.set(addresses.iter().map(judge).collect());
             })
         };
-        Self { sender: sender.clone(), verdicts, under_way }
+        let conntrack_drops = unrefuse_collect::filters::conntrack_drops().value().copied();
+        Self { sender: sender.clone(), verdicts, under_way, conntrack_drops }
     }
 
     /// What is known by now, for those who do not wait.
@@ -147,7 +161,7 @@ impl Judged {
     }
 
     /// All of it, with what stands around the rules.
-    pub(crate) fn facts(self, case: &Case, options: &Options) -> Observed<FirewallFacts> {
+    pub(crate) fn facts(self, case: &Case, options: &Options, host: &Arc<dyn Host>) -> Observed<FirewallFacts> {
         if let Err(missing) = self.under_way.wait() {
             return Observed::Missing(missing);
         }
@@ -161,7 +175,15 @@ impl Judged {
             Sender::Here => None,
             Sender::From(client, _) => Some(client),
         };
-        let facts = FirewallFacts { judgements, from, ..FirewallFacts::default() };
+        let mut facts = FirewallFacts { judgements, from, ..FirewallFacts::default() };
+        let address = facts.judgements.iter().find(|judged| judged.ingress.is_some()).map(|judged| judged.address);
+        let question = address.map(|address| match &self.sender {
+            Sender::From(client, interface) => {
+                Question::incoming(interface.as_deref(), packet(&case.target, Some(*client), address))
+            }
+            Sender::Here => Question::incoming(Some("lo"), packet(&case.target, Some(address.ip()), address)),
+        });
+        around::around(&mut facts, question.as_ref(), self.conntrack_drops, case, host);
         Observed::known(facts, source())
     }
 }

@@ -33,7 +33,7 @@ impl LiveMachine {
         let filters = Live::open(scope).into_value()?;
         let links = host.links().into_value()?;
         let addresses = host.addresses().into_value()?;
-        Ok(Self { host: Arc::clone(host), ruleset: filters.heads(), filters, links, addresses })
+        Ok(Self { host: Arc::clone(host), ruleset: filters.ruleset(), filters, links, addresses })
     }
 
     /// Tables and chains; the rules are asked for when a packet reaches them.
