@@ -133,6 +133,11 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         after_attempts(&mut case, options, host);
         if !works(&case) {
             case.firewall = judged.facts(&case, options, host);
+            if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
+                // NAT sends a remote target's packets to this machine: what listens here decides.
+                let query = SocketQuery { port: None, ..port_query(target, Owners::Wanted) };
+                case.host.sockets = look("the socket table", local_until, host, move |h| h.sockets(&query)).fact();
+            }
         }
     }
     case.host.counters = both(counters_before, host.counters());

@@ -188,6 +188,13 @@ impl Judged {
     }
 }
 
+/// NAT on the way out sends packets to one of this machine's own addresses.
+pub(crate) fn sent_here(case: &Case) -> bool {
+    let Some(facts) = case.firewall.value() else { return false };
+    let translations = facts.judgements.iter().filter_map(|j| j.egress.as_ref()?.translated.as_ref());
+    translations.into_iter().any(|translation| case.is_local(translation.to.ip()) == Some(true))
+}
+
 /// Where NAT sends the packets elsewhere, that place is asked.
 fn probed(mut judged: AddressJudgement, case: &Case, options: &Options) -> AddressJudgement {
     let legs = [&mut judged.egress, &mut judged.ingress];

@@ -46,6 +46,14 @@ impl LiveMachine {
         self.addr_type(address, None) == Some(RouteKind::Local)
     }
 
+    /// A set with all its elements, of nf_tables or, without a table, an ipset; `None` where it was not read.
+    pub(crate) fn set(&self, table: Option<(model::Family, &str)>, name: &str) -> Option<model::Set> {
+        match table {
+            Some((family, table)) => self.filters.set(family, table, name),
+            None => self.ruleset.ipsets.get(name).cloned(),
+        }
+    }
+
     fn described(&self, link: &Link) -> Interface {
         let name_of = |index| self.links.iter().find(|l| l.index == index).map(|l| l.name.clone());
         Interface {

@@ -224,11 +224,35 @@ fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule
     let by_source = element.is_some() || rule.text.contains("saddr") || rule.text.contains("src");
     Some(facts::SetHit {
         kind: if own.is_some() { facts::SetKind::Nft } else { facts::SetKind::Ipset },
-        name: named,
-        element: source.to_string(),
+        name: named.clone(),
+        element: machine
+            .set(place, &named)
+            .and_then(|set| element_text(&set, source, key))
+            .unwrap_or_else(|| source.to_string()),
         by_source,
         expires: element.as_ref().and_then(|e| e.expires),
         comment: element.and_then(|e| e.comment),
+    })
+}
+
+/// The element that holds the source, as its set's tool writes it: it is taken out by that name only.
+fn element_text(set: &model::Set, source: IpAddr, key: u128) -> Option<String> {
+    let model::Elements::Ranges(ranges) = &set.elements else { return None };
+    let (from, to) = ranges.iter().find_map(|(parts, element)| match parts.as_slice() {
+        [(from, to)] if !element.nomatch && (*from..=*to).contains(&key) => Some((*from, *to)),
+        _ => None,
+    })?;
+    let (address, bits): (fn(u128) -> Option<IpAddr>, u32) = match source {
+        IpAddr::V4(_) => (|n| Some(IpAddr::from(u32::try_from(n).ok()?.to_be_bytes())), 32),
+        IpAddr::V6(_) => (|n| Some(IpAddr::from(n.to_be_bytes())), 128),
+    };
+    let (first, last) = (address(from)?, address(to)?);
+    let host_bits = (from ^ to).count_ones();
+    let is_prefix = from & (from ^ to) == 0 && (from ^ to).trailing_ones() == host_bits;
+    Some(match host_bits {
+        0 => first.to_string(),
+        _ if is_prefix => format!("{first}/{}", bits - host_bits),
+        _ => format!("{first}-{last}"),
     })
 }
 
@@ -355,5 +379,25 @@ fn family_name(family: model::Family) -> &'static str {
         model::Family::Arp => "arp",
         model::Family::Bridge => "bridge",
         model::Family::Netdev => "netdev",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_is_called_as_its_set_has_it() {
+        let set = |from: u128, to: u128| model::Set {
+            elements: model::Elements::Ranges(vec![(vec![(from, to)], model::Element::default())]),
+            ..model::Set::default()
+        };
+        let source: IpAddr = "10.0.0.9".parse().unwrap();
+        let key = 0x0a00_0009;
+        let text = |from, to| element_text(&set(from, to), source, key);
+        assert_eq!(text(key, key).as_deref(), Some("10.0.0.9"));
+        assert_eq!(text(0x0a00_0000, 0x0a00_00ff).as_deref(), Some("10.0.0.0/24"));
+        assert_eq!(text(0x0a00_0001, 0x0a00_0010).as_deref(), Some("10.0.0.1-10.0.0.16"));
+        assert_eq!(text(0x0b00_0000, 0x0b00_00ff), None);
     }
 }
