@@ -11,6 +11,7 @@
 mod blocker;
 mod edit;
 mod explain;
+pub mod firewall;
 mod fix;
 mod gates;
 mod json;

@@ -62,6 +62,8 @@ pub(crate) enum Action {
     Listeners(ListenersArgs),
     /// Who holds a port, in this and other network namespaces
     Who(WhoArgs),
+    /// The way of one packet through the packet filters, of this machine or of files
+    Firewall(FirewallArgs),
     /// Explain a cause, list them all, or search them by word
     Explain(ExplainArgs),
     /// Print the JSON schema of the report
@@ -212,6 +214,58 @@ pub(crate) struct WhoArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) paint: Paint,
+}
+
+const FIREWALL_HELP: &str = "\
+Examples:
+  unrefuse firewall --from 10.0.0.9 --to :5432              is that client let in here, and by which rule?
+  unrefuse firewall --to 203.0.113.7:443                    may this machine connect there?
+  unrefuse firewall --from fe80::9%eth0 --to [fe80::1]:22   by that interface
+  iptables-save | unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules -
+  unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules rules.v4 sets.ipset --address 10.0.0.5/24%eth0
+
+No packet is sent: the rules are read and judged as the kernel would. What cannot be known beforehand (rate limits), and
+what is not understood, leaves the answer open instead of being guessed.
+
+Exit status: 0 the packet gets through, and its answer back; 1 one of them is stopped; 2 the call is wrong; 3 that cannot
+be told; 4 unrefuse itself failed.";
+
+#[derive(Debug, Args)]
+#[command(after_help = FIREWALL_HELP)]
+pub(crate) struct FirewallArgs {
+    /// The client; without it the packet is sent by this machine itself
+    #[arg(long, value_name = "ADDR[%IFACE]")]
+    pub(crate) from: Option<String>,
+    /// Where to: host:port, [v6]:port, or :port of this machine
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) to: String,
+    /// UDP instead of TCP
+    #[arg(long)]
+    pub(crate) udp: bool,
+    /// The interface that the packet arrives by [default: the one that leads back to the client]
+    #[arg(long, value_name = "IFACE", requires = "from")]
+    pub(crate) iface: Option<String>,
+    /// The client's port [default: one that clients choose, 32768 or higher]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) sport: Option<u16>,
+    /// Rules of another machine: files of iptables-save, ip6tables-save, `nft -j list ruleset` and `ipset save`; - is
+    /// standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = clap::ValueHint::FilePath, conflicts_with = "netns")]
+    pub(crate) rules: Vec<String>,
+    /// With --rules: an address of that machine, may be repeated [default: --to is one of it]
+    #[arg(long, value_name = "ADDR[/LEN][%IFACE]", requires = "rules")]
+    pub(crate) address: Vec<String>,
+    /// Stand in another network namespace: a name of `ip netns`, or a process id
+    #[arg(long, value_name = "NAME|PID")]
+    pub(crate) netns: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Every rule that matched, also those that did nothing
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) paint: Paint,
 }

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 pub mod cli;
 pub mod explain;
+mod firewall;
 mod gather;
 mod listeners;
 mod output;
@@ -48,6 +49,7 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Some(Action::Check(arguments)) => check::run(&arguments),
         Some(Action::Listeners(arguments)) => listeners::run(&arguments),
         Some(Action::Who(arguments)) => who::run(&arguments),
+        Some(Action::Firewall(arguments)) => firewall::run(&arguments),
         Some(Action::Explain(arguments)) => explain::run(&arguments),
         Some(Action::Schema) => {
             output::print(&format!("{:#}\n", unrefuse_report::schema(&ids())))?;

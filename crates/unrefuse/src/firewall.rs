@@ -1,0 +1,128 @@
+//! `unrefuse firewall`: the way of one packet through the packet filters, of this machine or of files.
+
+mod files;
+mod places;
+mod question;
+
+use crate::cli::{FirewallArgs, WrongCall};
+use crate::gather::machine::LiveMachine;
+use crate::{check, output};
+use question::ask;
+use std::sync::Arc;
+use unrefuse_collect::{Host, live::Live};
+use unrefuse_facts::{Family, Missing};
+use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate};
+use unrefuse_firewall::judge::judge;
+use unrefuse_firewall::machine::Machine;
+use unrefuse_firewall::model::{self, Ruleset, Table};
+use unrefuse_firewall::owner::{Owner, owner};
+use unrefuse_report::firewall::{Report, json, report, text};
+
+pub(crate) fn run(arguments: &FirewallArgs) -> anyhow::Result<u8> {
+    let report = if arguments.rules.is_empty() { of_this_machine(arguments) } else { of_files(arguments) }?;
+    let text = if arguments.json {
+        json(&report)
+    } else {
+        text(&report, &output::style(&arguments.paint, arguments.verbose, false))
+    };
+    output::print(&text)?;
+    Ok(report.exit_code())
+}
+
+fn of_files(arguments: &FirewallArgs) -> anyhow::Result<Report> {
+    let files = files::read(&arguments.rules).map_err(WrongCall)?;
+    let places = places::Places::new(&arguments.address).map_err(WrongCall)?;
+    let host: Arc<dyn Host> = Arc::new(Live::new());
+    let mut asked = ask(arguments, &places, &host).map_err(WrongCall)?;
+    asked.shown.rules.clone_from(&files.names);
+    let places = places.with_others(asked.others());
+    let mut answer = match files.lacks(asked.family) {
+        Some(reason) => unknown(reason),
+        None => judge(&files.ruleset, &places, &asked.question),
+    };
+    answer.assumptions.splice(0..0, files.assumptions().into_iter().chain(places.assumptions(asked.family)));
+    let made = |by: &Decider| {
+        let table = find(&files.ruleset, by);
+        let file = table.and_then(|(index, _)| files.of_table.get(index)).filter(|_| files.names.len() > 1);
+        let file = file.or_else(|| table.and(files.names.first())).cloned();
+        (table.and_then(|(_, table)| made_by(table, &places, by)), file)
+    };
+    let problems = files.problems();
+    Ok(report(asked.shown, &answer, problems, &made))
+}
+
+fn of_this_machine(arguments: &FirewallArgs) -> anyhow::Result<Report> {
+    check::enter(arguments.netns.as_deref())?;
+    let host: Arc<dyn Host> = Arc::new(Live::new());
+    let own = places::Here(&host);
+    let asked = ask(arguments, &own, &host).map_err(WrongCall)?;
+    let machine = match LiveMachine::new(&host, asked.family) {
+        Ok(machine) => machine,
+        Err(missing) => return Ok(report(asked.shown, &unknown(unreadable(&missing)), Vec::new(), &|_| (None, None))),
+    };
+    let ruleset = machine.ruleset();
+    let answer = judge(ruleset, &machine, &asked.question);
+    let made = |by: &Decider| (find(ruleset, by).and_then(|(_, table)| made_by(table, &machine, by)), None);
+    let problems = ruleset.problems.iter().map(|p| format!("{}: {}", p.place, p.text)).collect();
+    Ok(report(asked.shown, &answer, problems, &made))
+}
+
+fn unreadable(missing: &Missing) -> String {
+    let remedy = missing.remedy.as_ref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+    format!("the rules of this machine were not read: {missing}{remedy}")
+}
+
+fn unknown(reason: String) -> Answer {
+    Answer {
+        fate: Fate::Unknown(reason),
+        decided_by: None,
+        also: Vec::new(),
+        way: Vec::new(),
+        client_sees: ClientSees::Unclear,
+        translated: None,
+        reply: None,
+        assumptions: Vec::new(),
+        ignored: Vec::new(),
+    }
+}
+
+/// The table that a decision was made in, with its place in the ruleset.
+fn find<'a>(ruleset: &'a Ruleset, by: &Decider) -> Option<(usize, &'a Table)> {
+    let (family, backend, name) = match by {
+        Decider::Rule(rule) => (rule.family, rule.backend, &rule.table),
+        Decider::Policy(chain) => (chain.family, chain.backend, &chain.table),
+        Decider::Stack(_) => return None,
+    };
+    let mut tables = ruleset.tables.iter().enumerate();
+    tables.find(|(_, table)| (table.family, table.backend, &table.name) == (family, backend, name))
+}
+
+/// Who made a rule or policy.
+fn made_by(table: &Table, machine: &dyn Machine, by: &Decider) -> Option<Owner> {
+    let (name, number) = match by {
+        Decider::Rule(rule) => (&rule.chain, Some(rule.number)),
+        Decider::Policy(chain) => (&chain.chain, None),
+        Decider::Stack(_) => return None,
+    };
+    let chain = table.chains.get(name)?;
+    if !chain.unread {
+        let rule = number.and_then(|number| chain.rules.iter().find(|rule| rule.number == number));
+        return Some(owner(table, name, rule));
+    }
+    // Who runs a chain shows in its rules.
+    let rules = machine.chain(table.family, &table.name, name).unwrap_or_default();
+    let rule = number.and_then(|number| rules.iter().find(|rule| rule.number == number)).cloned();
+    let mut table = table.clone();
+    if let Some(chain) = table.chains.get_mut(name) {
+        *chain = model::Chain { rules, unread: false, ..chain.clone() };
+    }
+    Some(owner(&table, name, rule.as_ref()))
+}
+
+/// nft's word for the tables that only packets of `family` meet.
+fn tables_of(family: Family) -> model::Family {
+    match family {
+        Family::V4 => model::Family::Ip,
+        Family::V6 => model::Family::Ip6,
+    }
+}

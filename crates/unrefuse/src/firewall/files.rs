@@ -1,0 +1,192 @@
+//! Rulesets from files: iptables-save, nft as JSON, ipset; the kind is told by what is in them.
+
+use super::tables_of;
+use std::io::Read;
+use std::path::Path;
+use unrefuse_facts::{Family, text};
+use unrefuse_firewall::iptables;
+use unrefuse_firewall::model::{Backend, Problem, Ruleset, Table};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// What the files hold.
+pub(super) struct Files {
+    pub(super) ruleset: Ruleset,
+    /// Names of the files, as they were given.
+    pub(super) names: Vec<String>,
+    /// For each table the file that it is from.
+    pub(super) of_table: Vec<String>,
+    /// One holds a whole nf_tables ruleset, of all families.
+    whole: bool,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Iptables,
+    Ipset,
+    NftJson,
+}
+
+/// Reads files one after the other; `-` is standard input. An error is a sentence for a person.
+pub(super) fn read(paths: &[String]) -> Result<Files, String> {
+    let mut files = Files { ruleset: Ruleset::default(), names: Vec::new(), of_table: Vec::new(), whole: false };
+    if paths.iter().filter(|path| *path == "-").count() > 1 {
+        return Err("--rules: standard input (-) can be read only once".to_owned());
+    }
+    for path in paths {
+        let name = if path == "-" { "standard input".to_owned() } else { path.clone() };
+        let bytes = bytes(path).map_err(|error| format!("--rules {name}: {error}"))?;
+        let kind = kind(&bytes).map_err(|error| format!("--rules {name}: {error}"))?;
+        match kind {
+            Kind::Iptables => {
+                let read = iptables::parse(&bytes, by_name(path));
+                if read.tables.is_empty() {
+                    return Err(format!("--rules {name}: there is no table in it: give the whole of iptables-save"));
+                }
+                files.take(read, &name);
+            }
+            Kind::Ipset => {
+                let mut read = Ruleset::default();
+                iptables::parse_ipset(&bytes, &mut read);
+                files.take(read, &name);
+            }
+            Kind::NftJson => {
+                return Err(format!(
+                    "--rules {name}: rules of nft as JSON are not read yet: ask on that machine itself, without --rules"
+                ));
+            }
+        }
+        files.names.push(name);
+    }
+    Ok(files)
+}
+
+fn bytes(path: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = if path == "-" {
+        std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
+    } else {
+        let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+        if metadata.is_dir() {
+            return Err("that is a directory: give the files in it".to_owned());
+        }
+        std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+    };
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(size) if size as u64 > LARGEST => Err(format!("larger than {} MiB", LARGEST >> 20)),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// `rules.v6`, `ip6tables.save`: names under which IPv6 rules are kept, where the text does not say it.
+fn by_name(path: &str) -> Option<unrefuse_firewall::model::Family> {
+    let name = Path::new(path).file_name()?.to_str()?;
+    let six = name.ends_with("v6") || name.contains("ip6tables") || name.ends_with("6.rules");
+    six.then_some(unrefuse_firewall::model::Family::Ip6)
+}
+
+/// What the bytes are, by the first line that says something.
+fn kind(bytes: &[u8]) -> Result<Kind, String> {
+    let mut comments = false;
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    for line in lines.take(10_000) {
+        let starts = |word: &str| line.starts_with(word.as_bytes());
+        if starts("#") {
+            comments = true;
+            continue;
+        }
+        if starts("{") {
+            return Ok(Kind::NftJson);
+        }
+        let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        if matches!(word, b"create" | b"Name:") {
+            return Ok(Kind::Ipset);
+        }
+        if (word == b"table" && line.ends_with(b"{")) || line == b"flush ruleset" {
+            return Err("that is nft's own text: give `nft -j list ruleset`, which is JSON".to_owned());
+        }
+        let text = line.windows(8).any(|part| part == b"iptables") || line.windows(9).any(|part| part == b"ip6tables");
+        if starts("*") || starts(":") || starts("-") || starts("[") || text || line == b"COMMIT" {
+            return Ok(Kind::Iptables);
+        }
+    }
+    match bytes.is_empty() || (!comments && bytes.iter().all(u8::is_ascii_whitespace)) {
+        true => Err("it is empty: a dump of no rules at all says nothing".to_owned()),
+        false => Err("neither iptables-save, nor `nft -j list ruleset`, nor `ipset save`".to_owned()),
+    }
+}
+
+impl Files {
+    fn take(&mut self, read: Ruleset, name: &str) {
+        for table in read.tables {
+            self.table(table, name);
+        }
+        self.ruleset.ipsets.extend(read.ipsets);
+        let problems = read.problems.into_iter().map(|p| Problem { place: format!("{name}: {}", p.place), ..p });
+        self.ruleset.problems.extend(problems);
+    }
+
+    /// Adds a table, or puts it in the place of the same one of an earlier file.
+    fn table(&mut self, table: Table, name: &str) {
+        let Some(at) = self.ruleset.tables.iter().position(|known| is_same(known, &table)) else {
+            self.ruleset.tables.push(table);
+            self.of_table.push(name.to_owned());
+            return;
+        };
+        let text = format!("table {} comes again: this one is taken, that of {} is not", table.name, self.of_table[at]);
+        self.ruleset.problems.push(Problem { place: name.to_owned(), text });
+        self.ruleset.tables[at] = table;
+        name.clone_into(&mut self.of_table[at]);
+    }
+
+    /// Why the files cannot say anything of packets of that family.
+    pub(super) fn lacks(&self, family: Family) -> Option<String> {
+        use unrefuse_firewall::model::Family::{Inet, Netdev};
+        let of = |table: &Table| table.family == tables_of(family) || matches!(table.family, Inet | Netdev);
+        if self.whole || self.ruleset.tables.iter().any(of) {
+            return None;
+        }
+        Some(match family {
+            Family::V4 => "--rules holds no rules of IPv4: give the dump of iptables-save, too".to_owned(),
+            Family::V6 => "--rules holds no rules of IPv6: give the dump of ip6tables-save, too".to_owned(),
+        })
+    }
+
+    /// What is taken for granted of the machine that the files are from.
+    pub(super) fn assumptions(&self) -> Vec<String> {
+        vec!["that machine filters by what --rules holds, and by nothing else".to_owned()]
+    }
+
+    pub(super) fn problems(&self) -> Vec<String> {
+        self.ruleset.problems.iter().map(|p| format!("{}: {}", text::visible(&p.place), p.text)).collect()
+    }
+}
+
+/// Two dumps of one table: iptables-save may not say which backend it is of.
+fn is_same(one: &Table, other: &Table) -> bool {
+    let unsure = |table: &Table| table.backend == Backend::Iptables;
+    (one.family, &one.name) == (other.family, &other.name)
+        && (one.backend == other.backend || unsure(one) || unsure(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_content() {
+        assert_eq!(kind(b"# Generated by iptables-save v1.8.9\n*filter\n"), Ok(Kind::Iptables));
+        assert_eq!(kind(b"\n:INPUT DROP [0:0]\n"), Ok(Kind::Iptables));
+        assert_eq!(kind(b"root@x:~# iptables -S\n-P INPUT ACCEPT\n"), Ok(Kind::Iptables));
+        assert_eq!(kind(b"create bad hash:ip family inet\nadd bad 192.0.2.1\n"), Ok(Kind::Ipset));
+        assert_eq!(kind(b"Name: bad\nType: hash:ip\n"), Ok(Kind::Ipset));
+        assert_eq!(kind(b" {\"nftables\": []}"), Ok(Kind::NftJson));
+        assert!(kind(b"table inet filter {\n}\n").unwrap_err().contains("nft -j"));
+        assert!(kind(b"\n").unwrap_err().contains("empty"));
+        assert!(kind(b"\x7fELF\x02\x01").unwrap_err().contains("neither"));
+        assert!(kind(b"# only a comment\n").unwrap_err().contains("neither"));
+    }
+}
