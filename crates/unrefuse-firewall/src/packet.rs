@@ -82,12 +82,16 @@ pub struct Packet {
     pub iif: Device,
     /// Outgoing device.
     pub oif: Device,
+    /// The outgoing device after it was routed anew in OUTPUT: that hook's own chains still see the old one.
+    pub rerouted: Option<Device>,
     /// The bridge port it came in by.
     pub bridge_port: Option<String>,
     /// `PACKET_*` (linux/if_packet.h): 0 host, 1 broadcast, 2 multicast.
     pub pkttype: u8,
     /// The socket that sends it; `None`: it has none here (forwarded, arriving).
     pub socket: Option<Socket>,
+    /// The connected socket here that takes it, which INPUT sees (`tcp_v4_early_demux`).
+    pub receiver: Option<Socket>,
     /// Its connection; `None` before connection tracking, and when untracked.
     pub ct: Option<Conntrack>,
     /// The connection that conntrack will find it to belong to.
@@ -126,9 +130,11 @@ impl Packet {
             mark: Bits::known(spec.mark.into(), 32),
             iif: Device::None,
             oif: Device::None,
+            rerouted: None,
             bridge_port: None,
             pkttype: 0,
             socket: None,
+            receiver: None,
             ct: None,
             expected: None,
             untracked: false,

@@ -38,7 +38,8 @@ impl Run<'_, '_> {
         let hooked: Vec<&Hooked> = self.judge.hooked.iter().filter(|h| h.hook == hook && sees(h, family)).collect();
         let (plain, nat): (Vec<&Hooked>, Vec<&Hooked>) = hooked.into_iter().partition(|h| h.kind != ChainKind::Nat);
         let mut events: Vec<(i32, Event<'_>)> = Vec::new();
-        if matches!(hook, Hook::Prerouting | Hook::Output) {
+        let tracks = matches!(hook, Hook::Prerouting | Hook::Output);
+        if tracks && plain.iter().all(|h| h.priority != CONNTRACK) {
             events.push((CONNTRACK, Event::Conntrack));
         }
         let nat_priority = match hook {
@@ -60,12 +61,40 @@ impl Run<'_, '_> {
                     alive.iter_mut().for_each(|p| track(&mut p.packet));
                     alive
                 }
+                Event::Chains(group) if group[0].priority == CONNTRACK && tracks => {
+                    self.beside_conntrack(hook, &group, alive, ends)
+                }
                 Event::Chains(group) => self.group(hook, &group, alive, ends),
                 Event::Nat(groups) => self.nat(hook, &groups, alive, ends),
             };
             merge(&mut alive);
         }
+        // The hook's state keeps the old device to its end (`struct nf_hook_state`).
+        for path in &mut alive {
+            if let Some(device) = path.packet.rerouted.take() {
+                path.packet.oif = device;
+            }
+        }
         alive
+    }
+
+    /// Chains of the very priority of conntrack: which runs first is up to which was registered first, and conntrack is
+    /// when a rule first needs it. Both are tried.
+    fn beside_conntrack(&self, hook: Hook, group: &[&Hooked], alive: Alive, ends: &mut Ends) -> Alive {
+        let why = "whether conntrack runs before the chains of its own priority is not known";
+        let side = |alive: &[Box<Path>], side| -> Alive {
+            let parted = Parted { hook, by: None, why: why.to_owned(), side };
+            let mut alive = alive.to_vec();
+            alive.iter_mut().for_each(|p| p.parted.push(parted.clone()));
+            alive
+        };
+        let mut before = side(&alive, 0);
+        before.iter_mut().for_each(|p| track(&mut p.packet));
+        let mut out = self.group(hook, group, before, ends);
+        let mut after = self.group(hook, group, side(&alive, 1), ends);
+        after.iter_mut().for_each(|p| track(&mut p.packet));
+        out.extend(after);
+        out
     }
 
     /// Chains of one priority. Where the order in which they were registered is not known, both orders are tried.
@@ -123,7 +152,7 @@ impl Run<'_, '_> {
                 if exit == Exit::Accept {
                     // ip_route_me_harder, as iptable_mangle and chains of type route do.
                     if hook == Hook::Output && hooked.kind == ChainKind::Route && routing_key(&path.packet) != before {
-                        self.reroute(&mut path.packet);
+                        path.packet.rerouted = Some(self.reroute(&path.packet));
                     }
                     out.push(path);
                 } else {
@@ -154,7 +183,7 @@ impl Run<'_, '_> {
             for mut path in ways {
                 if is_done(&path) {
                     if hook == Hook::Output && !before.contains(&routing_key(&path.packet)) {
-                        self.reroute(&mut path.packet);
+                        path.packet.rerouted = Some(self.reroute(&path.packet));
                     }
                     out.push(path);
                 } else {

@@ -67,6 +67,7 @@ impl Run<'_, '_> {
     fn deliver(&self, mut alive: Alive, ends: &mut Ends) {
         for path in &mut alive {
             path.packet.oif = Device::None;
+            path.packet.socket = path.packet.receiver;
         }
         let alive = self.hook(Hook::Input, alive, ends);
         ends.extend(alive.into_iter().map(|p| (Exit::Accept, p)));
@@ -134,6 +135,11 @@ impl Run<'_, '_> {
         let mut from_here = Vec::new();
         let mut arriving = Vec::new();
         for (exit, path) in first {
+            // What netdev chains send leaves at once, past all hooks (nft_reject_netdev.c).
+            let from_device = path.decided.last().is_some_and(|d| matches!(d.hook, Hook::Ingress | Hook::Egress));
+            if from_device && *exit != Exit::Accept {
+                continue;
+            }
             let Some(packet) = reply_to(exit, &path.packet, question) else { continue };
             let here = packet.iif == Device::None;
             if !here {
@@ -150,7 +156,7 @@ impl Run<'_, '_> {
         }
         for path in &mut from_here {
             let came_by = path.packet.oif.clone();
-            self.reroute(&mut path.packet);
+            path.packet.oif = self.reroute(&path.packet);
             if let (Device::Unknown, Device::Named(name)) = (&path.packet.oif, &came_by) {
                 self.assume(|| format!("the answer leaves by {name}, as the packet came"));
                 path.packet.oif = came_by;
@@ -213,16 +219,19 @@ fn reply_to(exit: &Exit, packet: &Packet, question: &Question) -> Option<Packet>
     reply.set_dport(tuple.sport);
     let seen = if error.is_some() { state::RELATED } else { state::ESTABLISHED };
     let ct = packet.ct.clone().map(|ct| ct.answered(seen));
-    reply.untracked = false;
-    // An ICMP error or RST made by netfilter gets the packet's connection at once (nf_ct_attach).
+    // An ICMP error or RST made by netfilter gets the packet's connection at once (nf_ct_attach). Where that had none,
+    // untracked or not, conntrack finds the answer invalid.
     if error.is_some() {
-        reply.untracked = packet.untracked;
         reply.ct = ct;
     } else {
         // To conntrack, the answer to a packet that it did not see comes out of nowhere.
         reply.expected = ct.map(Box::new);
     }
     reply.to_here = packet.iif == Device::None;
+    let connected = matches!(packet.proto, proto::TCP | proto::UDP);
+    if question.way == Way::Out && error.is_none() && connected {
+        reply.receiver = Some(socket(&question.packet));
+    }
     if packet.oif == Device::None || error.is_some() {
         reply.oif = packet.iif.clone();
     }

@@ -198,19 +198,17 @@ impl Run<'_, '_> {
         (machine.sysctl("net.ipv4.ip_forward").map(|v| v != 0), "net.ipv4.ip_forward".into())
     }
 
-    /// Routes a packet from here anew (net/ipv4/netfilter.c `ip_route_me_harder`).
-    pub(crate) fn reroute(&self, packet: &mut Packet) {
-        let Some(dst) = packet.destination_address() else {
-            packet.oif = Device::Unknown;
-            return;
-        };
+    /// The interface by which a packet from here leaves when it is routed anew (net/ipv4/netfilter.c
+    /// `ip_route_me_harder`).
+    pub(crate) fn reroute(&self, packet: &Packet) -> Device {
+        let Some(dst) = packet.destination_address() else { return Device::Unknown };
         let mark = packet.mark.exact().and_then(|m| u32::try_from(m).ok());
         let query = RouteQuery { dst, src: packet.source_address(), mark, iif: None, oif: None };
-        packet.oif = match self.judge.machine.route(&query) {
+        match self.judge.machine.route(&query) {
             Some(route) => route.oif.map_or(Device::Unknown, Device::Named),
             None if dst.is_loopback() => Device::Named("lo".into()),
             None => Device::Unknown,
-        };
+        }
     }
 }
 

@@ -177,6 +177,7 @@ fn looked_up_rules_are_the_rules_a_scan_finds() {
         r.tables[0].chains.insert("user".into(), user);
         let m = machine();
         let judge = Judge::new(&r, &m);
+        // Asked often enough for the index to be built, and to be used.
         for port in (1..16).chain(1..16) {
             let question = syn(port);
             // A judge that is asked for the first time tries every rule.

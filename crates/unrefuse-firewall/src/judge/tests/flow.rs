@@ -243,3 +243,66 @@ fn an_unread_chain_is_asked_for_or_leaves_the_verdict_open() {
     assert!(matches!(judge(&r, &Lazy(false), &syn(80)).fate, Fate::Depends { .. }));
     assert!(judge(&r, &Lazy(false), &syn(81)).fate.is_accepted());
 }
+
+/// Measured on Linux 6.18: nf_ct_attach has nothing to attach.
+#[test]
+fn the_error_for_a_packet_without_a_connection_is_invalid() {
+    let tables = |raw: Vec<Statement>, reject, bits| {
+        let raw = base(Hook::Prerouting, -300, Policy::Accept, vec![raw]);
+        let inp = base(Hook::Input, 0, Policy::Accept, vec![vec![Statement::Reject(reject)]]);
+        let out = base(Hook::Output, 0, Policy::Accept, vec![vec![state(bits), DROP]]);
+        ask(&ruleset(vec![table(Family::Ip, "t", vec![("raw", raw), ("in", inp), ("out", out)])]), &syn(80)).client_sees
+    };
+    let early = || vec![Statement::Reject(Reject::Icmp(3, 3))];
+    for (raw, reject) in [
+        (vec![Statement::Notrack], Reject::TcpReset),
+        (vec![Statement::Notrack], Reject::Icmp(3, 3)),
+        (early(), Reject::TcpReset),
+    ] {
+        assert_eq!(tables(raw.clone(), reject, ct_state::INVALID), ClientSees::Silence);
+        assert_ne!(tables(raw, reject, ct_state::UNTRACKED | ct_state::RELATED | ct_state::NEW), ClientSees::Silence);
+    }
+}
+
+#[test]
+fn a_netdev_reject_leaves_past_all_hooks() {
+    let ingress = base(Hook::Ingress, 0, Policy::Accept, vec![vec![Statement::Reject(Reject::TcpReset)]]);
+    let out = base(Hook::Output, 0, Policy::Drop, vec![]);
+    let r =
+        ruleset(vec![table(Family::Netdev, "n", vec![("in", ingress)]), table(Family::Ip, "t", vec![("out", out)])]);
+    assert_eq!(ask(&r, &syn(80)).client_sees, ClientSees::Reset);
+}
+
+/// Measured on Linux 6.18: early demux finds the connecting socket before INPUT, not before PREROUTING; a listening socket
+/// is not found.
+#[test]
+fn the_answer_has_its_receivers_owner_in_input_only() {
+    let at = |hook, question: &Question| {
+        let rule = vec![eq(meta(Meta::Skuid), 7), DROP];
+        let r = ruleset(vec![table(Family::Ip, "t", vec![("c", base(hook, 0, Policy::Accept, vec![rule]))])]);
+        ask(&r, question).client_sees
+    };
+    for to in [THERE, HERE] {
+        let mut question = connect(to, 80);
+        question.packet.uid = Some(7);
+        question.server_uid = Some(0);
+        assert_eq!(at(Hook::Input, &question), ClientSees::Silence);
+        assert_eq!(at(Hook::Prerouting, &question), ClientSees::Answer);
+    }
+    let mut question = syn(80);
+    question.server_uid = Some(7);
+    assert_eq!(at(Hook::Input, &question), ClientSees::Answer);
+    assert_eq!(at(Hook::Output, &question), ClientSees::Silence);
+}
+
+/// Measured on Linux 6.18: a chain of priority -200 ran before conntrack where it was registered later.
+#[test]
+fn a_chain_of_conntracks_own_priority_may_run_before_or_after_it() {
+    let at = |bits| {
+        let chain = base(Hook::Prerouting, -200, Policy::Accept, vec![vec![state(bits), DROP]]);
+        fate(&ruleset(vec![table(Family::Ip, "t", vec![("c", chain)])]), &syn(80))
+    };
+    assert!(matches!(at(ct_state::NEW), Fate::Depends { .. }));
+    assert_eq!(at(ct_state::NEW | ct_state::INVALID), Fate::Dropped);
+    assert!(at(ct_state::ESTABLISHED).is_accepted());
+}
