@@ -225,7 +225,7 @@ fn sets_of_ipset_save() {
     );
     let Elements::Ranges(iface) = &r.ipsets["i"].elements else { panic!() };
     let eth = Scalar::from_be_bytes(*b"eth\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    assert_eq!(iface[1].0[1], (eth, eth | (1 << 104) - 1));
+    assert_eq!(iface[1].0[1], (eth, eth | ((1 << 104) - 1)));
     let Elements::Ranges(masked) = &r.ipsets["masked"].elements else { panic!() };
     assert_eq!(masked[0].0[0], (0x0a00_0300, 0x0a00_03ff));
     assert!(matches!(&r.ipsets["all"].elements, Elements::Sets(names) if names == &["ip", "net"]));

@@ -1,13 +1,18 @@
 //! What the kernel says of a ruleset: loaded with iptables-restore into a network namespace of its own and saved again, by
 //! either backend, it means the same to the reader.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this test talks to the kernel")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "this test talks to the kernel and says what it could not do"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use unrefuse_firewall::iptables;
-use unrefuse_firewall::model::{Backend, Family, Ruleset};
+use unrefuse_firewall::model::{Backend, Elements, Family, Ruleset, Set};
 
 /// Chains of all tables as text that can be compared: policies, and statements of each rule.
 fn meaning(ruleset: &Ruleset) -> Vec<String> {
@@ -48,9 +53,14 @@ fn plain(text: &str) -> String {
 
 /// Loads and saves in a namespace of its own. `Err`: what the command said.
 fn through_the_kernel(program: &str, rules: &[u8]) -> Result<Vec<u8>, String> {
-    let script = format!("{program}-restore && {program}-save");
+    run("sh", &["-c", &format!("{program}-restore && {program}-save")], rules)
+}
+
+/// Runs a program in a network namespace of its own.
+fn run(program: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let mut child = Command::new("unshare")
-        .args(["-n", "--", "sh", "-c", &script])
+        .args(["-n", "--", program])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -58,7 +68,7 @@ fn through_the_kernel(program: &str, rules: &[u8]) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())?;
     let mut stdin = child.stdin.take().expect("it is piped");
     // A program that fails early closes its end.
-    let _ = stdin.write_all(rules);
+    let _ = stdin.write_all(input);
     drop(stdin);
     let output = child.wait_with_output().map_err(|e| e.to_string())?;
     if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -165,4 +175,49 @@ fn each_extension_means_the_same_after_the_kernel() {
     let missing = |e: &String| e.contains("missing kernel module") || e.contains("by that name");
     assert!(refused.iter().all(missing), "{refused:#?}");
     assert!(loaded >= 400, "only {loaded} were loaded: {refused:#?}");
+}
+
+/// Sets of each type, as people fill them.
+const SETS: &str = include_str!("iptables_ipset.rules");
+
+#[test]
+fn sets_are_read_as_the_kernel_saves_and_lists_them() {
+    let through = |show: &str| {
+        let script = format!("ipset restore && ipset {show}");
+        run("sh", &["-c", &script], SETS.as_bytes())
+    };
+    let (saved, listed) = match (through("save"), through("list")) {
+        (Ok(saved), Ok(listed)) => (saved, listed),
+        (Err(error), _) | (_, Err(error)) => {
+            println!("NOT RUN: no namespace of its own with ipset in it: {error}");
+            return;
+        }
+    };
+    let read = |bytes: &[u8]| {
+        let mut ruleset = Ruleset::default();
+        iptables::parse_ipset(bytes, &mut ruleset);
+        assert_eq!(ruleset.problems, []);
+        let text = |elements: &Elements| match elements {
+            Elements::Exact(map) => {
+                let mut all: Vec<String> = map.iter().map(|(key, element)| format!("{key:?} {element:?}")).collect();
+                all.sort();
+                all
+            }
+            Elements::Ranges(ranges) => {
+                let mut all: Vec<String> = ranges.iter().map(|range| format!("{range:?}")).collect();
+                all.sort();
+                all
+            }
+            other => vec![format!("{other:?}")],
+        };
+        let of = |(name, set): (&String, &Set)| (name.clone(), set.ipset.clone(), set.key.clone(), text(&set.elements));
+        ruleset.ipsets.iter().map(of).collect::<Vec<_>>()
+    };
+    let (written, saved, listed) = (read(SETS.as_bytes()), read(&saved), read(&listed));
+    assert_eq!(saved, listed);
+    // The kernel splits ranges of addresses into single ones or networks; what is written otherwise is the same.
+    for (before, after) in written.iter().zip(&saved) {
+        assert!(before.0.starts_with("range") || before == after, "{before:?}\n{after:?}");
+    }
+    assert_eq!(written.len(), saved.len());
 }

@@ -125,7 +125,7 @@ fn a_list_of_addresses_is_several_rules() {
 #[test]
 fn interfaces_end_with_a_zero_or_a_plus() {
     assert_eq!(test("-i eth0"), is(meta(Meta::IifName), name("eth0")));
-    assert_eq!(test("-o eth+"), is(bits(meta(Meta::OifName), 0xffff_ff << 104), name("eth")));
+    assert_eq!(test("-o eth+"), is(bits(meta(Meta::OifName), 0x00ff_ffff << 104), name("eth")));
     // A packet without the interface has an empty name: it is not eth0.
     assert_eq!(test("! -o eth0"), not(is(meta(Meta::OifName), name("eth0"))));
     assert_eq!(read("-i +"), []);

@@ -129,6 +129,11 @@ impl Tables {
         if counters.is_some() {
             read.counters = counters;
         }
+        // iptables-restore: "The -t option cannot be used".
+        let open = self.open.filter(|at| self.tables[*at].explicit).map(|at| &self.tables[at].name);
+        if open.is_some_and(|open| read.table.as_ref().is_some_and(|table| *table != **open)) {
+            return self.lost(number, format!("-t in another table: {line}"));
+        }
         if read.only.is_some_and(|f| f != self.family) {
             return;
         }
@@ -196,14 +201,14 @@ impl Tables {
         let undeclared = table.chain(chain);
         let built = build::build(read, self.family, chain, |name| table.chains.contains_key(name));
         let length = table.chains[chain].order.len();
-        let mut position = match place {
+        let first = match place {
             None => length,
             Some(place) => place.saturating_sub(1) as usize,
         };
-        if position > length {
+        if first > length {
             return Err("no such place in the chain".into());
         }
-        for statements in built.rules {
+        for (position, statements) in (first..).zip(built.rules) {
             table.rules.push(Rule {
                 line: Some(number),
                 text: line.to_owned(),
@@ -216,7 +221,6 @@ impl Tables {
             if let Some(chain) = table.chains.get_mut(chain) {
                 chain.order.insert(position, index);
             }
-            position += 1;
         }
         if undeclared {
             self.problem(number, format!("chain {chain} was not declared"));

@@ -54,7 +54,8 @@ fn to_address(case: &Case<'_>, given: &[Given<'_>], option: &str, kind: NatKind)
 
 /// Addresses and ports of `10.0.0.1-10.0.0.9:80-90`, `:80`, `[2001:db8::1]:80`, `2001:db8::1-2001:db8::9`.
 fn split(text: &str, v6: bool) -> Result<(&str, Option<&str>), String> {
-    if v6 && !text.starts_with('[') && !(text.starts_with(':') && !text.starts_with("::")) {
+    let only_ports = text.starts_with(':') && !text.starts_with("::");
+    if v6 && !text.starts_with('[') && !only_ports {
         return Ok((text, None));
     }
     let colon = match text.rfind(']') {
