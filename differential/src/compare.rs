@@ -7,6 +7,7 @@ use crate::probe::{Probe, proto};
 use crate::ruleset::Script;
 use crate::world;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use unrefuse_firewall::answer::{Answer, ClientSees, Destination, Fate};
 use unrefuse_firewall::model::{Ruleset, Statement, Table};
 
@@ -35,21 +36,21 @@ pub(crate) fn compare(
     if let Fate::Depends { reason, .. } | Fate::Unknown(reason) = &answer.fate {
         return Verdict::Undecided(reason.clone());
     }
-    if let Some(text) = fate(&answer.fate, observed) {
+    if let Some(text) = fate(&answer.fate, observed).filter(|_| !several(probe)) {
         return differs("fate", text);
     }
     if let Some(text) = translated(answer, probe, observed) {
         return differs("translated", text);
     }
-    if let Some(verdict) = decider(rules, answer, observed) {
-        return verdict;
+    if let Some(text) = decider(rules, answer, observed).filter(|_| !parted(rules, answer)) {
+        return differs("decider", text);
     }
     if answer.client_sees == ClientSees::Unclear {
         return Verdict::Undecided(
             answer.reply.as_ref().map_or_else(|| "what the client sees".into(), |r| format!("the answer: {:?}", r.fate)),
         );
     }
-    if let Some(text) = sees(answer, probe, observed).filter(|_| !spoofed(probe)) {
+    if let Some(text) = sees(rules, answer, probe, observed).filter(|_| !spoofed(probe) && !(several(probe) && probe.proto != proto::TCP)) {
         return differs("sees", text);
     }
     hits(rules, ruleset, probe, answer, observed)
@@ -94,7 +95,7 @@ fn translated(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<Str
         Arrived::Here { src, sport, dst, dport } => (*src, *sport, *dst, *dport),
         Arrived::Left { src, sport, dst, dport, .. } => (Some(*src), Some(*sport), Some(*dst), Some(*dport)),
     };
-    let known = |a: Option<std::net::IpAddr>, b: Option<std::net::IpAddr>| a.is_none() || b.is_none() || a == b;
+    let known = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_none() || b.is_none() || a == b;
     let port = |a: Option<u16>, b: Option<u16>| a.is_none() || b.is_none() || a == b;
     let ports = !matches!(probe.proto, proto::ICMP | proto::ICMP6);
     let (want_src, want_sport, want_dst, want_dport) = match &answer.translated {
@@ -107,17 +108,17 @@ fn translated(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<Str
     (!same).then(|| format!("judge: {:?}; kernel: {:?}", answer.translated, observed.arrived))
 }
 
-fn decider(rules: &Script, answer: &Answer, observed: &Observed) -> Option<Verdict> {
+fn decider(rules: &Script, answer: &Answer, observed: &Observed) -> Option<String> {
     let key = answer.decided_by.as_ref().and_then(|d| expect::key(d, rules))?;
     if observed.hits.contains_key(&key) {
         return None;
     }
-    Some(differs("decider", format!("judge: {key} decides; it did not count: {}", list(observed.hits.keys()))))
+    Some(format!("judge: {key} decides; it did not count: {}", list(observed.hits.keys())))
 }
 
 /// Whether the source is one of the host's own addresses or no host's: no answer comes back to who sent it.
 fn spoofed(probe: &Probe) -> bool {
-    let own = |a: std::net::IpAddr| world::ADDRESSES.iter().any(|(_, own, _)| world::address(own) == a);
+    let own = |a: IpAddr| world::ADDRESSES.iter().any(|(_, own, _)| world::address(own) == a);
     probe.iif.is_some() && probe.src.is_some_and(|s| own(s) || s.is_loopback() || s.is_multicast())
 }
 
@@ -135,13 +136,16 @@ fn open(answer: &Answer, probe: &Probe) -> Option<bool> {
     })
 }
 
-fn sees(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
+fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
     let open = open(answer, probe);
+    // A reset has other flags, another length and another socket than the SYN-ACK that the judge has in mind.
+    let told_apart = ["flags", "--syn", "length", "owner", "sku", "skg", "tcp-option", "maxseg", "tos", "dscp"];
+    let other_way = probe.proto == proto::UDP || told_apart.iter().any(|word| rules.ruleset.contains(word));
     let same = match (&answer.client_sees, &observed.sees) {
         (ClientSees::Answer, Sees::Answer) => open != Some(false),
         (ClientSees::Answer, Sees::Reset) => probe.proto == proto::TCP && open != Some(true),
-        // A closed port's error is another kind of answer than the judge has in mind: it may have another way.
-        (ClientSees::Answer | ClientSees::Silence, _) if probe.proto == proto::UDP && open == Some(false) => true,
+        // A closed port's error is another kind of answer, too.
+        (ClientSees::Answer | ClientSees::Silence, _) if other_way && open == Some(false) => true,
         (ClientSees::Silence, Sees::Nothing) => true,
         (ClientSees::Reset, Sees::Reset) => true,
         (ClientSees::Icmp { v6, kind, code }, Sees::Icmp { v6: v, icmp, code: c }) => (v6, kind, code) == (v, icmp, c),
@@ -157,13 +161,22 @@ fn sees(answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
 /// Words of matches on what the judge is not told: it cannot know by which rules the packet or its answer goes.
 const NOT_TOLD: &[&str] = &[
     "length", "ttl", "-m hl", "hoplimit", "--syn", "tcp-flags", "tcp-option", "tcp flags", "maxseg", " id ", "frag",
-    "flowlabel", "@th", "u32", "ether",
+    "flowlabel", "@th", "u32", "ether", "mac-source", "limit", "quota",
 ];
+
+/// Whether what is not known offline may have parted the way: where both parts end alike, either's rules may be named.
+fn parted(rules: &Script, answer: &Answer) -> bool {
+    !answer.ignored.is_empty() || NOT_TOLD.iter().any(|word| rules.ruleset.contains(word))
+}
+
+/// Whether the destination is no single host: whether a socket has joined it is not looked at.
+fn several(probe: &Probe) -> bool {
+    probe.dst.is_multicast() || matches!(probe.dst, IpAddr::V4(a) if a.octets()[3] == 255)
+}
 
 /// The rules that matched: those on the packet's way, and those on its answer's.
 fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, observed: &Observed) -> Verdict {
-    // What is not known offline may have parted the way, and the other part ends alike.
-    if !answer.ignored.is_empty() || NOT_TOLD.iter().any(|word| rules.ruleset.contains(word)) {
+    if parted(rules, answer) {
         return Verdict::Same;
     }
     let way = expect::keys(&answer.way, rules);

@@ -7,10 +7,11 @@ use crate::ruleset::{Backend, Script};
 use crate::world::{self, address};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use unrefuse_facts::Observed as Fact;
 use unrefuse_firewall::answer::{Answer, Decider, Step};
 use unrefuse_firewall::judge::{Question, judge};
-use unrefuse_firewall::machine::{KnownMachine, Route, RouteKind};
+use unrefuse_firewall::machine::{Interface, KnownMachine, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{Family, Ruleset};
 use unrefuse_firewall::spec::{L4, PacketSpec};
 
@@ -66,8 +67,39 @@ pub(crate) fn saved(rules: &Script) -> Result<Option<Vec<u8>>> {
     output(tool, &[]).map(Some).context(tool)
 }
 
+/// The host under test.
+#[derive(Debug)]
+pub(crate) struct World(KnownMachine);
+
+impl Machine for World {
+    fn interface(&self, name: &str) -> Option<Interface> {
+        self.0.interface(name)
+    }
+
+    fn holder(&self, address: IpAddr) -> Option<Interface> {
+        self.0.holder(address)
+    }
+
+    fn addr_type(&self, address: IpAddr, interface: Option<&str>) -> Option<RouteKind> {
+        self.0.addr_type(address, interface)
+    }
+
+    fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
+        let mut route = self.0.route(query)?;
+        // The local route of a second address in a subnet prefers the first (net/ipv4/fib_frontend.c, `fib_add_ifaddr`).
+        if route.kind == RouteKind::Local && query.dst == address("192.0.2.2") {
+            route.source = Some(address("192.0.2.1"));
+        }
+        Some(route)
+    }
+
+    fn sysctl(&self, name: &str) -> Option<i64> {
+        self.0.sysctl(name)
+    }
+}
+
 /// The host under test under a ruleset's settings.
-pub(crate) fn machine(rules: &Script) -> KnownMachine {
+pub(crate) fn machine(rules: &Script) -> World {
     let mut machine = KnownMachine::new();
     for name in [world::IN, world::OUT] {
         let on = |(on, ..): &&(&str, &str, u8)| *on == name;
@@ -101,6 +133,7 @@ pub(crate) fn machine(rules: &Script) -> KnownMachine {
         .with_sysctl("net.ipv4.ip_forward", forward)
         .with_sysctl("net.ipv4.conf.all.rp_filter", get("ipv4/conf/all/rp_filter"))
         .with_sysctl("net.ipv6.conf.all.forwarding", forward6);
+    machine = machine.with_sysctl("net.ipv4.ip_default_ttl", 64).with_sysctl("net.ipv6.conf.all.hop_limit", 64);
     for name in ["all", "default", "lo", world::IN, world::OUT] {
         if name != "all" {
             machine = machine.with_sysctl(&format!("net.ipv4.conf.{name}.rp_filter"), 0);
@@ -111,7 +144,7 @@ pub(crate) fn machine(rules: &Script) -> KnownMachine {
             machine = machine.with_sysctl(&format!("net.ipv4.conf.{name}.{setting}"), 0);
         }
     }
-    machine
+    World(machine)
 }
 
 /// The packet as the judge is asked about it.

@@ -137,6 +137,7 @@ impl Rules {
     }
 
     /// Number of rules.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.tables.iter().flat_map(|t| &t.chains).map(|c| c.rules.len()).sum()
     }

@@ -4,7 +4,7 @@ use crate::case::{self, Case, Recorded};
 use crate::compare::{self, Verdict};
 use crate::expect::{self, Read};
 use crate::generate::{self, Round};
-use crate::kernel::{Host, Observed};
+use crate::kernel::{Host, Hosts, Observed};
 use crate::probe::Probe;
 use crate::ruleset::{Backend, Rules, Script};
 use crate::shrink;
@@ -62,13 +62,13 @@ pub(crate) fn run(plan: &Plan) -> Result<Tally> {
     let reported = Mutex::new(Instant::now());
     std::thread::scope(|scope| {
         let worker = || -> Result<()> {
-            let mut host = Host::build()?;
+            let mut hosts = Hosts::default();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= end {
                     return Ok(());
                 }
-                one(plan, number, &mut host, &tally)?;
+                one(plan, number, &mut hosts, &tally)?;
                 if let (Ok(tally), Ok(mut reported)) = (tally.lock(), reported.lock()) {
                     if reported.elapsed() > Duration::from_secs(5) {
                         *reported = Instant::now();
@@ -104,8 +104,9 @@ fn load(host: &mut Host, script: &Script) -> Result<Result<Vec<Read>, String>> {
     })
 }
 
-fn one(plan: &Plan, number: u64, host: &mut Host, tally: &Mutex<Tally>) -> Result<()> {
+fn one(plan: &Plan, number: u64, hosts: &mut Hosts, tally: &Mutex<Tally>) -> Result<()> {
     let (backend, v6) = plan.kinds[(number % plan.kinds.len() as u64) as usize];
+    let host = hosts.of(backend)?;
     let round = generate::round(plan.seed, number, backend, v6, plan.probes);
     let script = round.rules.script();
     let lock = || tally.lock().map_err(|_| anyhow::anyhow!("a worker panicked"));
@@ -226,7 +227,8 @@ fn keep(
 }
 
 /// Replays one case: what differs, by reader.
-pub(crate) fn replay(host: &mut Host, case: &Case) -> Result<Vec<String>> {
+pub(crate) fn replay(hosts: &mut Hosts, case: &Case) -> Result<Vec<String>> {
+    let host = hosts.of(case.script.backend)?;
     let reads = match load(host, &case.script)? {
         Ok(reads) => reads,
         Err(e) => return Ok(vec![format!("the tool refuses the ruleset: {e}")]),
@@ -253,10 +255,10 @@ pub(crate) fn replay(host: &mut Host, case: &Case) -> Result<Vec<String>> {
 pub(crate) fn replay_all() -> Result<(u64, u64)> {
     let cases = case::all()?;
     let worker = || -> Result<(u64, u64)> {
-        let mut host = Host::build()?;
+        let mut hosts = Hosts::default();
         let (mut passed, mut failed) = (0, 0);
         for (name, case) in &cases {
-            let wrong = replay(&mut host, case).with_context(|| name.clone())?;
+            let wrong = replay(&mut hosts, case).with_context(|| name.clone())?;
             if wrong.is_empty() {
                 passed += 1;
             } else {

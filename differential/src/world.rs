@@ -13,13 +13,13 @@ pub(crate) const IN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The second one's.
 pub(crate) const OUT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-/// An address of an interface.
+/// Addresses of the interfaces, in the order in which the kernel holds them: of IPv6 addresses, the newest is the first.
 pub(crate) const ADDRESSES: &[(&str, &str, u8)] = &[
     (IN, "192.0.2.1", 24),
     (IN, "192.0.2.2", 24),
     (OUT, "198.51.100.1", 24),
-    (IN, "2001:db8:1::1", 64),
     (IN, "2001:db8:1::2", 64),
+    (IN, "2001:db8:1::1", 64),
     (OUT, "2001:db8:2::1", 64),
 ];
 

@@ -72,7 +72,7 @@ impl Host {
 
     /// The ICMP error that came back to the host.
     fn told(&self, probe: &Probe) -> Option<Sees> {
-        let (icmp, code) = *self.services.errors(probe.v6()).first()?;
+        let (icmp, code) = self.services.error(probe)?;
         Some(Sees::Icmp { v6: probe.v6(), icmp, code })
     }
 }

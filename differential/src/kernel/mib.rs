@@ -1,5 +1,6 @@
 //! Counters of the transports: they tell whether a packet reached one.
 
+use super::Sees;
 use crate::probe::{Probe, proto};
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -15,6 +16,7 @@ pub(crate) struct Mibs {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     tcp: u64,
+    resets: u64,
     udp: [u64; 2],
     echo: [u64; 2],
 }
@@ -40,6 +42,7 @@ impl Mibs {
             at.and_then(|at| values.split(' ').nth(at)).and_then(|v| v.parse().ok()).unwrap_or(0)
         };
         reading.tcp = field("Tcp", "InSegs");
+        reading.resets = field("Tcp", "OutRsts");
         reading.udp[0] = field("Udp", "InDatagrams") + field("Udp", "NoPorts");
         reading.echo[0] = field("Icmp", "InEchos");
         let n = self.v6.read_at(&mut buffer, 0)?;
@@ -58,9 +61,11 @@ impl Mibs {
 
 impl Reading {
     /// Whether the probe's transport got something until then.
-    pub(crate) fn taken(&self, later: &Self, probe: &Probe) -> bool {
+    pub(crate) fn taken(&self, later: &Self, probe: &Probe, sees: &Sees) -> bool {
         let v6 = usize::from(probe.v6());
         match probe.proto {
+            // The host is its own client: the reset itself is a segment that came in. A rule's is none that TCP sent.
+            proto::TCP if probe.iif.is_none() && *sees == Sees::Reset => later.resets > self.resets,
             proto::TCP => later.tcp > self.tcp,
             proto::UDP => later.udp[v6] > self.udp[v6],
             _ => later.echo[v6] > self.echo[v6],

@@ -14,7 +14,7 @@ pub(crate) mod setup;
 pub(crate) mod sys;
 
 use crate::probe::{Probe, flag, proto};
-use crate::ruleset::Script;
+use crate::ruleset::{Backend, Script};
 use crate::world;
 use anyhow::{Context as _, Result};
 use counters::Counts;
@@ -74,6 +74,7 @@ pub(crate) struct Observed {
 /// The host under test, in this thread's own network namespace.
 #[derive(Debug)]
 pub(crate) struct Host {
+    namespace: File,
     taps: [File; 2],
     services: services::Services,
     netlink: netlink::Netlink,
@@ -94,6 +95,7 @@ impl Host {
         sys::unshare_network()?;
         let taps = setup::build().context("the namespace cannot be set up")?;
         Ok(Self {
+            namespace: File::open("/proc/thread-self/ns/net")?,
             taps,
             services: services::Services::start()?,
             netlink: netlink::Netlink::open()?,
@@ -107,6 +109,11 @@ impl Host {
             legacy: Default::default(),
             old_sets: BTreeSet::new(),
         })
+    }
+
+    /// Moves this thread to the host's namespace.
+    pub(crate) fn enter(&self) -> Result<()> {
+        sys::enter_network(&self.namespace)
     }
 
     /// Puts a ruleset in force in place of the one before. The inner error is what the tool says to a ruleset it refuses.
@@ -136,7 +143,7 @@ impl Host {
             Some(iif) => (self.arrive(probe, iif == world::OUT, &mut watch)?, None),
             None => self.leave(probe, &mut watch)?,
         };
-        let taken = mibs.taken(&self.mibs.read()?, probe);
+        let taken = mibs.taken(&self.mibs.read()?, probe, &sees);
         let hits = counters::moved(&counts, &self.counts()?);
         let chatter = watch.all.iter().any(Seen::is_chatter);
         let left = watch.all.iter().find(|s| watch.is_probe(s, probe)).map(|s| Arrived::Left {
@@ -229,13 +236,30 @@ impl Host {
     }
 }
 
+/// Hosts of one thread. Legacy tables cannot be unmade once they are there: nf_tables rulesets have a host without any.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts([Option<Host>; 2]);
+
+impl Hosts {
+    /// The host for rulesets of this backend, entered.
+    pub(crate) fn of(&mut self, backend: Backend) -> Result<&mut Host> {
+        let slot = &mut self.0[usize::from(backend == Backend::Legacy)];
+        let host = match slot {
+            Some(host) => host,
+            None => slot.insert(Host::build()?),
+        };
+        host.enter()?;
+        Ok(host)
+    }
+}
+
 const fn mac(side: usize) -> [u8; 6] {
     if side == 0 { world::IN_MAC } else { world::OUT_MAC }
 }
 
 /// What comes out while one probe is under way.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
     /// By which the probe is known again.
     id: u32,
     all: Vec<Seen>,

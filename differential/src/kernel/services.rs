@@ -1,6 +1,7 @@
 //! What listens on the host under test.
 
 use super::Arrived;
+use crate::probe::Probe;
 use crate::world::{TCP_OPEN, UDP_OPEN};
 use anyhow::{Context as _, Result};
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
@@ -84,8 +85,12 @@ impl Services {
             for (n, port) in TCP_OPEN.iter().enumerate() {
                 let socket = socket(v6, Type::STREAM)?;
                 socket.set_tcp_mss(u32::from(FIRST_MSS) + n as u32)?;
-                socket.bind(&wildcard(v6, *port))?;
-                socket.listen(1024)?;
+                // A process that is being started by another thread holds the closed listener until it runs its program.
+                let deadline = Instant::now() + Duration::from_secs(5);
+                while let Err(e) = socket.bind(&wildcard(v6, *port)).and_then(|()| socket.listen(1024)) {
+                    anyhow::ensure!(Instant::now() < deadline, "port {port} cannot be listened on: {e}");
+                    std::thread::yield_now();
+                }
                 self.tcp.push(socket);
             }
         }
@@ -115,23 +120,31 @@ impl Services {
         self.udp.iter().find_map(|(socket, port)| echo(socket, *port).ok().flatten())
     }
 
-    /// ICMP errors that the host got: what its own programs are told.
-    pub(crate) fn errors(&self, v6: bool) -> Vec<(u8, u8)> {
-        let mut all = Vec::new();
+    /// The ICMP error for this packet that the host got: what its own programs are told.
+    pub(crate) fn error(&self, probe: &Probe) -> Option<(u8, u8)> {
+        let v6 = probe.v6();
+        let mut found = None;
         let mut buffer = [0; 256];
         let mut socket = &self.icmp[usize::from(v6)];
         while let Ok(n) = std::io::Read::read(&mut socket, &mut buffer) {
             // IPv4 raw sockets give the IP header, too.
             let at = if v6 { 0 } else { usize::from(buffer[0] & 15) * 4 };
-            if n < at + 2 {
+            // Behind its own 8 bytes: the beginning of the packet that it is about, whose ports follow its IP header.
+            let inner = at + 8;
+            let ports = inner + if v6 { 40 } else { usize::from(buffer[inner.min(255)] & 15) * 4 };
+            if n < ports + 4 {
                 continue;
             }
             let (kind, code) = (buffer[at], buffer[at + 1]);
-            if if v6 { kind < 128 } else { matches!(kind, 3 | 11 | 12) } {
-                all.push((kind, code));
+            let is_error = if v6 { kind < 128 } else { matches!(kind, 3 | 11 | 12) };
+            let port = |at: usize| u16::from_be_bytes([buffer[at], buffer[at + 1]]);
+            // Not for its answer, which has them the other way round.
+            let own = port(ports) == probe.sport && port(ports + 2) == probe.dport;
+            if is_error && own && found.is_none() {
+                found = Some((kind, code));
             }
         }
-        all
+        found
     }
 }
 

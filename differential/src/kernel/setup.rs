@@ -19,6 +19,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ipv6/icmp/ratemask", ""),
     // A SYN-ACK that is a cookie belongs to no socket, which rules on sockets would see.
     ("ipv4/tcp_syncookies", "0"),
+    // Where connection tracking has summed up a packet, a rule that changes its IPv6 hop limit or traffic class makes the
+    // kernel (6.18) take a datagram of more than 76 bytes for damaged.
+    ("netfilter/nf_conntrack_checksum", "0"),
     ("ipv4/conf/all/send_redirects", "0"),
     ("ipv4/conf/default/send_redirects", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
@@ -42,7 +45,8 @@ fn batch() -> String {
         let _ = writeln!(text, "link set {name} address {mac} arp off multicast off addrgenmode none");
         let _ = writeln!(text, "link set {name} up");
     }
-    for (name, address, length) in ADDRESSES {
+    let (v6, v4): (Vec<_>, Vec<_>) = ADDRESSES.iter().partition(|(_, a, _)| a.contains(':'));
+    for (name, address, length) in v4.into_iter().chain(v6.into_iter().rev()) {
         let nodad = if address.contains(':') { " nodad" } else { "" };
         let _ = writeln!(text, "address add {address}/{length} dev {name}{nodad}");
     }

@@ -13,6 +13,14 @@ pub(crate) fn unshare_network() -> Result<()> {
     Ok(())
 }
 
+/// Moves this thread to a network namespace.
+pub(crate) fn enter_network(namespace: &File) -> Result<()> {
+    // SAFETY: the descriptor is open, and no pointers are passed.
+    let result = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    ensure!(result == 0, "setns: {}", io::Error::last_os_error());
+    Ok(())
+}
+
 /// Whether this process may do so.
 pub(crate) fn is_root() -> bool {
     // SAFETY: no arguments, always successful.

@@ -156,8 +156,9 @@ fn mangle(rng: &mut Rng, place: &Place<'_>) -> Option<Target> {
             });
         }
         _ if place.within(PRE) => {
+            // Only to a port where something listens, of either protocol: without a socket TPROXY drops.
             return Some(Target {
-                text: format!("-j TPROXY --on-port {} --tproxy-mark 0x1/0x1", rng.pick(&["80", "443", "81"])),
+                text: "-j TPROXY --on-port 443 --tproxy-mark 0x1/0x1".into(),
                 protocol: Some(rng.choose(&["tcp", "udp"])),
                 needs: None,
             });
