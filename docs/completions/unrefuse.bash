@@ -25,6 +25,9 @@ _unrefuse() {
             unrefuse,explain)
                 cmd="unrefuse__subcmd__explain"
                 ;;
+            unrefuse,firewall)
+                cmd="unrefuse__subcmd__firewall"
+                ;;
             unrefuse,listeners)
                 cmd="unrefuse__subcmd__listeners"
                 ;;
@@ -41,7 +44,7 @@ _unrefuse() {
 
     case "${cmd}" in
         unrefuse)
-            opts="-4 -6 -v -q -h -V --udp --timeout --deadline --count --netns --json --format --verbose --quiet --color --help --version check listeners who explain schema completions"
+            opts="-4 -6 -v -q -h -V --udp --timeout --deadline --count --from --netns --json --format --verbose --quiet --color --help --version check listeners who firewall explain schema completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -56,6 +59,10 @@ _unrefuse() {
                     return 0
                     ;;
                 --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -79,7 +86,7 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__check)
-            opts="-4 -6 -v -q -h --udp --timeout --deadline --count --netns --json --format --verbose --quiet --color --help"
+            opts="-4 -6 -v -q -h --udp --timeout --deadline --count --from --netns --json --format --verbose --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -94,6 +101,10 @@ _unrefuse() {
                     return 0
                     ;;
                 --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -131,12 +142,69 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__explain)
-            opts="-h --markdown --color --help name/localhost-v6-first name/own-name-loopback name/hosts-override name/address-family name/resolver-unreachable name/not-found route/blackhole route/overlapping-subnet route/link-down route/ports-exhausted route/source-address route/none egress/proxy path/intermittent path/host-down path/router-reject path/filtered path/all-ports-refused ingress/firewall-reject listener/queue-full listener/not-accepting listener/md5-required listener/stale-socket listener/other-interface listener/loopback-only listener/other-family listener/other-address listener/other-namespace listener/other-protocol listener/other-port listener/none access/closed-on-accept"
+            opts="-h --markdown --color --help name/localhost-v6-first name/own-name-loopback name/hosts-override name/address-family name/resolver-unreachable name/not-found route/blackhole route/overlapping-subnet route/link-down route/ports-exhausted route/source-address route/none egress/nat-redirect egress/firewall-reject egress/firewall-drop egress/proxy path/intermittent path/host-down path/router-reject path/filtered path/all-ports-refused ingress/banned ingress/kube-no-endpoints ingress/rp-filter ingress/forwarding-off ingress/conntrack-full ingress/dnat-dead-end ingress/rule-order ingress/mixed-backends ingress/firewall-drop ingress/firewall-reject ingress/not-persisted listener/queue-full listener/not-accepting listener/md5-required listener/stale-socket listener/other-interface listener/loopback-only listener/other-family listener/other-address listener/other-namespace listener/other-protocol listener/other-port listener/none access/closed-on-accept"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        unrefuse__subcmd__firewall)
+            opts="-v -h --from --to --udp --iface --sport --rules --address --netns --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --iface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sport)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rules)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
