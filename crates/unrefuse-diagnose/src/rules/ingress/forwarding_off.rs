@@ -112,8 +112,11 @@ mod tests {
     #[test]
     fn a_rule_of_forward_is_a_firewalls() {
         let rule = iptables(FilterHook::Forward, "-A FORWARD -j DROP");
-        assert!(scene(Decider::Rule(rule)).roots().contains(&"ingress/firewall-drop".to_owned()));
         let place = chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input);
-        assert!(scene(policy(place, RuleOwner::Hand)).roots().contains(&"ingress/firewall-drop".to_owned()));
+        for by in [Decider::Rule(rule), policy(place, RuleOwner::Hand)] {
+            let roots = scene(by).roots();
+            assert!(roots.contains(&"ingress/firewall-drop".to_owned()), "{roots:?}");
+            assert!(!roots.contains(&"ingress/forwarding-off".to_owned()), "{roots:?}");
+        }
     }
 }
