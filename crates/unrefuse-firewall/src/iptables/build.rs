@@ -73,11 +73,15 @@ pub(super) fn build(line: &Line<'_>, family: Family, chain: &str, declared: impl
     let places = if family == Family::Ip6 { (64, 192) } else { (96, 128) };
     let sources = addresses(line.source.as_ref(), places.0, family, &mut problems);
     let destinations = addresses(line.destination.as_ref(), places.1, family, &mut problems);
-    let rule = |tests: Vec<Cond>| {
-        let tests = tests.into_iter().chain(common.iter().cloned());
-        let tests = tests.filter(|c| *c != Cond::Const(true)).map(Statement::If);
-        tests.chain(target.iter().cloned()).collect()
-    };
+    let body = common.into_iter().filter(|c| *c != Cond::Const(true)).map(Statement::If).chain(target);
+    if let ([source], [destination]) = (sources.as_slice(), destinations.as_slice()) {
+        let tests = [source, destination].into_iter().flatten().cloned().map(Statement::If);
+        built.rules = vec![tests.chain(body).collect()];
+        built.problems = problems;
+        return built;
+    }
+    let body: Vec<Statement> = body.collect();
+    let rule = |tests: Vec<Cond>| tests.into_iter().map(Statement::If).chain(body.iter().cloned()).collect();
     built.rules = if sources.len() * destinations.len() > MOST_RULES {
         let either =
             |of: Vec<Option<Cond>>| Cond::Any(of.into_iter().map(|c| c.unwrap_or(Cond::Const(true))).collect());

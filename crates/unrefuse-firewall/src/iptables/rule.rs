@@ -202,11 +202,11 @@ impl<'a> Reader<'_, 'a> {
         if core.is_some() || unknown_newest {
             return core;
         }
-        if let Some(found) = self.modules().into_iter().find(|(o, _)| o.spelled == name) {
+        if let Some(found) = self.modules().find(|(o, _)| o.spelled == name) {
             return Some(found);
         }
         if self.load_protocol()
-            && let Some(found) = self.modules().into_iter().find(|(o, _)| o.spelled == name)
+            && let Some(found) = self.modules().find(|(o, _)| o.spelled == name)
         {
             return Some(found);
         }
@@ -224,22 +224,14 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Options of the loaded modules, the newest first.
-    fn modules(&self) -> Vec<(&'static Opt, Last)> {
-        let mut out = Vec::new();
-        let target = |out: &mut Vec<_>| {
-            let module = self.line.target.as_ref().and_then(|t| t.module);
-            out.extend(module.iter().flat_map(|m| m.options).map(|o| (o, Last::Target)));
-        };
-        if self.last == Last::Target {
-            target(&mut out);
-        }
-        for (i, loaded) in self.line.matches.iter().enumerate().rev() {
-            out.extend(loaded.module.iter().flat_map(|m| m.options).map(|o| (o, Last::Match(i))));
-        }
-        if self.last != Last::Target {
-            target(&mut out);
-        }
-        out
+    fn modules(&self) -> impl Iterator<Item = (&'static Opt, Last)> {
+        let target = self.line.target.as_ref().and_then(|t| t.module);
+        let target = move || target.into_iter().flat_map(|m| m.options).map(|o| (o, Last::Target));
+        let newest = self.last == Last::Target;
+        let matches = self.line.matches.iter().enumerate().rev();
+        let matches = matches
+            .flat_map(|(i, loaded)| loaded.module.iter().flat_map(|m| m.options).map(move |o| (o, Last::Match(i))));
+        target().filter(move |_| newest).chain(matches).chain(target().filter(move |_| !newest))
     }
 
     /// `-p tcp --dport 22` without `-m tcp` loads the match of that name (`load_proto`).
