@@ -18,12 +18,23 @@ pub(crate) fn cmp(p: &mut Program<'_>, data: &[u8]) -> Done {
         5 => Op::Ge,
         _ => return None,
     };
-    if let Some(cond) = compare(p, at, bytes, op) {
+    // Several values compared at once: loaded by one expression, or by several.
+    let equal = matches!(op, Op::Eq | Op::Ne);
+    let middle = if equal { boundary(p, at, bytes.len()) } else { None };
+    if middle.is_none()
+        && let Some(cond) = compare(p, at, bytes, op)
+    {
         p.test(cond);
         return Some(());
     }
-    // Several values compared at once.
-    let equal = matches!(op, Op::Eq | Op::Ne);
+    if let Some(middle) = middle {
+        let parts = vec![compare(p, at, &bytes[..middle], Op::Eq)?, compare(p, at + middle, &bytes[middle..], Op::Eq)?];
+        match op {
+            Op::Eq => parts.into_iter().for_each(|cond| p.test(cond)),
+            _ => p.test(Cond::Not(Box::new(Cond::All(parts)))),
+        }
+        return Some(());
+    }
     let mut parts = Vec::new();
     let mut done = 0;
     while equal && done < bytes.len() {
@@ -38,6 +49,20 @@ pub(crate) fn cmp(p: &mut Program<'_>, data: &[u8]) -> Done {
         _ => return None,
     }
     Some(())
+}
+
+/// Where two neighbouring fields of a header meet that are loaded together: addresses or ports of source and destination.
+fn boundary(p: &Program<'_>, at: usize, len: usize) -> Option<usize> {
+    let Some((_, Value::Expr { expr: Expr::Field(Field::Payload { base, offset, .. }), host: false })) =
+        p.registers.whole(at)
+    else {
+        return None;
+    };
+    match (base, offset, len, p.packet_family) {
+        (Header::Transport, 0, 4, _) if matches!(p.protocol, Some(6 | 17 | 33 | 132 | 136)) => Some(2),
+        (Header::Network, 96, 8, Some(Family::Ip)) => Some(4),
+        _ => None,
+    }
 }
 
 fn compare(p: &mut Program<'_>, at: usize, bytes: &[u8], op: Op) -> Option<Cond> {

@@ -276,8 +276,11 @@ impl<'a> Program<'a> {
     }
 
     fn add_xt(&mut self, found: xt::Decoded) {
-        if found.comment.is_some() {
-            self.comment = found.comment;
+        if let Some(comment) = found.comment {
+            self.comment = Some(match self.comment.take() {
+                Some(before) => format!("{before} / {comment}"),
+                None => comment,
+            });
         }
         self.xt_text.push((self.statements.len(), found.statements.len(), found.text));
         self.statements.extend(found.statements);

@@ -90,7 +90,8 @@ pub(crate) fn meta(p: &mut Program<'_>, data: &[u8]) -> Done {
         2 => (SetTarget::Other("meta priority".to_owned()), 4, true),
         // nft_meta_set_eval: NFT_META_NFTRACE
         12 => {
-            p.push(Statement::Note("meta nftrace set 1".to_owned()));
+            let text = if p.iptables { "-j TRACE" } else { "meta nftrace set 1" };
+            p.push(Statement::Note(text.to_owned()));
             return Some(());
         }
         14 => (SetTarget::Other("meta secmark".to_owned()), 4, true),

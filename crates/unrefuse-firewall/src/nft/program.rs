@@ -4,7 +4,7 @@ use super::attr::{Attrs, Table, name};
 use super::registers::{Piece, Registers, Value, byte_of, number, padded};
 use super::set::{Part, Sets};
 use super::{Context, compute, effect, load, verdict};
-use crate::model::{Backend, Cond, Counters, Expr, Family, Op, Statement, Verdict};
+use crate::model::{Backend, Cond, Counters, Expr, Family, Field, Header, Meta, Op, Statement, Verdict};
 
 /// The state while one rule is read.
 pub(crate) struct Program<'a> {
@@ -64,6 +64,20 @@ impl<'a> Program<'a> {
             if self.expression(called, data).is_none() {
                 self.push(Statement::Unknown(format!("nft expression {}", name(called))));
             }
+        }
+        if self.iptables {
+            self.close_ranges();
+        }
+    }
+
+    /// In iptables' words an open range has both ends.
+    fn close_ranges(&mut self) {
+        for statement in &mut self.statements {
+            let Statement::If(Cond::Compare { left, op: op @ (Op::Le | Op::Ge), right }) = statement else { continue };
+            let Expr::Field(Field::Payload { base: Header::Transport, len: 16, .. }) = left else { continue };
+            let (from, to) = if *op == Op::Le { (0, *right) } else { (*right, 0xffff) };
+            let value = left.clone();
+            *statement = Statement::If(Cond::Range { value, from, to, negated: false });
         }
     }
 
@@ -205,7 +219,6 @@ impl<'a> Program<'a> {
 
     /// Remembers what a test says about the packet's family and protocol.
     pub(crate) fn learn_family(&mut self, left: &Expr, op: Op, right: u128) {
-        use crate::model::{Field, Header, Meta};
         if op != Op::Eq {
             return;
         }

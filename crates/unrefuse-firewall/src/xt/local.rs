@@ -116,7 +116,9 @@ fn policy(family: Family, info: Info<'_>) -> Option<Options> {
             options.one("spi", bit(turned, 4), format!("{:#x}", info.be32(at + 64)?));
         }
         if bit(asked, 2) {
-            options.one("proto", bit(turned, 2), info.u8(at + 72)?);
+            let number = info.u8(at + 72)?;
+            let name = crate::nft::protocol_name(number).map_or_else(|| number.to_string(), str::to_owned);
+            options.one("proto", bit(turned, 2), name);
         }
         if bit(asked, 3) {
             options.one("mode", bit(turned, 3), if info.u8(at + 73)? == 1 { "tunnel" } else { "transport" });

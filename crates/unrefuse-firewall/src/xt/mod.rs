@@ -56,7 +56,7 @@ pub fn decode_match(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) ->
     let read = match_options(place, name, revision, Info(info));
     let Some(options) = read else {
         let text = format!("-m {name}");
-        let unknown = Cond::Unknown(format!("match {name} revision {revision}"));
+        let unknown = Cond::Unknown(text.clone());
         return Decoded { statements: vec![Statement::If(unknown)], text, comment: None };
     };
     let name = options.name.unwrap_or(name);
@@ -71,8 +71,8 @@ pub fn decode_match(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) ->
 /// Reads a target. What is not understood is [`Statement::Unknown`].
 pub fn decode_target(place: &Place<'_>, name: &str, revision: u8, info: &[u8]) -> Decoded {
     let Some(options) = targets::options(place, name, revision, Info(info)) else {
-        let unknown = Statement::Unknown(format!("target {name} revision {revision}"));
-        return Decoded { statements: vec![unknown], text: format!("-j {name}"), comment: None };
+        let text = format!("-j {name}");
+        return Decoded { statements: vec![Statement::Unknown(text.clone())], text, comment: None };
     };
     let name = options.name.unwrap_or(name);
     let text = format!("-j {}", options.text(name));

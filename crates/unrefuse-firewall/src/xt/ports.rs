@@ -56,9 +56,9 @@ pub(crate) fn flags(bits: u8) -> String {
     if set.is_empty() { "NONE".to_owned() } else { set.join(",") }
 }
 
-/// Only where no chunk is asked for.
+/// Only where no chunk is asked for. The map of chunks has 256 bytes (`256 / sizeof(__u32)` numbers of 32 bits).
 fn sctp(info: Info<'_>) -> Option<Options> {
-    let (asked, turned) = (info.u32(60)?, info.u32(64)?);
+    let (asked, turned) = (info.u32(284)?, info.u32(288)?);
     let mut options = Options::new();
     // The destination's come first.
     for (bit, name, at) in [(1, "sport", 4), (2, "dport", 0)] {

@@ -6,10 +6,10 @@ use super::options::Options;
 use super::{Place, nat, sets};
 use crate::model::Family;
 
-/// Targets whose options change nothing of a packet's fate; these are not read.
+/// Targets that do the same to a packet's fate whatever their options say; these are not read.
 const UNREAD: &[&str] = &[
     "TRACE", "NOTRACK", "CHECKSUM", "TCPOPTSTRIP", "CONNSECMARK", "SECMARK", "RATEEST", "LED", "IDLETIMER", "ECN", "TEE",
-    "AUDIT", "CLUSTERIP", "SYNPROXY",
+    "AUDIT", "CLUSTERIP", "SYNPROXY", "HMARK",
 ];
 
 /// The options of a target; `None`: not understood.
