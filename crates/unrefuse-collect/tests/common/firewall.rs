@@ -24,8 +24,11 @@ pub(crate) fn feed(program: &str, arguments: &[&str], input: &[u8]) -> Result<Ve
     if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Loads a ruleset of nft(8).
+/// Loads a ruleset of nft(8), which wants a line's end before the `}` of a block.
 pub(crate) fn nft(rules: &str) {
+    let is_block = |line: &str| ["table", "chain", "set", "map"].iter().any(|word| line.trim().starts_with(word));
+    let lines = rules.lines().map(|line| if is_block(line) { line.replace('}', "\n}") } else { line.to_owned() });
+    let rules = &lines.map(|line| line.replace("\n}\n}", "\n}\n}\n") + "\n").collect::<String>();
     feed("nft", &["-f", "-"], rules.as_bytes()).unwrap_or_else(|e| panic!("nft -f: {e}\n{rules}"));
 }
 

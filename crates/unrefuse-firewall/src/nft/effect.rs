@@ -236,9 +236,11 @@ fn dynset(p: &mut Program<'_>, data: &[u8]) -> Done {
         .filter_map(|expression| Attrs(expression).find(|(kind, _)| *kind == 1).map(|(_, value)| until_nul(value)))
         .collect();
     let decides = within.iter().any(|name| !matches!(*name, b"counter" | b"last"));
+    let key = p.key(t.be32(4)?, &set)?;
+    let key = super::text::key(&key, p.packet_family, p.protocol);
     let text = match within.first() {
-        Some(first) => format!("{verb} @{set} {{ {} }}", from_bytes(first)),
-        None => format!("{verb} @{set}"),
+        Some(first) => format!("{verb} @{set} {{ {key} {} }}", from_bytes(first)),
+        None => format!("{verb} @{set} {{ {key} }}"),
     };
     if decides || verb == "delete" || t.be32(9).unwrap_or(0) & 1 != 0 {
         fork(p, &text)

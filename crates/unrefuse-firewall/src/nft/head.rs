@@ -76,13 +76,16 @@ fn base(family: Family, nested: &[u8], chain: &Table<'_, 13>) -> Option<Base> {
         Some("route") => ChainKind::Route,
         _ => return None,
     };
-    let listed = t.get(4).into_iter().flat_map(|list| Attrs(list).map(|(_, device)| name(device)));
+    // A single device is named twice, for programs that know no list.
+    let mut devices: Vec<String> =
+        t.get(4).into_iter().flat_map(|list| Attrs(list).map(|(_, device)| name(device))).collect();
+    devices.extend(t.name(3).filter(|only| !devices.contains(only)));
     Some(Base {
         hook,
         priority: t.be32(2)?.cast_signed(),
         kind,
         policy: if chain.be32(5) == Some(0) { Policy::Drop } else { Policy::Accept },
-        devices: t.name(3).into_iter().chain(listed).collect(),
+        devices,
         order: None,
     })
 }

@@ -53,6 +53,11 @@ pub(crate) fn nft(rule: &Rule, family: Family, given: &Given, sets: &BTreeMap<St
     out
 }
 
+/// A key's parts as they are written in a rule that said this much before.
+pub(crate) fn key(key: &[Expr], family: Option<Family>, l4: Option<u8>) -> String {
+    Writer { seen: Seen { family, l4 }, sets: &BTreeMap::new() }.key(key)
+}
+
 impl<'a> Writer<'a> {
     pub(crate) fn new(family: Family, sets: &'a BTreeMap<String, Set>) -> Self {
         let family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
@@ -64,7 +69,14 @@ impl<'a> Writer<'a> {
         let Statement::If(Cond::Compare { left: Expr::Field(field), op: Op::Eq, right }) = statement else {
             return false;
         };
+        let is = |wanted: u128| {
+            let protocol = Cond::Compare { left: Expr::Field(Field::Meta(Meta::L4Proto)), op: Op::Eq, right: wanted };
+            rest.contains(&Statement::If(protocol))
+        };
         let base = match field {
+            // Each ICMP is of one family.
+            Field::Meta(Meta::NfProto) if (*right == 2 && is(1)) || (*right == 10 && is(58)) => return true,
+            Field::Meta(Meta::IifType) => Header::Link,
             Field::Meta(Meta::L4Proto) if names::protocol(*right).is_some() => Header::Transport,
             Field::Meta(Meta::NfProto | Meta::Protocol)
             | Field::Payload { base: Header::Link, offset: 96, len: 16 } => Header::Network,
