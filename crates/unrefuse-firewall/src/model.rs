@@ -568,6 +568,8 @@ pub enum OptionSpace {
 #[allow(missing_docs, reason = "the names are nft's (nft(8), SOCKET EXPRESSION)")]
 pub enum SocketKey {
     Exists,
+    /// Not nft's: the packet has a sending socket here, the kernel's own included (iptables `--socket-exists`): 1 or 0.
+    Sends,
     Transparent,
     Mark,
     Wildcard,

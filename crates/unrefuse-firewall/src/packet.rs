@@ -57,6 +57,8 @@ impl Device {
 /// Credentials of the socket that sends a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Socket {
+    /// A process holds it; else it is the kernel's own, which has no owner.
+    pub held: bool,
     /// User id.
     pub uid: Bits,
     /// Group id.
@@ -261,8 +263,9 @@ impl Packet {
             Some(bits) => Loaded::Value(bits),
             None => Loaded::Unknown("which interface it is, is not known".into()),
         };
-        let socket =
-            |pick: fn(&Socket) -> Bits| self.socket.as_ref().map_or(Loaded::Absent, |s| Loaded::Value(pick(s)));
+        let socket = |pick: fn(&Socket) -> Bits| {
+            self.socket.as_ref().filter(|s| s.held).map_or(Loaded::Absent, |s| Loaded::Value(pick(s)))
+        };
         Some(match meta {
             Meta::Length => Loaded::Value(self.length),
             Meta::Protocol => Loaded::Value(Bits::known(if self.is_v6() { 0x86dd } else { 0x0800 }, 16)),
@@ -297,7 +300,9 @@ fn write_network(image: &mut Image, spec: &PacketSpec, number: u8, length: Bits)
     } else {
         image.store(Header::Network, 0, 4, Bits::known(6, 4));
         image.store(Header::Network, 4, 8, tos);
-        image.store(Header::Network, 32, 16, Bits::unknown(16));
+        // The payload's length, without the header's own 40 bytes.
+        let payload = if length.exact().is_some() { length.value.saturating_sub(40) } else { 0 };
+        image.store(Header::Network, 32, 16, Bits::partly(payload, length.known, 16));
         image.put(Header::Network, 6, &[number]);
         image.store(Header::Network, 56, 8, ttl);
     }

@@ -84,7 +84,7 @@ fn question(probe: &Probe) -> Question {
         let mut packet = PacketSpec::tcp(Some(parse_ip(&probe.src)), parse_ip(&probe.dst), probe.port);
         packet.src_mac = Some([2, 0, 0, 0, 0, 0x77]);
         packet.uid = Some(0);
-        Question { server_uid: Some(0), ..Question::incoming(Some(&probe.iface), packet) }
+        Question { server_uid: Some(0), listening: probe.listening, ..Question::incoming(Some(&probe.iface), packet) }
     } else {
         let mut packet = PacketSpec::tcp(None, parse_ip(&probe.dst), probe.port);
         packet.uid = Some(0);

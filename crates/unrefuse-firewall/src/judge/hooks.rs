@@ -173,7 +173,12 @@ impl Run<'_, '_> {
         let mut open = Vec::new();
         for mut path in alive {
             if path.packet.ct.as_ref().is_some_and(|ct| ct.direction == Direction::Reply) {
+                let before = routing_key(&path.packet);
                 untranslate(&mut path.packet, destination);
+                // nf_nat_ipv4_local_fn, nf_nat_ipv6_local_fn.
+                if hook == Hook::Output && routing_key(&path.packet) != before {
+                    path.packet.rerouted = Some(self.reroute(&path.packet));
+                }
             }
             if is_done(&path) { out.push(path) } else { open.push(path) }
         }

@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
-use crate::bits::Bits;
-use crate::conntrack::{state, status};
+use crate::answer::StackReason;
+use crate::conntrack::status;
 use crate::machine::{RouteKind, RouteQuery};
-use crate::model::{Hook, Reject};
-use crate::packet::{Device, Packet, Socket, proto};
-use crate::spec::{L4, PacketSpec, tcp_flags};
+use crate::model::Hook;
+use crate::packet::{Device, Packet, proto};
+use crate::spec::PacketSpec;
 
 use super::hooks::{Alive, merge};
 use super::path::{By, Decided, Exit, Happened, Path};
+use super::reply::{reply_to, socket};
 use super::route::{Onward, local_errno};
 use super::run::{Ends, Run};
 use super::{Question, Way};
@@ -50,6 +51,7 @@ impl Run<'_, '_> {
     /// From the wire (or lo) on: net/core/dev.c, net/ipv4/ip_input.c `ip_rcv`.
     fn arrive(&self, alive: Alive, ends: &mut Ends) {
         let alive = self.hook(Hook::Ingress, alive, ends);
+        let alive = self.receive(alive, ends);
         let alive = self.hook(Hook::Prerouting, alive, ends);
         let mut local = Vec::new();
         let mut forward = Vec::new();
@@ -63,6 +65,19 @@ impl Run<'_, '_> {
         self.leave(forward, ends);
     }
 
+    /// net/ipv6/ip6_input.c `ip6_rcv_core` drops what no wire may carry before any hook of IPv6; IPv4 looks at addresses
+    /// with the route only.
+    fn receive(&self, alive: Alive, ends: &mut Ends) -> Alive {
+        let mut out = Vec::with_capacity(alive.len());
+        for path in alive {
+            match self.martian_v6(&path.packet) {
+                Some(reason) => ends.push(self.stack(Hook::Prerouting, path, Exit::Stack(reason.clone()), reason)),
+                None => out.push(path),
+            }
+        }
+        out
+    }
+
     /// `ip_local_deliver`.
     fn deliver(&self, mut alive: Alive, ends: &mut Ends) {
         for path in &mut alive {
@@ -70,7 +85,16 @@ impl Run<'_, '_> {
             path.packet.socket = path.packet.receiver;
         }
         let alive = self.hook(Hook::Input, alive, ends);
-        ends.extend(alive.into_iter().map(|p| (Exit::Accept, p)));
+        for path in alive {
+            // tcp_v4_conn_request, tcp_v6_conn_request; icmp_echo is silent, too (icmp_echo_ignore_broadcasts).
+            let connects = path.packet.proto == proto::TCP || path.packet.proto == proto::ICMP;
+            if connects && path.packet.pkttype != 0 {
+                let reason = StackReason::NotUnicast;
+                ends.push(self.stack(Hook::Input, path, Exit::Stack(reason.clone()), reason));
+            } else {
+                ends.push((Exit::Accept, path));
+            }
+        }
     }
 
     /// POSTROUTING, and out; what leaves by lo comes in again.
@@ -168,14 +192,6 @@ impl Run<'_, '_> {
     }
 }
 
-fn socket(spec: &PacketSpec) -> Socket {
-    Socket {
-        uid: Bits::of(spec.uid.map(Into::into), 32),
-        gid: Bits::of(spec.gid.map(Into::into), 32),
-        cgroup: Bits::of(spec.cgroup.map(Into::into), 32),
-    }
-}
-
 fn set_macs(packet: &mut Packet, spec: &PacketSpec) {
     use crate::model::Header::Link;
     if let Some(mac) = spec.dst_mac {
@@ -185,62 +201,4 @@ fn set_macs(packet: &mut Packet, spec: &PacketSpec) {
         packet.image.put(Link, 6, &mac);
     }
     packet.image.put(Link, 12, if packet.is_v6() { &[0x86, 0xdd] } else { &[0x08, 0x00] });
-}
-
-/// The packet that answers one that ended so: a SYN-ACK or the like where it got through, a RST or ICMP error where it was
-/// rejected. `None`: nothing answers, or the answer does not pass here.
-fn reply_to(exit: &Exit, packet: &Packet, question: &Question) -> Option<Packet> {
-    let error = match exit {
-        Exit::Accept => None,
-        Exit::Reject(reject) | Exit::StackReject(_, reject) => Some(*reject),
-        _ => return None,
-    };
-    let tuple = packet.tuple();
-    let width = packet.address_width();
-    let any = if packet.is_v6() { IpAddr::from([0u16; 8]) } else { IpAddr::from([0u8; 4]) };
-    let l4 = match (error, packet.proto) {
-        (Some(Reject::Icmp(kind, code) | Reject::Icmp6(kind, code)), _) => L4::Icmp { kind, code },
-        (Some(_), _) => L4::Tcp { sport: None, dport: 0, flags: tcp_flags::RST | tcp_flags::ACK },
-        (None, proto::TCP) => L4::Tcp { sport: None, dport: 0, flags: tcp_flags::SYN | tcp_flags::ACK },
-        (None, proto::UDP) => L4::Udp { sport: None, dport: 0 },
-        (None, proto::SCTP) => L4::Sctp { sport: None, dport: 0 },
-        (None, proto::ICMP) => L4::Icmp { kind: 0, code: 0 },
-        (None, proto::ICMP6) => L4::Icmp { kind: 129, code: 0 },
-        (None, n) => L4::Other(n),
-    };
-    let spec = PacketSpec { tos: if error.is_some() { None } else { Some(0) }, ..PacketSpec::other(None, any, l4) };
-    let mut reply = Packet::build(&spec, None);
-    let at_end_host = packet.oif == Device::None && packet.iif != Device::None;
-    // An ICMP error of a router comes from an address of its own choice; at the end host it is the packet's destination.
-    let routers_own = error.is_some() && !at_end_host && matches!(l4, L4::Icmp { .. });
-    reply.set_source(if routers_own { Bits::unknown(width) } else { tuple.dst });
-    reply.set_destination(tuple.src);
-    reply.set_sport(tuple.dport);
-    reply.set_dport(tuple.sport);
-    let seen = if error.is_some() { state::RELATED } else { state::ESTABLISHED };
-    let ct = packet.ct.clone().map(|ct| ct.answered(seen));
-    // An ICMP error or RST made by netfilter gets the packet's connection at once (nf_ct_attach). Where that had none,
-    // untracked or not, conntrack finds the answer invalid.
-    if error.is_some() {
-        reply.ct = ct;
-    } else {
-        // To conntrack, the answer to a packet that it did not see comes out of nowhere.
-        reply.expected = ct.map(Box::new);
-    }
-    reply.to_here = packet.iif == Device::None;
-    let connected = matches!(packet.proto, proto::TCP | proto::UDP);
-    if question.way == Way::Out && error.is_none() && connected {
-        reply.receiver = Some(socket(&question.packet));
-    }
-    if packet.oif == Device::None || error.is_some() {
-        reply.oif = packet.iif.clone();
-    }
-    if error.is_none() && packet.oif == Device::None {
-        reply.socket = Some(socket(&PacketSpec { uid: question.server_uid, ..question.packet.clone() }));
-    } else if error.is_none() {
-        // Sent out: the answer comes back by the same interface.
-        reply.iif = packet.oif.clone();
-        reply.image.set_link(true);
-    }
-    Some(reply)
 }

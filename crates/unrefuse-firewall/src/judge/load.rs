@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::bits::Bits;
 use crate::conntrack::bits_address;
 use crate::machine::{RouteKind, RouteQuery};
-use crate::model::{Ct, Direction, Family, FibOf, FibResult, Field, Hook, Meta, OptionSpace};
+use crate::model::{Ct, Direction, Family, FibOf, FibResult, Field, Hook, Meta, OptionSpace, SocketKey};
 use crate::packet::{Device, Loaded, Packet, interface_scalar};
 
 use super::run::{Here, Run};
@@ -52,6 +52,7 @@ impl Run<'_, '_> {
             Field::Ct(ct) => conntrack(packet, *ct),
             Field::Fib { result, of } => self.fib(here, packet, *result, *of),
             Field::Option { space, kind, present, .. } => option(packet, *space, *kind, *present),
+            Field::Socket(SocketKey::Sends) => Loaded::Value(Bits::known(packet.socket.is_some().into(), 8)),
             Field::Socket(_) => Loaded::Unknown("which socket the packet belongs to is not known".into()),
             Field::AddrType { source, limit } => self.addr_type(packet, *source, *limit),
             Field::Ipsec(_) => {

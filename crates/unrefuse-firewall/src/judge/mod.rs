@@ -8,6 +8,7 @@ mod load;
 mod nat;
 mod outcome;
 mod path;
+mod reply;
 mod route;
 mod run;
 mod sets;
@@ -37,6 +38,8 @@ pub struct Question {
     pub bridge_port: Option<String>,
     /// User id of the process here that listens, where it is known.
     pub server_uid: Option<u32>,
+    /// Something here listens for it, and answers; else the kernel answers that nothing does.
+    pub listening: bool,
     /// Judge the answer as well.
     pub reply: bool,
 }
@@ -57,12 +60,12 @@ impl Question {
     /// A packet that arrives.
     pub fn incoming(iif: Option<&str>, packet: PacketSpec) -> Self {
         let way = Way::In { iif: iif.map(str::to_owned) };
-        Self { way, packet, bridge_port: None, server_uid: None, reply: true }
+        Self { way, packet, bridge_port: None, server_uid: None, listening: true, reply: true }
     }
 
     /// A packet that a process here sends.
     pub fn outgoing(packet: PacketSpec) -> Self {
-        Self { way: Way::Out, packet, bridge_port: None, server_uid: None, reply: true }
+        Self { way: Way::Out, packet, bridge_port: None, server_uid: None, listening: true, reply: true }
     }
 }
 

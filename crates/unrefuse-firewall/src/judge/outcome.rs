@@ -1,5 +1,7 @@
 //! From the ends of a packet's ways to an answer.
 
+use std::net::IpAddr;
+
 use crate::answer::{Answer, ChainRef, ClientSees, Decider, Destination, Fate, Reply, RuleRef, Step, Translated};
 use crate::conntrack::{bits_address, status};
 use crate::model::{Hook, Reject};
@@ -13,6 +15,12 @@ use super::{Judge, Question, Way};
 /// only, and an ICMP error only its own family (nf_reject_ipv4.c, nf_reject_ipv6.c, nft_reject_inet.c).
 pub(crate) fn reject_for(reject: Reject, packet: &Packet) -> Option<Reject> {
     let v6 = packet.is_v6();
+    // Nobody answers to, or for, an address that is not one host's (icmp_send, nf_send_reset, nf_send_reset6).
+    let several =
+        |a: Option<IpAddr>| a.is_some_and(|a| a.is_multicast() || matches!(a, IpAddr::V4(a) if a.is_broadcast()));
+    if packet.pkttype != 0 || several(packet.source_address()) || several(packet.destination_address()) {
+        return None;
+    }
     match reject {
         Reject::TcpReset => {
             let flags = packet.image.load(crate::model::Header::Transport, 104, 8).ok().and_then(|b| b.exact());
@@ -51,7 +59,12 @@ pub(crate) fn answer(run: &Run<'_, '_>, question: &Question, first: &Ends, repli
         let judged = sum_up(run, ends);
         Reply { fate: judged.fate, decided_by: judged.decided_by, way: judged.way }
     });
-    let client_sees = seen(question, &judged.fate, reply.as_ref());
+    let sent = Sent {
+        // Where the packet ends before it comes in again by lo, sendto() itself is told.
+        by_socket: question.way == Way::Out && first.iter().all(|(_, path)| path.packet.iif == Device::None),
+        comes_back: replies.is_none_or(|ends| ends.iter().all(|(_, path)| comes_back(question, &path.packet))),
+    };
+    let client_sees = seen(question, &judged.fate, reply.as_ref(), &sent);
     let (assumptions, ignored) = run.notes();
     Answer {
         translated: first.iter().find_map(|(_, path)| translated(&path.packet)),
@@ -191,18 +204,54 @@ fn translated(packet: &Packet) -> Option<Translated> {
     })
 }
 
-fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>) -> ClientSees {
+/// What the sender's side of a packet's fate depends on.
+struct Sent {
+    /// The packet ended where the socket's own call still waits.
+    by_socket: bool,
+    /// The answer reaches who asked, under the address that was asked.
+    comes_back: bool,
+}
+
+/// Whether an answer that got through is one to the question's packet: a translation that was not undone (untracked on its
+/// way back) brings it to another address, or from another one.
+fn comes_back(question: &Question, answer: &Packet) -> bool {
+    let differs = |a: Option<IpAddr>, b: Option<IpAddr>| matches!((a, b), (Some(a), Some(b)) if a != b);
+    if differs(question.packet.src, answer.destination_address()) {
+        return false;
+    }
+    let error = matches!(answer.proto, proto::ICMP | proto::ICMP6) && answer.proto != question_proto(question);
+    error || !differs(Some(question.packet.dst), answer.source_address())
+}
+
+fn question_proto(question: &Question) -> u8 {
+    use crate::spec::L4;
+    match question.packet.l4 {
+        L4::Tcp { .. } => proto::TCP,
+        L4::Udp { .. } => proto::UDP,
+        L4::Sctp { .. } => proto::SCTP,
+        L4::Icmp { .. } if question.packet.dst.is_ipv4() => proto::ICMP,
+        L4::Icmp { .. } => proto::ICMP6,
+        L4::Other(n) => n,
+    }
+}
+
+fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>, sent: &Sent) -> ClientSees {
     let udp = matches!(question.packet.l4, crate::spec::L4::Udp { .. });
+    let eperm = udp && sent.by_socket;
     // Where the answer does not come back, nothing is seen.
     let unless_lost = |seen: ClientSees| match reply.map(|r| &r.fate) {
-        None | Some(Fate::Accepted { .. }) => seen,
+        None => seen,
+        Some(Fate::Accepted { .. }) if sent.comes_back => seen,
+        Some(Fate::Accepted { .. }) => ClientSees::Silence,
         Some(Fate::Depends { .. } | Fate::Unknown(_)) => ClientSees::Unclear,
+        // A rejected datagram is a dropped one to the call that sends it.
+        Some(_) if eperm && matches!(fate, Fate::Rejected(_)) => ClientSees::Errno("EPERM"),
         Some(_) => ClientSees::Silence,
     };
     match fate {
         Fate::Accepted { .. } => unless_lost(ClientSees::Answer),
         // A datagram dropped on its way out of this machine: sendto() says so (ip_send_skb). TCP only tries again.
-        Fate::Dropped if question.way == Way::Out && udp => ClientSees::Errno("EPERM"),
+        Fate::Dropped if eperm => ClientSees::Errno("EPERM"),
         Fate::Dropped => ClientSees::Silence,
         Fate::Rejected(Reject::TcpReset) => unless_lost(ClientSees::Reset),
         Fate::Rejected(Reject::Icmp(kind, code)) => {

@@ -124,15 +124,20 @@ impl Run<'_, '_> {
                 }
                 (s.is_loopback() && !d.is_loopback() && off()).then_some(StackReason::MartianSource)
             }
-            // ip6_rcv_core drops these before any hook.
-            (Some(IpAddr::V6(s)), IpAddr::V6(d)) if !on_lo => {
-                if d.is_loopback() {
-                    return Some(StackReason::MartianDestination);
-                }
-                (s.is_loopback() || s.is_multicast()).then_some(StackReason::MartianSource)
-            }
             _ => None,
         }
+    }
+
+    /// What ip6_rcv_core drops for its addresses.
+    pub(crate) fn martian_v6(&self, packet: &Packet) -> Option<StackReason> {
+        if !packet.is_v6() || packet.iif == Device::Named("lo".into()) {
+            return None;
+        }
+        if packet.destination_address().is_some_and(|d| d.is_loopback()) {
+            return Some(StackReason::MartianDestination);
+        }
+        let source = packet.source_address().is_some_and(|s| s.is_loopback() || s.is_multicast());
+        source.then_some(StackReason::MartianSource)
     }
 
     /// The larger of `all` and the interface's own setting. Where neither is known, the kernel's default 0 is assumed.

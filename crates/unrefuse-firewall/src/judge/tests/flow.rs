@@ -306,3 +306,27 @@ fn a_chain_of_conntracks_own_priority_may_run_before_or_after_it() {
     assert_eq!(at(ct_state::NEW | ct_state::INVALID), Fate::Dropped);
     assert!(at(ct_state::ESTABLISHED).is_accepted());
 }
+
+/// Measured on Linux 6.18: the kernel's RST has no owner, and echoes the TOS.
+#[test]
+fn where_nothing_listens_the_kernel_answers() {
+    let ends = |rule: Vec<Statement>, listening| {
+        let out = base(Hook::Output, 0, Policy::Accept, vec![rule]);
+        let mut question = syn(80);
+        question.packet.tos = Some(0x48);
+        question.server_uid = Some(0);
+        question.listening = listening;
+        ask(&ruleset(vec![table(Family::Ip, "t", vec![("out", out)])]), &question).client_sees
+    };
+    let owner = || vec![eq(meta(Meta::Skuid), 0), DROP];
+    assert_eq!(ends(owner(), true), ClientSees::Silence);
+    assert_eq!(ends(owner(), false), ClientSees::Answer);
+    let tos = || vec![eq(payload(Header::Network, 8, 8), 0x48), DROP];
+    assert_eq!(ends(tos(), true), ClientSees::Answer);
+    assert_eq!(ends(tos(), false), ClientSees::Silence);
+    // Yet a socket of the kernel's own sends it (xt_owner --socket-exists).
+    let sends = || vec![eq(Expr::Field(Field::Socket(SocketKey::Sends)), 1), DROP];
+    assert_eq!(ends(sends(), false), ClientSees::Silence);
+    let established = || vec![state(ct_state::ESTABLISHED), DROP];
+    assert_eq!(ends(established(), false), ClientSees::Silence);
+}
