@@ -8,7 +8,7 @@ mod convert;
 mod text;
 mod words;
 
-pub use convert::report;
+pub use convert::{Made, report};
 pub use text::text;
 
 use crate::json::pretty;
@@ -97,7 +97,7 @@ pub struct Question {
     pub source_port: Option<u16>,
     /// `in`: it arrives, for this machine or to be forwarded; `out`: a process of this machine sends it.
     pub way: &'static str,
-    /// The interface that it arrives by, where it is known.
+    /// The interface that it arrives by (`in`) or leaves by (`out`), where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iface: Option<String>,
     /// The files that hold the rules; empty: the rules in force here.

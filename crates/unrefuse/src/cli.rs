@@ -244,14 +244,14 @@ pub(crate) struct FirewallArgs {
     /// UDP instead of TCP
     #[arg(long)]
     pub(crate) udp: bool,
-    /// The interface that the packet arrives by [default: the one that leads back to the client]
-    #[arg(long, value_name = "IFACE", requires = "from")]
+    /// The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and
+    /// without --from, that it leaves by
+    #[arg(long, value_name = "IFACE")]
     pub(crate) iface: Option<String>,
     /// The client's port [default: one that clients choose, 32768 or higher]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) sport: Option<u16>,
-    /// Rules of another machine: files of iptables-save, ip6tables-save, `nft -j list ruleset` and `ipset save`; - is
-    /// standard input
+    /// Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = clap::ValueHint::FilePath, conflicts_with = "netns")]
     pub(crate) rules: Vec<String>,
     /// With --rules: an address of that machine, may be repeated [default: --to is one of it]

@@ -1,6 +1,7 @@
 //! `unrefuse firewall`: the way of one packet through the packet filters, of this machine or of files.
 
 mod files;
+mod interfaces;
 mod places;
 mod question;
 
@@ -35,10 +36,13 @@ fn of_files(arguments: &FirewallArgs) -> anyhow::Result<Report> {
     let host: Arc<dyn Host> = Arc::new(Live::new());
     let mut asked = ask(arguments, &places, &host).map_err(WrongCall)?;
     asked.shown.rules.clone_from(&files.names);
-    let places = places.with_others(asked.others());
+    let mut places = places.with_others(asked.others());
+    if asked.shown.way == "out" {
+        places.leaves_by.clone_from(&asked.shown.iface);
+    }
     let mut answer = match files.lacks(asked.family) {
         Some(reason) => unknown(reason),
-        None => judge(&files.ruleset, &places, &asked.question),
+        None => interfaces::judge(&files.ruleset, &mut places, &asked),
     };
     answer.assumptions.splice(0..0, files.assumptions().into_iter().chain(places.assumptions(asked.family)));
     let made = |by: &Decider| {

@@ -8,14 +8,11 @@ use unrefuse_firewall::answer::{self, Answer};
 use unrefuse_firewall::model;
 use unrefuse_firewall::owner;
 
-/// The report of `answer` to `question`. `made` tells of a rule or policy which program made it, and which file holds it;
-/// `problems` are those of the rulesets.
-pub fn report(
-    question: Question,
-    answer: &Answer,
-    problems: Vec<String>,
-    made: &dyn Fn(&answer::Decider) -> (Option<owner::Owner>, Option<String>),
-) -> Report {
+/// Tells which program made a rule or policy, and which file holds it.
+pub type Made<'a> = &'a dyn Fn(&answer::Decider) -> (Option<owner::Owner>, Option<String>);
+
+/// The report of `answer` to `question`. `problems` are those of the rulesets.
+pub fn report(question: Question, answer: &Answer, problems: Vec<String>, made: Made<'_>) -> Report {
     let udp = question.protocol == "udp";
     let decided_by = answer.decided_by.as_ref().map(|by| decider(by, None, made));
     let (reason, may_be) = open(&answer.fate);
@@ -87,8 +84,6 @@ fn open(open: &answer::Fate) -> (Option<String>, Vec<Fate>) {
 fn destination(to: &answer::Destination) -> Destination {
     Destination { address: to.address, port: to.port, local: to.local, iface: to.oif.clone() }
 }
-
-type Made<'a> = &'a dyn Fn(&answer::Decider) -> (Option<owner::Owner>, Option<String>);
 
 fn way(steps: &[answer::Step], decided_by: Option<&answer::Decider>, made: Made<'_>) -> Vec<Step> {
     // A rule may be met several times; the last time is when it decided.

@@ -9,7 +9,7 @@ use unrefuse_diagnose::report::GateStatus;
 /// Where the text of a step begins.
 const STEP: usize = 16;
 /// Assumptions, ignored matches and problems that are listed without `-v`, of each kind.
-const FEW: usize = 4;
+const FEW: usize = 6;
 
 /// `report` as text that ends with a newline: the verdict, the rule, what the client sees, and the way. Without
 /// [`Style::verbose`] the way shows what decided, what changed the packet, and the jumps that led there.
@@ -20,11 +20,11 @@ pub fn text(report: &Report, style: &Style) -> String {
     facts(&mut page, report);
     if !report.way.is_empty() {
         page.gap();
-        way(&mut page, "way", &report.way, report.fate);
+        way(&mut page, "way", &report.way, report.fate, true);
     }
     if let Some(reply) = report.reply.as_ref().filter(|r| r.fate != Fate::Accepted || style.verbose) {
         page.gap();
-        way(&mut page, "way of the answer", &reply.way, reply.fate);
+        way(&mut page, "way of the answer", &reply.way, reply.fate, false);
     }
     list(&mut page, "taken for granted", &report.assumptions);
     list(&mut page, "not understood, or not to be known beforehand", &report.ignored);
@@ -131,12 +131,16 @@ fn facts(page: &mut Page<'_>, report: &Report) {
         let label = if report.fate == Fate::NotSent { "fails with" } else { "answers" };
         entry(page, label, &page.safe(with));
     }
-    let here =
-        |to: &Destination| to.local && to.address == Some(report.question.to) && to.port == Some(report.question.port);
-    for to in report.destinations.iter().filter(|to| !here(to)) {
+    // Where it was meant to go, and as people expect it to get there: nothing to say.
+    let meant = |to: &Destination| {
+        (to.local || report.question.way == "out")
+            && (to.address, to.port) == (Some(report.question.to), Some(report.question.port))
+    };
+    for to in report.destinations.iter().filter(|to| !meant(to)) {
         entry(page, "goes to", &destination(page, to));
     }
-    if let Some(translated) = report.translated.as_ref().filter(|t| t.from != report.question.from) {
+    let from = report.question.from;
+    if let Some(translated) = report.translated.as_ref().filter(|t| from.is_some() && t.from != from) {
         let from = translated.from.map_or_else(|| "an address that is not known".to_owned(), |a| a.to_string());
         entry(page, "comes from", &format!("{from}, after NAT"));
     }
@@ -161,7 +165,7 @@ fn stands(page: &Page<'_>, by: &Decider) -> String {
     match (by.line, &by.file) {
         (Some(line), Some(file)) => parts.push(format!("line {line} of {}", page.safe(file))),
         (Some(line), None) => parts.push(format!("line {line}")),
-        (None, Some(file)) => parts.push(format!("of {}", page.safe(file))),
+        (None, Some(file)) => parts.push(format!("in {}", page.safe(file))),
         (None, None) => {}
     }
     if let Some(handle) = by.handle {
@@ -234,7 +238,8 @@ fn ink(fate: Fate) -> Ink {
     }
 }
 
-fn way(page: &mut Page<'_>, title: &str, steps: &[Step], fate: Fate) {
+/// `told`: the rule that decides stands above already.
+fn way(page: &mut Page<'_>, title: &str, steps: &[Step], fate: Fate, told: bool) {
     let shown = if page.style.verbose { vec![true; steps.len()] } else { telling(steps) };
     page.entry(0, Spans::default(), &Spans::new(Ink::Strong, title));
     let status = match fate {
@@ -262,8 +267,8 @@ fn way(page: &mut Page<'_>, title: &str, steps: &[Step], fate: Fate) {
             }
         };
         page.entry(STEP, label, &body);
-        let jump = jumps_to(step).is_some();
-        if let Some(text) = step.by.text.as_ref().filter(|_| step.by.kind == "rule" && (page.style.verbose || !jump)) {
+        let told = jumps_to(step).is_some() || told && step.decides;
+        if let Some(text) = step.by.text.as_ref().filter(|_| step.by.kind == "rule" && (page.style.verbose || !told)) {
             let text = page.safe(text);
             page.entry(STEP + 2, Spans::default(), &Spans::new(Ink::Faint, &text));
         }

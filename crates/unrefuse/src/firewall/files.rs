@@ -1,4 +1,4 @@
-//! Rulesets from files: iptables-save, nft as JSON, ipset; the kind is told by what is in them.
+//! Rulesets from files: iptables-save and ipset; the kind is told by what is in them.
 
 use super::tables_of;
 use std::io::Read;
@@ -10,6 +10,10 @@ use unrefuse_firewall::model::{Backend, Problem, Ruleset, Table};
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
+/// Why files of nft are not taken.
+const NO_NFT: &str =
+    "rules of nft are read from the kernel only, which says more of them: ask on that machine itself, without --rules";
+
 /// What the files hold.
 pub(super) struct Files {
     pub(super) ruleset: Ruleset,
@@ -17,8 +21,6 @@ pub(super) struct Files {
     pub(super) names: Vec<String>,
     /// For each table the file that it is from.
     pub(super) of_table: Vec<String>,
-    /// One holds a whole nf_tables ruleset, of all families.
-    whole: bool,
 }
 
 /// What a file is.
@@ -31,7 +33,7 @@ enum Kind {
 
 /// Reads files one after the other; `-` is standard input. An error is a sentence for a person.
 pub(super) fn read(paths: &[String]) -> Result<Files, String> {
-    let mut files = Files { ruleset: Ruleset::default(), names: Vec::new(), of_table: Vec::new(), whole: false };
+    let mut files = Files { ruleset: Ruleset::default(), names: Vec::new(), of_table: Vec::new() };
     if paths.iter().filter(|path| *path == "-").count() > 1 {
         return Err("--rules: standard input (-) can be read only once".to_owned());
     }
@@ -53,9 +55,7 @@ pub(super) fn read(paths: &[String]) -> Result<Files, String> {
                 files.take(read, &name);
             }
             Kind::NftJson => {
-                return Err(format!(
-                    "--rules {name}: rules of nft as JSON are not read yet: ask on that machine itself, without --rules"
-                ));
+                return Err(format!("--rules {name}: {NO_NFT}"));
             }
         }
         files.names.push(name);
@@ -106,7 +106,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
             return Ok(Kind::Ipset);
         }
         if (word == b"table" && line.ends_with(b"{")) || line == b"flush ruleset" {
-            return Err("that is nft's own text: give `nft -j list ruleset`, which is JSON".to_owned());
+            return Err(NO_NFT.to_owned());
         }
         let text = line.windows(8).any(|part| part == b"iptables") || line.windows(9).any(|part| part == b"ip6tables");
         if starts("*") || starts(":") || starts("-") || starts("[") || text || line == b"COMMIT" {
@@ -115,7 +115,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
     }
     match bytes.is_empty() || (!comments && bytes.iter().all(u8::is_ascii_whitespace)) {
         true => Err("it is empty: a dump of no rules at all says nothing".to_owned()),
-        false => Err("neither iptables-save, nor `nft -j list ruleset`, nor `ipset save`".to_owned()),
+        false => Err("neither iptables-save nor `ipset save`".to_owned()),
     }
 }
 
@@ -146,7 +146,7 @@ impl Files {
     pub(super) fn lacks(&self, family: Family) -> Option<String> {
         use unrefuse_firewall::model::Family::{Inet, Netdev};
         let of = |table: &Table| table.family == tables_of(family) || matches!(table.family, Inet | Netdev);
-        if self.whole || self.ruleset.tables.iter().any(of) {
+        if self.ruleset.tables.iter().any(of) {
             return None;
         }
         Some(match family {
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(kind(b"create bad hash:ip family inet\nadd bad 192.0.2.1\n"), Ok(Kind::Ipset));
         assert_eq!(kind(b"Name: bad\nType: hash:ip\n"), Ok(Kind::Ipset));
         assert_eq!(kind(b" {\"nftables\": []}"), Ok(Kind::NftJson));
-        assert!(kind(b"table inet filter {\n}\n").unwrap_err().contains("nft -j"));
+        assert!(kind(b"table inet filter {\n}\n").unwrap_err().contains("nft"));
         assert!(kind(b"\n").unwrap_err().contains("empty"));
         assert!(kind(b"\x7fELF\x02\x01").unwrap_err().contains("neither"));
         assert!(kind(b"# only a comment\n").unwrap_err().contains("neither"));

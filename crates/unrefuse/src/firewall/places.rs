@@ -6,6 +6,9 @@ use unrefuse_collect::Host;
 use unrefuse_facts::{Family, RouteDecision};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery, in_prefix};
 
+/// Stands for an interface that no rule names: `(` is in no name that people give.
+pub(super) const OTHER: &str = "(another)";
+
 /// ARP hardware type of the loopback interface (linux/if_arp.h).
 const LOOPBACK: u16 = 772;
 
@@ -67,6 +70,8 @@ pub(super) struct Places {
     own: Vec<Own>,
     /// Addresses that the question takes to be other hosts'.
     others: Vec<IpAddr>,
+    /// The interface that packets to other hosts leave by, where no address tells it.
+    pub(super) leaves_by: Option<String>,
 }
 
 #[derive(Debug)]
@@ -80,7 +85,7 @@ impl Places {
     /// From `ADDR[/LEN][%IFACE]`, each. An error is a sentence for a person.
     pub(super) fn new(told: &[String]) -> Result<Self, String> {
         let own = told.iter().map(|text| own(text)).collect::<Result<_, _>>()?;
-        Ok(Self { own, others: Vec::new() })
+        Ok(Self { own, ..Self::default() })
     }
 
     pub(super) fn with_others(mut self, others: Vec<IpAddr>) -> Self {
@@ -157,6 +162,9 @@ impl Machine for Places {
             let (index, kind) = (Some(1), Some(LOOPBACK));
             return Some(Interface { name: name.to_owned(), index, kind, addresses, ..Interface::default() });
         }
+        if name == OTHER {
+            return Some(Interface { name: name.to_owned(), index: Some(u32::MAX), ..Interface::default() });
+        }
         let addresses: Vec<IpAddr> =
             self.own.iter().filter(|own| own.iface.as_deref() == Some(name)).map(|own| own.address).collect();
         (!addresses.is_empty()).then(|| Interface { name: name.to_owned(), addresses, ..Interface::default() })
@@ -201,8 +209,12 @@ impl Machine for Places {
             return Some(Route { kind: RouteKind::Local, oif: Some("lo".into()), gateway: None, source });
         }
         let near = self.told(query.dst.is_ipv4()).filter(|own| in_prefix(query.dst, own.address, own.length));
-        let near = near.max_by_key(|own| own.length)?;
-        let oif = Some(near.iface.clone()?);
-        Some(Route { kind: RouteKind::Unicast, oif, gateway: None, source: Some(near.address) })
+        let unicast = |oif, source| Some(Route { kind: RouteKind::Unicast, oif: Some(oif), gateway: None, source });
+        if let Some((iface, own)) = near.max_by_key(|own| own.length).and_then(|own| Some((own.iface.clone()?, own))) {
+            return unicast(iface, Some(own.address));
+        }
+        // A packet that is made here: of one that is forwarded, or of the way back, nothing is told.
+        let leaves_by = self.leaves_by.clone().filter(|_| query.iif.is_none() && self.others.contains(&query.dst))?;
+        unicast(leaves_by, None)
     }
 }

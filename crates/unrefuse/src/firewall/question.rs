@@ -62,6 +62,12 @@ pub(super) fn ask(arguments: &FirewallArgs, ground: &dyn Ground, host: &Arc<dyn 
     };
     let arrives = match (&question.way, from) {
         (judge::Way::In { iif }, Some(from)) => iif.clone().or_else(|| ground.towards(from)),
+        (judge::Way::Out, _) if iface.is_some() => {
+            if arguments.rules.is_empty() {
+                return Err("--iface: what this machine sends leaves as its routes say: leave --iface away".to_owned());
+            }
+            iface.clone()
+        }
         _ => None,
     };
     let shown = Question {
@@ -140,7 +146,7 @@ fn destination(
     let here = arguments.to.starts_with(':');
     if let (true, Some(from)) = (here, from.filter(|from| !from.is_loopback())) {
         return ground.own_towards(from, iface).ok_or_else(|| {
-            format!("--to {}: which address of that machine is not known: {}", shown(&arguments.to), ground.remedy())
+            format!("--to {}: no own address towards {from} is known: {}", shown(&arguments.to), ground.remedy())
         });
     }
     let family = from.map(|from| if from.is_ipv4() { Family::V4 } else { Family::V6 });
