@@ -224,6 +224,7 @@ pub(crate) fn field(field: &Field, seen: Seen) -> (String, Kind) {
             SocketKey::Mark => ("socket mark".to_owned(), Kind::Hex),
             SocketKey::Wildcard => ("socket wildcard".to_owned(), Kind::Number),
             SocketKey::CgroupV2 => ("socket cgroupv2".to_owned(), Kind::Number),
+            SocketKey::Sends => ("socket sends".to_owned(), Kind::Number),
         },
         Field::Ipsec(Direction::Original) => ("meta ipsec".to_owned(), Kind::Exists),
         Field::Ipsec(Direction::Reply) => ("rt ipsec".to_owned(), Kind::Exists),
