@@ -256,15 +256,19 @@ fn single_chains_and_elements_are_asked_for() {
                set p { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.0/8 . 1-1024 } }
                map v { type ipv4_addr : verdict; elements = { 192.0.2.7 : drop, * : accept } }
                chain one { ip saddr . tcp dport @s drop; ip saddr @i drop; meta mark @c drop; ip saddr . tcp dport @p drop; ip saddr vmap @v }
+               set large { type ipv4_addr; }
                chain two { tcp dport { 22, 80 } accept }
                chain base { type filter hook input priority 0; jump one }
              }
              add rule inet t base jump two");
+        let large: Vec<String> = (0..5000).map(|i| format!("10.2.{}.{}", i / 250, i % 250 + 1)).collect();
+        nft(&format!("add element inet t large {{ {} }}", large.join(", ")));
         let observed = Live::open(Scope::Ip);
         let live = observed.get().map_err(ToString::to_string).unwrap();
         let heads = live.ruleset();
         assert!(heads.tables[0].chains.values().all(|chain| chain.unread && chain.rules.is_empty()));
-        assert!(matches!(heads.tables[0].sets["s"].elements, Elements::Unread));
+        assert!(matches!(&heads.tables[0].sets["s"].elements, Elements::Exact(map) if map.len() == 1));
+        assert!(matches!(heads.tables[0].sets["large"].elements, Elements::Unread));
         let two = live.chain(Family::Inet, "t", "two").unwrap();
         assert_eq!(two[0].text, "tcp dport { 22, 80 } accept");
         let after = live.ruleset();
@@ -289,6 +293,7 @@ fn single_chains_and_elements_are_asked_for() {
         assert_eq!(holds("p", &[0x0a01_0203, 1025]), Some(false));
         let verdict = |address| live.element(Some((Family::Inet, "t")), "v", &[address]).unwrap().unwrap().verdict;
         assert_eq!((verdict(0xc000_0207), verdict(1)), (Some(Verdict::Drop), Some(Verdict::Accept)));
+        assert_eq!((holds("large", &[0x0a02_0001]), holds("large", &[0x0b02_0001])), (Some(true), Some(false)));
         assert_eq!(holds("none", &[1]), None);
         assert_eq!(holds("s", &[1]), None, "a key of another shape is no answer");
     });

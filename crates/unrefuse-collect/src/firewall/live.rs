@@ -121,8 +121,8 @@ impl Live {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known by now. Chains whose rules were not asked for are `unread`, and so are the elements of sets with a
-    /// name; the sets of single rules are read.
+    /// What is known by now. Chains whose rules were not asked for are `unread`, and so are the elements of large sets;
+    /// those of some hundreds of elements are read.
     pub fn ruleset(&self) -> Ruleset {
         let inner = self.inner();
         let mut ruleset = inner.rest.clone();

@@ -81,6 +81,22 @@ impl Nft {
         self.dump(message::GETSETELEM, &body, each)
     }
 
+    /// The elements of a set that is small; `Ok(None)`: it is not.
+    pub(super) fn few_elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        each: impl FnMut(&[u8]),
+    ) -> Result<Option<bool>, Errno> {
+        let body = body(family_number(family), &[(1, table), (2, set)]);
+        let read = self.0.dump_beginning(SUBSYSTEM | u16::from(message::GETSETELEM), &body, FEW, each)?;
+        if read.is_none() {
+            self.0 = Netlink::netfilter()?;
+        }
+        Ok(read)
+    }
+
     /// The element that holds a key, found by the kernel (`nft_get_set_elem`), or the catch-all element (`None`); `ENOENT`
     /// where there is none.
     pub(super) fn element(
@@ -106,6 +122,9 @@ impl Nft {
         self.0.ask(SUBSYSTEM | u16::from(message::GETSETELEM), &body)
     }
 }
+
+/// A set is small if its elements come in so many reads, the end among them: some hundreds of elements.
+const FEW: usize = 3;
 
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;

@@ -6,11 +6,11 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use unrefuse_firewall::model::{Backend, Element, Family, Problem, Rule, Scalar, Set, Table};
-use unrefuse_firewall::nft::{self, Context, Sets};
+use unrefuse_firewall::nft::{self, Context, SetHead, Sets};
 
-/// Sets of single rules are read with the heads, so that rules can be written out and keys that are known in part can be
-/// looked up, where a table has at most so many.
-const ANONYMOUS: usize = 256;
+/// Small sets are read with the heads, so that rules can be written out and keys that are known in part can be looked up,
+/// where a table has at most so many.
+const SMALL_SETS: usize = 256;
 
 /// Tables with chains, and what is known of their sets.
 #[derive(Default)]
@@ -103,23 +103,33 @@ impl Tables {
             let table = &mut heads.tables[at];
             let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
             table.backend = nft::backend(table.family, &table.name, bases);
-            steady &= self.anonymous(heads, at)?;
+            steady &= self.small_sets(heads, at)?;
         }
         Ok(steady)
     }
 
-    /// Reads the sets of single rules of a table.
-    fn anonymous(&mut self, heads: &mut Heads, at: usize) -> Result<bool, Errno> {
+    /// Reads the small sets of a table, those of single rules first.
+    fn small_sets(&mut self, heads: &mut Heads, at: usize) -> Result<bool, Errno> {
         let (family, name) = (heads.tables[at].family, heads.tables[at].name.clone());
         let Some(sets) = heads.sets.get(&(family, name.clone())) else { return Ok(true) };
-        let of_rules = sets.heads.iter().filter(|(_, head)| head.is_anonymous()).map(|(name, _)| name.clone());
-        let of_rules: Vec<String> = of_rules.collect();
+        let mut wanted: Vec<(&String, &SetHead)> = sets.heads.iter().filter(|(_, head)| head.is_typed()).collect();
+        wanted.sort_by_key(|(name, head)| (!head.is_anonymous(), *name));
         let mut steady = true;
-        if of_rules.len() <= ANONYMOUS {
-            for set in of_rules {
-                let (filled, consistent) = self.set(heads, family, &name, &set)?;
-                steady &= consistent;
-                heads.tables[at].sets.insert(set, filled);
+        for (set, head) in wanted.into_iter().take(SMALL_SETS) {
+            let mut list = Vec::new();
+            let read = self.nft.few_elements(family, &name, set, |body| {
+                let read = nft::open(body).and_then(|(_, attributes)| nft::elements(attributes));
+                list.extend(read.into_iter().flat_map(|(_, _, elements)| elements));
+            });
+            match read {
+                Ok(Some(consistent)) => {
+                    steady &= consistent;
+                    heads.tables[at].sets.insert(set.clone(), head.filled(list));
+                }
+                Ok(None) => {}
+                // It went away meanwhile.
+                Err(Errno::NOENT) => steady = false,
+                Err(e) => return Err(e),
             }
         }
         Ok(steady)

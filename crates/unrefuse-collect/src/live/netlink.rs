@@ -118,10 +118,22 @@ impl Netlink {
     }
 
     /// A dump: `each` is called with the body of every message. `Ok(false)`: the table changed meanwhile.
-    pub(crate) fn dump(&mut self, kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
+    pub(crate) fn dump(&mut self, kind: u16, body: &[u8], each: impl FnMut(&[u8])) -> Result<bool, Errno> {
+        Ok(self.dump_beginning(kind, body, usize::MAX, each)?.unwrap_or(false))
+    }
+
+    /// The beginning of a dump, at most so many reads of it. `Ok(None)`: there is more; the rest of it stays in the socket,
+    /// which is then of no further use.
+    pub(crate) fn dump_beginning(
+        &mut self,
+        kind: u16,
+        body: &[u8],
+        reads: usize,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<Option<bool>, Errno> {
         self.send(kind, NLM_F_DUMP, body)?;
         let mut consistent = true;
-        loop {
+        for _ in 0..reads {
             let length = self.receive()?;
             for message in Messages(&self.buffer[..length]) {
                 if message.sequence != self.sequence {
@@ -129,11 +141,12 @@ impl Netlink {
                 }
                 consistent &= message.flags & NLM_F_DUMP_INTR == 0;
                 match message.kind {
-                    NLMSG_ERROR | NLMSG_DONE => return error(message.body).map_or(Ok(consistent), Err),
+                    NLMSG_ERROR | NLMSG_DONE => return error(message.body).map_or(Ok(Some(consistent)), Err),
                     _ => each(message.body),
                 }
             }
         }
+        Ok(None)
     }
 
     /// A dump into a list, started again when the table changed meanwhile; the last try is taken as it is.

@@ -44,9 +44,15 @@ pub struct SetHead {
     /// Kind of the objects that a map of objects names (`NFT_OBJECT_*`).
     object: Option<u32>,
     comment: Option<String>,
+    /// The parts of the key are those of the type that its maker wrote.
+    typed: bool,
 }
 
 impl SetHead {
+    /// Whether its keys can be divided before a rule showed how.
+    pub fn is_typed(&self) -> bool {
+        self.typed
+    }
     /// Whether it belongs to a rule instead of having a name.
     pub fn is_anonymous(&self) -> bool {
         self.flags & ANONYMOUS != 0
@@ -101,7 +107,7 @@ impl SetHead {
     /// The model's set, elements left out.
     pub fn empty(&self) -> Set {
         Set {
-            key: self.key.iter().map(|part| part.len * 8).collect(),
+            key: self.key.iter().map(|part| part.len.saturating_mul(8)).collect(),
             elements: Elements::Unread,
             timeout: self.flags & TIMEOUT != 0,
             dynamic: self.flags & EVAL != 0,
@@ -187,6 +193,7 @@ pub(crate) fn head(attributes: &[u8]) -> Option<(String, String, SetHead)> {
         _ => None,
     };
     let by_type = parts_of_type(t.be32(4).unwrap_or(0)).filter(|parts| bytes_of(parts) == key_len);
+    let typed = by_type.is_some();
     let described = t.get(9).map(fields).unwrap_or_default();
     let whole = || vec![Part { len: u16::try_from(key_len).unwrap_or(0), host: host(0).unwrap_or(false) }];
     let mut key = match (by_type, described.is_empty()) {
@@ -216,6 +223,7 @@ pub(crate) fn head(attributes: &[u8]) -> Option<(String, String, SetHead)> {
         verdicts: data_type == VERDICTS,
         object: t.be32(15),
         comment: comment(user, 7),
+        typed,
     };
     Some((table, name, head))
 }
@@ -324,7 +332,9 @@ impl SetHead {
         for element in raw {
             let from = scalars(&self.key, &element.key)?;
             let to = scalars(&self.key, element.key_end.as_ref().unwrap_or(&element.key))?;
-            list.push((from.into_iter().zip(to).collect(), self.finished(element)));
+            let key: Vec<(Scalar, Scalar)> = from.into_iter().zip(to).collect();
+            key.iter().all(|(from, to)| from <= to).then_some(())?;
+            list.push((key, self.finished(element)));
         }
         Some(Elements::Ranges(list))
     }
@@ -339,6 +349,7 @@ impl SetHead {
             let key = number(element.key.get(..part.len.into())?, part.host);
             if let Some(end) = &element.key_end {
                 let end = number(end.get(..part.len.into())?, part.host);
+                (key <= end).then_some(())?;
                 list.push((vec![(key, end)], self.finished(&element)));
             } else {
                 ends.push((key, element.flags & ELEM_INTERVAL_END == 0, element));

@@ -50,6 +50,10 @@ pub struct Head {
 pub fn head(attributes: &[u8]) -> Option<Head> {
     let t: Table<'_, 12> = Table::new(attributes);
     let (name, kind, data) = (t.name(2)?, t.name(3)?, t.get(7)?);
+    // The kernel takes any name; one with a blank would be read as something else.
+    if [&name, &kind].iter().any(|word| word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control())) {
+        return None;
+    }
     let d: Table<'_, 27> = Table::new(data);
     let v6 = t.u8(5) == Some(10);
     let mut create = format!("create {name} {kind}");

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::{Place, match_options, targets};
 use crate::iptables::module::{Entry, Module, Turned, built_in, statements};
 use crate::model::{Backend, Chain, Counters, Family, Policy, Problem, Rule, Table};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,6 +46,12 @@ impl Layout {
 }
 
 const HOOKS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+
+/// The chains of a table, also by the offset that a jump to them has.
+struct Names<'a> {
+    by_offset: HashMap<usize, &'a str>,
+    all: HashSet<&'a str>,
+}
 
 /// One entry, not yet understood.
 #[derive(Clone, Copy)]
@@ -93,12 +99,16 @@ pub fn decode(
         problems.push(Problem { place: place.clone(), text: "its entries do not hold together".to_owned() });
     }
     let heads = heads(&list, layout);
-    let names: HashMap<usize, &str> = heads.iter().map(|head| (head.first, head.name.as_str())).collect();
+    let names = Names {
+        by_offset: heads.iter().map(|head| (head.first, head.name.as_str())).collect(),
+        all: heads.iter().map(|head| head.name.as_str()).collect(),
+    };
     let mut chains = BTreeMap::new();
     for head in &heads {
         let mut rules = Vec::new();
         let (mut policy, mut policy_counters) = (Policy::Accept, None);
-        for raw in list.iter().filter(|raw| (head.first..head.end).contains(&raw.offset)) {
+        let start = list.partition_point(|raw| raw.offset < head.first);
+        for raw in list[start..].iter().take_while(|raw| raw.offset < head.end) {
             if head.policy == Some(raw.offset) {
                 policy = if verdict(raw) == Some(-1) { Policy::Drop } else { Policy::Accept };
                 policy_counters = counters(family, raw);
@@ -197,7 +207,7 @@ fn rule(
     family: Family,
     chain: &str,
     raw: &Raw<'_>,
-    names: &HashMap<usize, &str>,
+    names: &Names<'_>,
     ipsets: &HashMap<u16, String>,
 ) -> (Rule, Vec<String>) {
     let (mut entry, mut wrong) = (Entry::default(), Vec::new());
@@ -216,8 +226,7 @@ fn rule(
         let odd = Module { name: "rule".into(), text: "rule".into(), wrong: wrong.first().cloned(), ..Module::default() };
         entry.matches.insert(0, odd);
     }
-    let is_chain = |name: &str| names.values().any(|known| *known == name);
-    let (statements, comment, more) = statements(&entry, family, chain, is_chain);
+    let (statements, comment, more) = statements(&entry, family, chain, |name| names.all.contains(name));
     let text = written(chain, &entry);
     wrong.extend(more);
     (Rule { counters: counters(family, raw), comment, statements, text, ..Rule::default() }, wrong)
@@ -303,7 +312,7 @@ fn unread(name: String, revision: u8) -> Module {
     Module { text: name.clone(), name, wrong, ..Module::default() }
 }
 
-fn target(place: &Place<'_>, raw: &Raw<'_>, names: &HashMap<usize, &str>, entry: &mut Entry) {
+fn target(place: &Place<'_>, raw: &Raw<'_>, names: &Names<'_>, entry: &mut Entry) {
     let name = target_name(raw);
     let plain = |name: &str| Some(Module { name: name.to_owned(), text: name.to_owned(), ..Module::default() });
     entry.target = match verdict(raw) {
@@ -313,7 +322,7 @@ fn target(place: &Place<'_>, raw: &Raw<'_>, names: &HashMap<usize, &str>, entry:
         Some(-5) => plain("RETURN"),
         // To the next entry: the rule has no target.
         Some(to) if usize::try_from(to) == Ok(raw.next) && !entry.goto => None,
-        Some(to) => match usize::try_from(to).ok().and_then(|to| names.get(&to)) {
+        Some(to) => match usize::try_from(to).ok().and_then(|to| names.by_offset.get(&to)) {
             Some(chain) => plain(chain),
             None => Some(unread(format!("verdict {to}"), 0)),
         },
