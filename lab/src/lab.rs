@@ -74,6 +74,7 @@ impl Bench {
 /// A call of unrefuse that was made, and can be made again with other options.
 pub(crate) struct Called<'a> {
     node: &'a Node,
+    connects: &'a Node,
     call: &'a Call,
     /// What it wrote.
     pub(crate) output: Output,
@@ -83,7 +84,7 @@ impl<'a> Called<'a> {
     fn new(stage: &'a Stage, call: &'a Call) -> Result<Self> {
         let node = node_of(stage, call)?;
         let output = ask(node, call, &["--json"])?;
-        Ok(Self { node, call, output })
+        Ok(Self { node, connects: connects_from(stage, call)?, call, output })
     }
 
     /// The same call with other options.
@@ -104,7 +105,7 @@ impl<'a> Called<'a> {
 
     /// Connects without unrefuse's help, as that user. `None`: the scenario wants no such attempt.
     pub(crate) fn connect(&self) -> Result<Option<Output>> {
-        connect(self.node, self.call)
+        connect(self.connects, self.call)
     }
 
     fn answer(&self, schema: &Schema) -> Result<(Answer, Vec<String>)> {
@@ -118,6 +119,10 @@ impl<'a> Called<'a> {
 fn node_of<'a>(stage: &'a Stage, call: &Call) -> Result<&'a Node> {
     let default = if stage.nodes.contains_key("client") { "client" } else { "server" };
     stage.node(call.node.as_deref().unwrap_or(default))
+}
+
+fn connects_from<'a>(stage: &'a Stage, call: &Call) -> Result<&'a Node> {
+    call.connect_from.as_deref().map_or_else(|| node_of(stage, call), |name| stage.node(name))
 }
 
 fn connect(node: &Node, call: &Call) -> Result<Option<Output>> {
@@ -230,7 +235,7 @@ fn heal(scenario: &Scenario, number: usize, bench: &Bench, folder: &Path) -> Res
     };
     let mut call = scenario.call.clone();
     fix::apply(&answer.report, number, node, &mut call.env)?;
-    await_open(node_of(&stage, &call)?, &call);
+    await_open(connects_from(&stage, &call)?, &call);
     let again = Called::new(&stage, &call)?;
     let (answer, differences) = again.answer(&bench.schema)?;
     let mut differences = [differences, check::healthy(&answer, &[]), reachable(&again, true)?].concat();
@@ -278,6 +283,9 @@ fn derive_connect(call: &Call) -> Result<String> {
     }
     let protocol = if call.args.iter().any(|argument| argument == "--udp") { "udp" } else { "tcp" };
     let host = if target.starts_with(':') { "localhost" } else { "" };
+    if !host.is_empty() && call.connect_from.is_some() {
+        bail!("{target} is this machine: what to connect to from elsewhere is not clear: give call.connect");
+    }
     Ok(format!("{protocol} {host}{target}"))
 }
 

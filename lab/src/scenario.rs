@@ -162,6 +162,8 @@ pub(crate) struct Call {
     /// What the lab's own connect is told, where it can't be derived from `target` and `args`: `tcp HOST:PORT`,
     /// `udp HOST:PORT`, `unix PATH`, or a reason after `none`.
     pub(crate) connect: Option<String>,
+    /// Where the lab's own connect is made; else where the call is made. A call with `--from` judges for that machine.
+    pub(crate) connect_from: Option<String>,
 }
 
 /// A user of a node.

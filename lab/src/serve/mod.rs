@@ -1,5 +1,6 @@
 //! The lab's own test daemon, so that scenarios need no other program: listeners in every state a listener can be in.
 
+mod conntrack;
 mod dns;
 mod ports;
 mod tcp;
@@ -21,6 +22,8 @@ pub(crate) enum Serve {
     Dns(dns::Dns),
     /// Open connections that use up ephemeral ports.
     Ports(ports::Ports),
+    /// A full table of tracked connections.
+    Conntrack(conntrack::Conntrack),
     /// A unix socket.
     Unix(tcp::Unix),
 }
@@ -32,6 +35,7 @@ pub(crate) fn serve(what: &Serve) -> Result<()> {
         Serve::Udp(udp) => udp::serve(udp),
         Serve::Dns(dns) => dns::serve(dns),
         Serve::Ports(ports) => ports::serve(ports),
+        Serve::Conntrack(conntrack) => conntrack::serve(conntrack),
         Serve::Unix(unix) => tcp::serve_unix(unix),
     }
 }
