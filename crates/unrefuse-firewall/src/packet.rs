@@ -231,6 +231,16 @@ impl Packet {
         }
     }
 
+    /// A router counts the TTL or hop limit down before FORWARD sees the packet (`ip_forward`, `ip6_forward`).
+    pub fn decrement_ttl(&mut self) {
+        let place = if self.is_v6() { (56, 8) } else { (64, 8) };
+        let ttl = match self.field(Header::Network, place).exact() {
+            Some(ttl) => Bits::known(ttl.saturating_sub(1), 8),
+            None => Bits::unknown(8),
+        };
+        self.image.store(Header::Network, place.0, place.1, ttl);
+    }
+
     /// Addresses and ports as they stand in the headers.
     pub fn tuple(&self) -> Tuple {
         Tuple { src: self.source(), dst: self.destination(), sport: self.sport(), dport: self.dport() }

@@ -61,6 +61,9 @@ impl Run<'_, '_> {
             }
         }
         self.deliver(local, ends);
+        for path in &mut forward {
+            path.packet.decrement_ttl();
+        }
         let forward = self.hook(Hook::Forward, forward, ends);
         self.leave(forward, ends);
     }

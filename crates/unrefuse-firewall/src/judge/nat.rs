@@ -23,6 +23,11 @@ impl Run<'_, '_> {
         if other_family || !here.nat || path.packet.ct.is_none() {
             return vec![(Exit::End, path)];
         }
+        // A map without the key ends the rule (NFT_BREAK).
+        let parts = nat.address.iter().chain(&nat.port).flat_map(|(from, to)| [from, to]);
+        if parts.into_iter().any(|e| matches!(self.value(here, &path.packet, e), Value::Absent)) {
+            return vec![(Exit::End, path)];
+        }
         let destination = matches!(nat.kind, NatKind::Dnat | NatKind::Redirect);
         let width = path.packet.address_width();
         let addresses = match (&nat.address, nat.kind) {

@@ -61,28 +61,41 @@ impl Run<'_, '_> {
             }
             _ => {}
         }
-        match self.forwarding(path.packet.is_v6(), iif.as_deref()) {
-            (Some(false), name) => {
-                let reason = StackReason::ForwardingOff(name);
-                ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
-                return Vec::new();
+        let v6 = path.packet.is_v6();
+        let off = match self.forwarding(v6, iif.as_deref()) {
+            (Some(false), name) => Some(StackReason::ForwardingOff(name)),
+            (None, name) => {
+                self.assume(|| format!("{name} is 1"));
+                None
             }
-            (None, name) => self.assume(|| format!("{name} is 1")),
-            (Some(true), _) => {}
+            (Some(true), _) => None,
+        };
+        // IPv6 looks at the route first: one that is none answers all the same (ip6_pkt_drop; ip6_forward comes later).
+        if let Some(reason) = off.clone().filter(|_| !v6) {
+            ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
+            return Vec::new();
         }
         let mark = path.packet.mark.exact().and_then(|m| u32::try_from(m).ok());
         let query = RouteQuery { dst, src, mark, iif: iif.as_deref(), oif: None };
-        let Some(route) = self.judge.machine.route(&query) else {
+        let route = self.judge.machine.route(&query);
+        if let (None, Some(reason)) = (&route, &off) {
+            ends.push(stop(self, path, Exit::Stack(reason.clone()), reason.clone()));
+            return Vec::new();
+        }
+        let Some(route) = route else {
             path.packet.oif = Device::Unknown;
             return vec![(Onward::Forward, path)];
         };
-        let v6 = path.packet.is_v6();
         if let Some((reason, answer)) = refused(&route, v6) {
             let exit = match answer {
                 Some(reject) => Exit::StackReject(reason.clone(), reject),
                 None => Exit::Stack(reason.clone()),
             };
             ends.push(stop(self, path, exit, reason));
+            return Vec::new();
+        }
+        if let Some(reason) = off {
+            ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
             return Vec::new();
         }
         if let Checked::Stops(reason) = self.reverse_path(&path.packet, src, iif.as_deref(), on_lo) {

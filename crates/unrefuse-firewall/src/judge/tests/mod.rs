@@ -2,6 +2,7 @@
 
 mod flow;
 mod forks;
+mod measured;
 mod nat;
 mod stack;
 mod values;
