@@ -182,17 +182,23 @@ const SETS: &str = include_str!("iptables_ipset.rules");
 
 #[test]
 fn sets_are_read_as_the_kernel_saves_and_lists_them() {
+    if let Err(error) = run("ipset", &["list", "-n"], b"") {
+        println!("NOT RUN: no namespace of its own with ipset in it: {error}");
+        return;
+    }
+    // Not every kernel has every type.
+    let name = |line: &str| line.split(' ').nth(1).unwrap_or("").to_owned();
+    let here = |line: &&str| run("ipset", &["restore"], format!("{line}\n").as_bytes()).is_ok();
+    let (known, unknown): (Vec<&str>, Vec<&str>) = SETS.lines().filter(|l| l.starts_with("create")).partition(here);
+    println!("{} types of sets; NOT RUN, since this kernel has them not: {unknown:#?}", known.len());
+    let names: Vec<String> = known.iter().map(|line| name(line)).collect();
+    let written: String = SETS.lines().filter(|l| names.contains(&name(l))).map(|l| format!("{l}\n")).collect();
     let through = |show: &str| {
         let script = format!("ipset restore && ipset {show}");
-        run("sh", &["-c", &script], SETS.as_bytes())
+        run("sh", &["-c", &script], written.as_bytes()).expect("its types are known")
     };
-    let (saved, listed) = match (through("save"), through("list")) {
-        (Ok(saved), Ok(listed)) => (saved, listed),
-        (Err(error), _) | (_, Err(error)) => {
-            println!("NOT RUN: no namespace of its own with ipset in it: {error}");
-            return;
-        }
-    };
+    let (saved, listed) = (through("save"), through("list"));
+    assert!(names.len() >= 12, "{names:?}");
     let read = |bytes: &[u8]| {
         let mut ruleset = Ruleset::default();
         iptables::parse_ipset(bytes, &mut ruleset);
@@ -213,7 +219,7 @@ fn sets_are_read_as_the_kernel_saves_and_lists_them() {
         let of = |(name, set): (&String, &Set)| (name.clone(), set.ipset.clone(), set.key.clone(), text(&set.elements));
         ruleset.ipsets.iter().map(of).collect::<Vec<_>>()
     };
-    let (written, saved, listed) = (read(SETS.as_bytes()), read(&saved), read(&listed));
+    let (written, saved, listed) = (read(written.as_bytes()), read(&saved), read(&listed));
     assert_eq!(saved, listed);
     // The kernel splits ranges of addresses into single ones or networks; what is written otherwise is the same.
     for (before, after) in written.iter().zip(&saved) {

@@ -152,7 +152,7 @@ fn headers(_: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Cond>, String> {
             "auth" | "ah" | "51" => AUTHENTICATION,
             "esp" | "50" => 50,
             "none" | "ipv6-nonxt" | "59" => 59,
-            "prot" | "proto" | "255" => 255,
+            "prot" | "proto" | "protocol" | "255" => 255,
             _ => return Err(format!("not an IPv6 header: {name}")),
         };
         wanted.push(kind);
