@@ -94,7 +94,7 @@ Register-ArgumentCompleter -Native -CommandName 'unrefuse' -ScriptBlock {
             [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Where to: host:port, [v6]:port, or :port of this machine')
             [CompletionResult]::new('--iface', '--iface', [CompletionResultType]::ParameterName, 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by')
             [CompletionResult]::new('--sport', '--sport', [CompletionResultType]::ParameterName, 'The client''s port [default: one that clients choose, 32768 or higher]')
-            [CompletionResult]::new('--rules', '--rules', [CompletionResultType]::ParameterName, 'Rules of another machine: files of iptables-save, ip6tables-save, `nft -j list ruleset` and `ipset save`; - is standard input')
+            [CompletionResult]::new('--rules', '--rules', [CompletionResultType]::ParameterName, 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input')
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'With --rules: an address of that machine, may be repeated [default: --to is one of it]')
             [CompletionResult]::new('--netns', '--netns', [CompletionResultType]::ParameterName, 'Stand in another network namespace: a name of `ip netns`, or a process id')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours')

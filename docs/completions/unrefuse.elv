@@ -87,7 +87,7 @@ set edit:completion:arg-completer[unrefuse] = {|@words|
             cand --to 'Where to: host:port, [v6]:port, or :port of this machine'
             cand --iface 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by'
             cand --sport 'The client''s port [default: one that clients choose, 32768 or higher]'
-            cand --rules 'Rules of another machine: files of iptables-save, ip6tables-save, `nft -j list ruleset` and `ipset save`; - is standard input'
+            cand --rules 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input'
             cand --address 'With --rules: an address of that machine, may be repeated [default: --to is one of it]'
             cand --netns 'Stand in another network namespace: a name of `ip netns`, or a process id'
             cand --color 'Colours'

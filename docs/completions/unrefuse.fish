@@ -85,7 +85,7 @@ complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l from -d '
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l to -d 'Where to: host:port, [v6]:port, or :port of this machine' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l iface -d 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l sport -d 'The client\'s port [default: one that clients choose, 32768 or higher]' -r
-complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save, `nft -j list ruleset` and `ipset save`; - is standard input' -r -F
+complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input' -r -F
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l address -d 'With --rules: an address of that machine, may be repeated [default: --to is one of it]' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l netns -d 'Stand in another network namespace: a name of `ip netns`, or a process id' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l color -d 'Colours' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'
