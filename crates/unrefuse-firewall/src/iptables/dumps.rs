@@ -84,6 +84,8 @@ fn generated_by(text: &str) -> Hint {
     let family = match program {
         p if p.starts_with("ip6tables") => Some(Family::Ip6),
         p if p.starts_with("iptables") => Some(Family::Ip),
+        p if p.starts_with("arptables") => Some(Family::Arp),
+        p if p.starts_with("ebtables") => Some(Family::Bridge),
         // `xtables-save`, of 1.8.2, is either's.
         _ => None,
     };

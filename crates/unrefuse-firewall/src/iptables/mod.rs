@@ -53,6 +53,12 @@ pub fn parse(bytes: &[u8], family: Option<Family>) -> Ruleset {
     let mut warned = Vec::new();
     for dump in dumps::split(&text) {
         let family = dump.hint.family.or(family).unwrap_or_else(|| guess::family(&dump));
+        if !matches!(family, Family::Ip | Family::Ip6) {
+            let place = format!("line {}", dump.lines.first().map_or(0, |line| line.0));
+            let text = "tables of arptables or ebtables are not read".into();
+            ruleset.problems.push(Problem { place, text });
+            continue;
+        }
         let backend = match dump.hint.backend {
             Some(backend) => backend,
             None if dump.legacy_beside.is_some() => Backend::IptablesNft,
