@@ -100,7 +100,11 @@ impl Conntrack {
     pub const fn answered(mut self, state: u32) -> Self {
         self.state = state;
         self.direction = Direction::Reply;
-        self.status |= status::SEEN_REPLY | status::CONFIRMED | status::SRC_NAT_DONE | status::DST_NAT_DONE;
+        // An error of netfilter's own belongs to a connection that is not in the table yet, and whose translation may not be
+        // settled.
+        if state == self::state::ESTABLISHED {
+            self.status |= status::SEEN_REPLY | status::CONFIRMED | status::SRC_NAT_DONE | status::DST_NAT_DONE;
+        }
         self
     }
 }

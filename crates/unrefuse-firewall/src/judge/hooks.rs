@@ -48,7 +48,7 @@ impl Run<'_, '_> {
             _ => None,
         };
         // All chains of type nat run at one place, whatever their own priorities (`nf_nat_register_fn`).
-        if let Some(priority) = nat_priority {
+        if let Some(priority) = nat_priority.filter(|_| self.judge.tracks(family)) {
             events.push((priority, Event::Nat(by_priority(nat))));
         }
         for group in by_priority(plain) {

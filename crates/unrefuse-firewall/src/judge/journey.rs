@@ -129,7 +129,7 @@ impl Run<'_, '_> {
         let query = RouteQuery { src: spec.src, mark: Some(spec.mark), ..RouteQuery::to(spec.dst) };
         let route = self.judge.machine.route(&query);
         let src = spec.src.or_else(|| route.as_ref().and_then(|r| r.source));
-        let mut packet = Packet::build(&PacketSpec { ttl: spec.ttl.or(Some(64)), ..spec.clone() }, src);
+        let mut packet = Packet::build(&PacketSpec { ttl: spec.ttl.or(self.own_ttl(spec.dst)), ..spec.clone() }, src);
         packet.socket = Some(socket(spec));
         packet.oif = match &route {
             Some(route) => route.oif.clone().map_or(Device::Unknown, Device::Named),
@@ -146,6 +146,12 @@ impl Run<'_, '_> {
         let alive = self.hook(Hook::Output, vec![path], &mut ends);
         self.leave(alive, &mut ends);
         ends
+    }
+
+    /// The TTL or hop limit of packets made here (ip4_dst_hoplimit, ip6_dst_hoplimit; a route or a socket may have its own).
+    fn own_ttl(&self, family_of: IpAddr) -> Option<u8> {
+        let name = if family_of.is_ipv4() { "net.ipv4.ip_default_ttl" } else { "net.ipv6.conf.all.hop_limit" };
+        self.judge.machine.sysctl(name).and_then(|n| u8::try_from(n).ok())
     }
 
     /// An answer to a translated source arrives only where the network brings that address here.
@@ -167,7 +173,9 @@ impl Run<'_, '_> {
             if from_device && *exit != Exit::Accept {
                 continue;
             }
-            let Some(packet) = reply_to(exit, &path.packet, question) else { continue };
+            let Some(packet) = reply_to(exit, &path.packet, question, self.own_ttl(question.packet.dst)) else {
+                continue;
+            };
             let here = packet.iif == Device::None;
             if !here {
                 self.assume_way_back(&packet);

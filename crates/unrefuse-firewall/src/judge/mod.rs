@@ -12,9 +12,10 @@ mod reply;
 mod route;
 mod run;
 mod sets;
+mod tracked;
 mod truth;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -38,6 +39,8 @@ pub struct Question {
     pub bridge_port: Option<String>,
     /// User id of the process here that listens, where it is known.
     pub server_uid: Option<u32>,
+    /// Group id of it.
+    pub server_gid: Option<u32>,
     /// Something here listens for it, and answers; else the kernel answers that nothing does.
     pub listening: bool,
     /// Judge the answer as well.
@@ -60,12 +63,20 @@ impl Question {
     /// A packet that arrives.
     pub fn incoming(iif: Option<&str>, packet: PacketSpec) -> Self {
         let way = Way::In { iif: iif.map(str::to_owned) };
-        Self { way, packet, bridge_port: None, server_uid: None, listening: true, reply: true }
+        Self { way, packet, bridge_port: None, server_uid: None, server_gid: None, listening: true, reply: true }
     }
 
     /// A packet that a process here sends.
     pub fn outgoing(packet: PacketSpec) -> Self {
-        Self { way: Way::Out, packet, bridge_port: None, server_uid: None, listening: true, reply: true }
+        Self {
+            way: Way::Out,
+            packet,
+            bridge_port: None,
+            server_uid: None,
+            server_gid: None,
+            listening: true,
+            reply: true,
+        }
     }
 }
 
@@ -84,13 +95,22 @@ pub struct Judge<'a> {
     pub(crate) hooked: Vec<Hooked>,
     chains: Vec<RefCell<HashMap<String, Rc<ChainCode>>>>,
     range_indexes: RefCell<HashMap<SetName, Rc<RangeIndex>>>,
+    /// Whether conntrack sees packets of IPv4, of IPv6.
+    tracks: [OnceCell<bool>; 2],
 }
 
 impl<'a> Judge<'a> {
     /// Prepares a ruleset: base chains in order; other chains are looked at when a packet reaches them.
     pub fn new(ruleset: &'a Ruleset, machine: &'a dyn Machine) -> Self {
         let chains = ruleset.tables.iter().map(|_| RefCell::default()).collect();
-        let mut judge = Self { ruleset, machine, hooked: Vec::new(), chains, range_indexes: RefCell::default() };
+        let mut judge = Self {
+            ruleset,
+            machine,
+            hooked: Vec::new(),
+            chains,
+            range_indexes: RefCell::default(),
+            tracks: Default::default(),
+        };
         for (table, t) in ruleset.tables.iter().enumerate().filter(|(_, t)| !t.dormant) {
             for (name, chain) in &t.chains {
                 let Some(base) = &chain.base else { continue };

@@ -6,7 +6,7 @@ use crate::answer::StackReason;
 use crate::bits::Bits;
 use crate::conntrack::{address_bits, status};
 use crate::machine::RouteQuery;
-use crate::model::{Expr, Family, Hook, Nat, NatKind, SetTarget};
+use crate::model::{Direction, Expr, Family, Hook, Nat, NatKind, SetTarget};
 use crate::packet::{Device, Packet};
 
 use super::cond::Value;
@@ -193,6 +193,10 @@ fn apply(packet: &mut Packet, destination: bool, address: Bits, port: Bits) {
         (false, true) => status::SRC_NAT | status::SRC_NAT_DONE,
         (false, false) => status::SRC_NAT_DONE,
     };
+    // A rule that an error of netfilter's own meets settles its connection's translation, not its own (nf_nat_packet).
+    if ct.direction == Direction::Reply {
+        return;
+    }
     if destination {
         packet.set_destination(address);
         packet.set_dport(port);

@@ -24,7 +24,7 @@ enum Maker {
 }
 
 /// The packet that answers one that ended so. `None`: nothing answers.
-pub(crate) fn reply_to(exit: &Exit, packet: &Packet, question: &Question) -> Option<Packet> {
+pub(crate) fn reply_to(exit: &Exit, packet: &Packet, question: &Question, own_ttl: Option<u8>) -> Option<Packet> {
     let local = packet.oif == Device::None;
     let maker = match exit {
         Exit::Accept if local && !question.listening => Maker::Kernel,
@@ -34,7 +34,7 @@ pub(crate) fn reply_to(exit: &Exit, packet: &Packet, question: &Question) -> Opt
     };
     let l4 = transport(exit, maker, packet);
     let error = matches!(l4, L4::Icmp { .. }) && maker != Maker::Socket;
-    let mut reply = build(packet, l4, maker);
+    let mut reply = build(packet, l4, maker, own_ttl);
     // An ICMP error of a router comes from an address of its own choice; at the end host it is the packet's destination.
     let at_end_host = local && packet.iif != Device::None;
     if error && !at_end_host {
@@ -60,7 +60,12 @@ pub(crate) fn reply_to(exit: &Exit, packet: &Packet, question: &Question) -> Opt
     }
     match maker {
         Maker::Socket if local => {
-            reply.socket = Some(socket(&PacketSpec { uid: question.server_uid, gid: None, ..question.packet.clone() }));
+            reply.socket = Some(socket(&PacketSpec {
+                uid: question.server_uid,
+                gid: question.server_gid,
+                cgroup: None,
+                ..question.packet.clone()
+            }));
         }
         // Sent out: the answer comes back by the same interface.
         Maker::Socket => {
@@ -104,14 +109,13 @@ fn transport(exit: &Exit, maker: Maker, packet: &Packet) -> L4 {
 }
 
 /// The answer's headers.
-fn build(packet: &Packet, l4: L4, maker: Maker) -> Packet {
+fn build(packet: &Packet, l4: L4, maker: Maker, own_ttl: Option<u8>) -> Packet {
     let v6 = packet.is_v6();
     let any = if v6 { IpAddr::from([0u16; 8]) } else { IpAddr::from([0u8; 4]) };
     let reset = matches!(l4, L4::Tcp { .. }) && maker != Maker::Socket;
     let from_here = maker != Maker::Socket || packet.oif == Device::None;
     let spec = PacketSpec {
-        // The default of net.ipv4.ip_default_ttl and net.ipv6.conf.*.hop_limit.
-        ttl: from_here.then_some(64),
+        ttl: if from_here { own_ttl } else { None },
         length: reset.then_some(if v6 { 60 } else { 40 }),
         ..PacketSpec::other(None, any, l4)
     };

@@ -45,6 +45,9 @@ impl Run<'_, '_> {
         let exact: Option<Vec<Scalar>> = key.iter().map(|b| b.exact()).collect();
         let found = match (&set.elements, exact) {
             (Elements::Exact(map), Some(key)) => map.get(&key).cloned().map_or(Found::None, Found::One),
+            (Elements::Ranges(ranges), Some(key)) if set.ipset.as_deref() == Some("hash:net,iface") => {
+                net_and_interface(ranges, &key).cloned().map_or(Found::None, Found::One)
+            }
             (Elements::Ranges(ranges), Some(key)) => {
                 let index = self.judge.range_index(table, name, ranges);
                 index.find(ranges, &key).cloned().map_or(Found::None, Found::One)
@@ -176,6 +179,17 @@ impl Run<'_, '_> {
     fn load_bits(&self, packet: &Packet, base: Header, offset: u16, len: u16) -> Bits {
         packet.image.load(base, offset, len).unwrap_or(Bits::unknown(len.into()))
     }
+}
+
+/// `hash:net,iface` stops at the narrowest network that holds the address and has any element, whatever the interface of
+/// that is (ip_set_hash_netiface.c `hash_netiface4_data_equal` counts them, ip_set_hash_gen.h `mtype_test_cidrs`).
+fn net_and_interface<'e>(ranges: &'e [(Vec<(Scalar, Scalar)>, Element)], key: &[Scalar]) -> Option<&'e Element> {
+    let within = |(from, to): (Scalar, Scalar), value: Scalar| from <= value && value <= to;
+    let (address, interface) = (*key.first()?, *key.get(1)?);
+    let nets = ranges.iter().filter_map(|(parts, _)| parts.first().copied());
+    let narrowest = nets.filter(|net| within(*net, address)).min_by_key(|(from, to)| to - from)?;
+    let here = ranges.iter().filter(|(parts, _)| parts.first() == Some(&narrowest));
+    here.filter(|(parts, _)| parts.get(1).is_some_and(|i| within(*i, interface))).map(|(_, element)| element).next()
 }
 
 fn agrees(element: &[Scalar], key: &[Bits]) -> Option<bool> {

@@ -210,3 +210,33 @@ fn a_mark_reroutes_from_chains_of_type_route() {
     assert!(!dropped(-150, Hook::Output));
     assert!(!dropped(-160, Hook::Postrouting));
 }
+
+/// Measured on Linux 6.18: without anything that needs conntrack, chains of type nat are not run at all.
+#[test]
+fn a_nat_chain_runs_only_where_conntrack_does() {
+    let nat = |rule: Vec<Statement>| {
+        let chain = base(Hook::Prerouting, -100, Policy::Accept, vec![rule]);
+        let other = base(Hook::Forward, 0, Policy::Accept, vec![vec![state(1), ACCEPT]]);
+        (table(Family::Ip, "nat", vec![("pre", chain)]), table(Family::Inet, "other", vec![("f", other)]))
+    };
+    let (alone, other) = nat(vec![DROP]);
+    assert!(accepted(&ruleset(vec![alone.clone()]), &syn(80)));
+    assert_eq!(fate(&ruleset(vec![alone.clone(), other]), &syn(80)), Fate::Dropped);
+    let counted = machine().with_sysctl("net.netfilter.nf_conntrack_count", 3);
+    assert_eq!(judge(&ruleset(vec![alone]), &counted, &syn(80)).fate, Fate::Dropped);
+}
+
+/// Measured on Linux 6.18: to nf_nat_inet_fn a related packet is like a new one while the translation is not settled.
+#[test]
+fn an_error_of_netfilters_own_meets_nat_chains() {
+    let inp = base(Hook::Input, 0, Policy::Accept, vec![vec![Statement::Reject(Reject::TcpReset)]]);
+    let post = base(Hook::Postrouting, 100, Policy::Accept, vec![vec![state(crate::conntrack::state::RELATED), DROP]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("in", inp), ("post", post)])]);
+    assert_eq!(ask(&r, &syn(80)).client_sees, ClientSees::Silence);
+    // A SYN-ACK meets none: its connection is settled.
+    let post = base(Hook::Postrouting, 100, Policy::Drop, vec![vec![state(1), ACCEPT]]);
+    assert_eq!(
+        ask(&ruleset(vec![table(Family::Ip, "t", vec![("post", post)])]), &syn(80)).client_sees,
+        ClientSees::Answer
+    );
+}

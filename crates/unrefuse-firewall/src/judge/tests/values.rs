@@ -196,3 +196,23 @@ fn any_all_and_not() {
     assert!(!holds(Cond::All(vec![Cond::Fork("limit".into()), port(22)])));
     assert!(holds(Cond::Any(vec![Cond::Fork("limit".into()), port(80)])));
 }
+
+/// Measured on Linux 6.18: a narrower network hides a wider one, even with another interface.
+#[test]
+fn a_set_of_networks_and_interfaces_stops_at_the_narrowest_network() {
+    let element = |net: &str, host: Scalar, iface: &str| {
+        let name = interface_scalar(iface);
+        (vec![(scalar(net), scalar(net) | host), (name, name)], Element::default())
+    };
+    let with = |list| {
+        let cond = Cond::InIpset { set: "s".into(), source: vec![true, true], negated: false };
+        let mut r = input(Policy::Drop, vec![vec![Statement::If(cond), ACCEPT]]);
+        let ipset = Some("hash:net,iface".to_owned());
+        let set = Set { key: vec![32, 128], elements: Elements::Ranges(list), ipset, ..Set::default() };
+        r.ipsets.insert("s".into(), set);
+        accepted(&r, &syn(80))
+    };
+    assert!(with(vec![element("192.0.2.0", 255, "eth0")]));
+    assert!(!with(vec![element("192.0.2.64", 63, "eth1"), element("192.0.2.0", 255, "eth0")]));
+    assert!(with(vec![element("192.0.2.128", 63, "eth1"), element("192.0.2.0", 255, "eth0")]));
+}
