@@ -89,6 +89,8 @@ mod tests {
                     .map(|s| &s.node)
                     .chain(scenario.fault.iter().map(|s| &s.node))
                     .chain(&scenario.after_fix.node)
+                    .chain(&scenario.call.node)
+                    .chain(&scenario.call.connect_from)
                 {
                     assert!(stage.contains(node), "{}: there is no node {node}", source.name);
                 }
