@@ -152,9 +152,10 @@ impl Run<'_, '_> {
                 if exit == Exit::Accept {
                     // ip_route_me_harder, as iptable_mangle and chains of type route do.
                     if hook == Hook::Output && hooked.kind == ChainKind::Route && routing_key(&path.packet) != before {
-                        path.packet.rerouted = Some(self.reroute(&path.packet));
+                        out.extend(self.routed_anew(path, ends));
+                    } else {
+                        out.push(path);
                     }
-                    out.push(path);
                 } else {
                     ends.push((exit, path));
                 }
@@ -162,6 +163,20 @@ impl Run<'_, '_> {
         }
         merge(&mut out);
         out
+    }
+
+    /// Routes a packet anew in OUTPUT: where that fails, the packet is dropped there.
+    fn routed_anew(&self, mut path: Box<Path>, ends: &mut Ends) -> Option<Box<Path>> {
+        match self.reroute(&path.packet) {
+            Ok(device) => {
+                path.packet.rerouted = Some(device);
+                Some(path)
+            }
+            Err(reason) => {
+                ends.push(self.stack(Hook::Output, path, Exit::Stack(reason.clone()), reason));
+                None
+            }
+        }
     }
 
     /// net/netfilter/nf_nat_core.c `nf_nat_inet_fn`.
@@ -177,7 +192,8 @@ impl Run<'_, '_> {
                 untranslate(&mut path.packet, destination);
                 // nf_nat_ipv4_local_fn, nf_nat_ipv6_local_fn.
                 if hook == Hook::Output && routing_key(&path.packet) != before {
-                    path.packet.rerouted = Some(self.reroute(&path.packet));
+                    let Some(kept) = self.routed_anew(path, ends) else { continue };
+                    path = kept;
                 }
             }
             if is_done(&path) { out.push(path) } else { open.push(path) }
@@ -185,12 +201,13 @@ impl Run<'_, '_> {
         for group in groups {
             let before: Vec<_> = open.iter().map(|p| routing_key(&p.packet)).collect();
             let ways = self.group(hook, group, std::mem::take(&mut open), ends);
-            for mut path in ways {
+            for path in ways {
                 if is_done(&path) {
                     if hook == Hook::Output && !before.contains(&routing_key(&path.packet)) {
-                        path.packet.rerouted = Some(self.reroute(&path.packet));
+                        out.extend(self.routed_anew(path, ends));
+                    } else {
+                        out.push(path);
                     }
-                    out.push(path);
                 } else {
                     open.push(path);
                 }

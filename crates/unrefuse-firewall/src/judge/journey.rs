@@ -142,6 +142,13 @@ impl Run<'_, '_> {
             path.way.push(Happened { hook: Hook::Output, by: By::Stack(reason.clone()), what: "stops".into() });
             return vec![(Exit::NotSent(reason, errno), path)];
         }
+        if let Device::Named(oif) = &path.packet.oif
+            && self.loopback_leaves(src, oif)
+        {
+            let reason = StackReason::MartianSource;
+            let (_, path) = self.stack(Hook::Output, path, Exit::Drop, reason.clone());
+            return vec![(Exit::NotSent(reason, "EINVAL"), path)];
+        }
         let mut ends = Vec::new();
         let alive = self.hook(Hook::Output, vec![path], &mut ends);
         self.leave(alive, &mut ends);
@@ -191,7 +198,7 @@ impl Run<'_, '_> {
         }
         for path in &mut from_here {
             let came_by = path.packet.oif.clone();
-            path.packet.oif = self.reroute(&path.packet);
+            path.packet.oif = self.reroute(&path.packet).unwrap_or(Device::Unknown);
             if let (Device::Unknown, Device::Named(name)) = (&path.packet.oif, &came_by) {
                 self.assume(|| format!("the answer leaves by {name}, as the packet came"));
                 path.packet.oif = came_by;

@@ -216,17 +216,33 @@ impl Run<'_, '_> {
         (machine.sysctl("net.ipv4.ip_forward").map(|v| v != 0), "net.ipv4.ip_forward".into())
     }
 
-    /// The interface by which a packet from here leaves when it is routed anew (net/ipv4/netfilter.c
-    /// `ip_route_me_harder`).
-    pub(crate) fn reroute(&self, packet: &Packet) -> Device {
-        let Some(dst) = packet.destination_address() else { return Device::Unknown };
+    /// The interface by which a packet from here leaves when it is routed anew, or why it is dropped instead
+    /// (net/ipv4/netfilter.c `ip_route_me_harder`, net/ipv6/netfilter.c `ip6_route_me_harder`).
+    pub(crate) fn reroute(&self, packet: &Packet) -> Result<Device, StackReason> {
+        let Some(dst) = packet.destination_address() else { return Ok(Device::Unknown) };
         let mark = packet.mark.exact().and_then(|m| u32::try_from(m).ok());
         let query = RouteQuery { dst, src: packet.source_address(), mark, iif: None, oif: None };
-        match self.judge.machine.route(&query) {
-            Some(route) => route.oif.map_or(Device::Unknown, Device::Named),
+        let device = match self.judge.machine.route(&query) {
+            Some(route) => match local_errno(&route) {
+                Some((reason, _)) if reason != StackReason::NotUnicast => return Err(reason),
+                _ => route.oif.map_or(Device::Unknown, Device::Named),
+            },
             None if dst.is_loopback() => Device::Named("lo".into()),
             None => Device::Unknown,
+        };
+        if let Device::Named(oif) = &device
+            && self.loopback_leaves(packet.source_address(), oif)
+        {
+            return Err(StackReason::MartianSource);
         }
+        Ok(device)
+    }
+
+    /// Whether a packet from 127.0.0.0/8 would leave by another interface than lo, which is refused (net/ipv4/route.c
+    /// `__mkroute_output`).
+    pub(crate) fn loopback_leaves(&self, source: Option<IpAddr>, oif: &str) -> bool {
+        let loopback = matches!(source, Some(IpAddr::V4(a)) if a.is_loopback());
+        loopback && oif != "lo" && self.setting("net.ipv4.conf", Some(oif), "route_localnet") == Some(0)
     }
 }
 

@@ -240,3 +240,24 @@ fn an_error_of_netfilters_own_meets_nat_chains() {
         ClientSees::Answer
     );
 }
+
+/// Measured on Linux 6.18: the packet is dropped in OUTPUT, where it is routed anew.
+#[test]
+fn a_translation_that_cannot_be_routed_drops() {
+    let to = |address, m: &crate::machine::KnownMachine, from: &str| {
+        let out = base(Hook::Output, -100, Policy::Accept, vec![vec![dport(80), dnat(Some((address, address)), None)]]);
+        let mut question = Question::outgoing(PacketSpec::tcp(Some(ip(from)), ip(from), 80));
+        question.reply = false;
+        let answer = judge(&ruleset(vec![table(Family::Ip, "t", vec![("out", out)])]), m, &question);
+        (answer.fate == Fate::Dropped, by(&answer))
+    };
+    let blackhole =
+        crate::machine::Route { kind: crate::machine::RouteKind::Blackhole, oif: None, gateway: None, source: None };
+    let m = machine().with_route(ip("203.0.113.0"), 24, blackhole);
+    assert_eq!(to("203.0.113.9", &m, HERE), (true, "Route(Blackhole)".into()));
+    // From localhost to another host: only with route_localnet.
+    assert_eq!(to(THERE, &machine(), "127.0.0.1"), (true, "MartianSource".into()));
+    let relaxed = machine().with_sysctl("net.ipv4.conf.eth0.route_localnet", 1);
+    assert!(!to(THERE, &relaxed, "127.0.0.1").0);
+    assert!(!to(THERE, &machine(), HERE).0);
+}
