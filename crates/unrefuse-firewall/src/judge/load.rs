@@ -48,7 +48,7 @@ impl Run<'_, '_> {
                 Err(true) => Loaded::Absent,
                 Err(false) => Loaded::Unknown("the packet's payload is not known".into()),
             },
-            Field::Meta(meta) => packet.meta(*meta).unwrap_or_else(|| self.meta(packet, *meta)),
+            Field::Meta(meta) => packet.meta(*meta).unwrap_or_else(|| self.meta(here, packet, *meta)),
             Field::Ct(ct) => conntrack(packet, *ct),
             Field::Fib { result, of } => self.fib(here, packet, *result, *of),
             Field::Option { space, kind, present, .. } => option(packet, *space, *kind, *present),
@@ -65,7 +65,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn meta(&self, packet: &Packet, meta: Meta) -> Loaded {
+    fn meta(&self, here: &Here, packet: &Packet, meta: Meta) -> Loaded {
         let ask = |device: &Device, what: &str, none: Loaded, f: &dyn Fn(crate::machine::Interface) -> Option<Bits>| {
             match device {
                 Device::None => none,
@@ -80,6 +80,10 @@ impl Run<'_, '_> {
         match meta {
             Meta::Iif => ask(&packet.iif, "index", zero(), &|i| i.index.map(|n| Bits::known(n.into(), 32))),
             Meta::Oif => ask(&packet.oif, "index", zero(), &|i| i.index.map(|n| Bits::known(n.into(), 32))),
+            // Not the hook's device, but the packet's own (`skb->dev`), which is the outgoing one by then.
+            Meta::IifType if here.hook == Hook::Postrouting => {
+                ask(&packet.oif, "type", Loaded::Absent, &|i| i.kind.map(|n| Bits::known(n.into(), 16)))
+            }
             Meta::IifType => ask(&packet.iif, "type", Loaded::Absent, &|i| i.kind.map(|n| Bits::known(n.into(), 16))),
             Meta::OifType => ask(&packet.oif, "type", Loaded::Absent, &|i| i.kind.map(|n| Bits::known(n.into(), 16))),
             Meta::IifGroup => {
@@ -115,6 +119,13 @@ impl Run<'_, '_> {
             },
         };
         match self.kind_of(address, device) {
+            // match_lookup_rt6: each route that is none is the same to it, and so is none at all.
+            Some(RouteKind::Blackhole | RouteKind::Prohibit | RouteKind::Throw | RouteKind::None)
+                if address.is_ipv6() && !address.is_unspecified() =>
+            {
+                let mask = (1 << RouteKind::Unreachable.number()) | (1 << RouteKind::Unicast.number());
+                Loaded::Value(Bits::known(mask, 32))
+            }
             Some(kind) => {
                 let mut mask = 1u128 << kind.number();
                 if let IpAddr::V6(a) = address {

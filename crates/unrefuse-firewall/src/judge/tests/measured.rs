@@ -135,3 +135,33 @@ fn a_map_without_the_key_ends_a_nat_rule() {
     assert_eq!(to(80), Some(ip("198.51.100.9")));
     assert_eq!(to(81), Some(ip(HERE)));
 }
+
+#[test]
+fn the_incoming_type_is_the_packets_own_device() {
+    let ether = eq(meta(Meta::IifType), 1);
+    let drops = |hook| {
+        let chain = base(hook, 0, Policy::Accept, vec![vec![ether.clone(), DROP]]);
+        fate(&ruleset(vec![table(Family::Ip, "t", vec![("c", chain)])]), &connect(THERE, 80)) == Fate::Dropped
+    };
+    assert!(drops(Hook::Postrouting));
+    assert!(!drops(Hook::Output));
+}
+
+#[test]
+fn to_addrtype_of_ipv6_each_dead_route_is_unreachable() {
+    let unreachable = 1 << RouteKind::Unreachable.number();
+    let addr_type = Expr::Field(Field::AddrType { source: false, limit: None });
+    let of = Expr::Bits { of: Box::new(addr_type), mask: unreachable, xor: 0 };
+    let cond = Cond::Compare { left: of, op: Op::Ne, right: 0 };
+    let chain = base(Hook::Prerouting, 0, Policy::Accept, vec![vec![Statement::If(cond), DROP]]);
+    let r = ruleset(vec![table(Family::Inet, "t", vec![("c", chain)])]);
+    let dead = |prefix: &str, to: &str| {
+        let route = Route { kind: RouteKind::Blackhole, oif: None, gateway: None, source: None };
+        let machine = router().with_route(ip(prefix), 24, route);
+        let src = if to.contains(':') { "2001:db8::7" } else { THERE };
+        let q = Question::incoming(Some("eth0"), PacketSpec::tcp(Some(ip(src)), ip(to), 80));
+        by(&judge(&r, &machine, &q))
+    };
+    assert_eq!(dead("2001:ff::", "2001:ff::1"), "c 1");
+    assert_eq!(dead("203.0.113.0", "203.0.113.9"), "Route(Blackhole)");
+}
