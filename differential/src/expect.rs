@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use unrefuse_facts::Observed as Fact;
-use unrefuse_firewall::answer::{Answer, Decider, Step};
-use unrefuse_firewall::judge::{Question, judge};
+use unrefuse_firewall::answer::{Answer, Decider, Fate, Step};
+use unrefuse_firewall::judge::{Judge, Question};
 use unrefuse_firewall::machine::{Interface, KnownMachine, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{Family, Ruleset};
 use unrefuse_firewall::spec::{L4, PacketSpec};
@@ -185,9 +185,30 @@ pub(crate) fn question(probe: &Probe) -> Question {
     question
 }
 
-/// Asks the judge.
+/// Asks the judge, and tells it whether something listens where the packet ends up.
 pub(crate) fn ask(ruleset: &Ruleset, rules: &Script, probe: &Probe) -> Answer {
-    judge(ruleset, &machine(rules), &question(probe))
+    let machine = machine(rules);
+    let judge = Judge::new(ruleset, &machine);
+    let question = question(probe);
+    let answer = judge.judge(&question);
+    if open(&answer, probe) != Some(false) {
+        return answer;
+    }
+    judge.judge(&Question { listening: false, ..question })
+}
+
+/// Whether something listens where the packet ends up; `None`: not known.
+pub(crate) fn open(answer: &Answer, probe: &Probe) -> Option<bool> {
+    let Fate::Accepted { to } = &answer.fate else { return Some(true) };
+    let [one] = &to[..] else { return None };
+    if !one.local {
+        return Some(true);
+    }
+    Some(match probe.proto {
+        proto::TCP => world::TCP_OPEN.contains(&one.port?),
+        proto::UDP => world::UDP_OPEN.contains(&one.port?),
+        _ => true,
+    })
 }
 
 pub(crate) const fn family_name(family: Family) -> &'static str {

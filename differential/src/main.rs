@@ -34,6 +34,9 @@ enum Command {
     Replay {
         /// The file.
         file: PathBuf,
+        /// Print what the judge says.
+        #[arg(long)]
+        explain: bool,
     },
     /// Print a round's ruleset and packets.
     Show {
@@ -96,9 +99,9 @@ fn main() -> ExitCode {
 fn command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(options) => run_all(&options),
-        Command::Replay { file } => {
+        Command::Replay { file, explain } => {
             let case = case::Case::read(&file)?;
-            let wrong = run::replay(&mut kernel::Hosts::default(), &case)?;
+            let wrong = run::replay(&mut kernel::Hosts::default(), &case, explain)?;
             wrong.iter().for_each(|w| println!("{w}"));
             Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

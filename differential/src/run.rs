@@ -166,7 +166,22 @@ fn verdict(read: &Read, script: &Script, probe: &Probe, observed: &Observed) -> 
 
 /// Whether something in the ruleset cannot be known beforehand.
 fn forks(text: &str) -> bool {
-    ["limit", "recent", "quota", "statistic", "--timestart", "numgen"].iter().any(|word| text.contains(word))
+    [
+        "limit",
+        "recent",
+        "quota",
+        "statistic",
+        "--timestart",
+        "numgen",
+        "tcp-option",
+        "maxseg",
+        "string",
+        "length",
+        "frag-off",
+        "flowlabel",
+        " id ",
+        "u32",
+    ].iter().any(|word| text.contains(word))
 }
 
 /// The difference of this kind that this reader's judgement has from the kernel, now.
@@ -227,7 +242,7 @@ fn keep(
 }
 
 /// Replays one case: what differs, by reader.
-pub(crate) fn replay(hosts: &mut Hosts, case: &Case) -> Result<Vec<String>> {
+pub(crate) fn replay(hosts: &mut Hosts, case: &Case, explain: bool) -> Result<Vec<String>> {
     let host = hosts.of(case.script.backend)?;
     let reads = match load(host, &case.script)? {
         Ok(reads) => reads,
@@ -242,6 +257,9 @@ pub(crate) fn replay(hosts: &mut Hosts, case: &Case) -> Result<Vec<String>> {
         ));
     }
     for read in &reads {
+        if explain {
+            println!("{}: {:#?}", read.by, expect::ask(&read.ruleset, &case.script, &case.probe));
+        }
         match verdict(read, &case.script, &case.probe, &observed) {
             Verdict::Same => {}
             Verdict::Undecided(why) => wrong.push(format!("{}: left open: {why}", read.by)),
@@ -258,7 +276,7 @@ pub(crate) fn replay_all() -> Result<(u64, u64)> {
         let mut hosts = Hosts::default();
         let (mut passed, mut failed) = (0, 0);
         for (name, case) in &cases {
-            let wrong = replay(&mut hosts, case).with_context(|| name.clone())?;
+            let wrong = replay(&mut hosts, case, false).with_context(|| name.clone())?;
             if wrong.is_empty() {
                 passed += 1;
             } else {

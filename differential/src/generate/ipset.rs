@@ -25,7 +25,8 @@ pub(crate) fn sets(rng: &mut Rng, number: u64, v6: bool) -> Vec<(SetDef, usize)>
     let mut all: Vec<(SetDef, usize)> = Vec::new();
     for n in 0..count {
         let (kind, dimensions) = rng.choose(KINDS);
-        if kind == "bitmap:ip" && v6 || kind == "list:set" && all.is_empty() {
+        let plain: Vec<_> = all.iter().filter(|(s, _)| !s.head.starts_with("list")).map(|(s, _)| s.name.clone()).collect();
+        if kind == "bitmap:ip" && v6 || kind == "list:set" && plain.is_empty() {
             continue;
         }
         let mut head = kind.to_owned();
@@ -43,7 +44,7 @@ pub(crate) fn sets(rng: &mut Rng, number: u64, v6: bool) -> Vec<(SetDef, usize)>
         let mut elements = Vec::new();
         for _ in 0..rng.between(1, 6) {
             let element = match kind {
-                "list:set" => all[rng.below(all.len())].0.name.clone(),
+                "list:set" => rng.choose(&plain),
                 _ => element(rng, kind, v6),
             };
             if !elements.contains(&element) {

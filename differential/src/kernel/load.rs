@@ -29,6 +29,7 @@ pub(crate) fn load(host: &mut Host, rules: &Script) -> Result<Result<(), String>
     for (name, value) in &rules.sysctls {
         sysctl(name, value)?;
     }
+    host.proxied = rules.ruleset.to_lowercase().contains("tproxy");
     clear_legacy(host)?;
     if host.nft_used && rules.backend != Backend::Nft {
         if let Err(e) = run("nft", &["flush", "ruleset"], "")? {

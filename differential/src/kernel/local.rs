@@ -36,13 +36,17 @@ impl Host {
         }
         watch.all.extend(self.frames()?);
         self.answer(probe, watch)?;
+        // Connected, whatever became of the ACK then.
+        if socket.peer_addr().is_ok() {
+            return Ok(Sees::Answer);
+        }
         if let Some(told) = self.told(probe) {
             return Ok(told);
         }
         Ok(match socket.take_error()? {
             Some(e) if e.raw_os_error() == Some(libc::ECONNREFUSED) => Sees::Reset,
+            Some(e) if e.raw_os_error() == Some(libc::ECONNRESET) => Sees::Answer,
             Some(e) => errno(&e),
-            None if socket.peer_addr().is_ok() => Sees::Answer,
             None => Sees::Nothing,
         })
     }
@@ -52,7 +56,7 @@ impl Host {
         bytes[0] = MARKER;
         let sent = socket.connect(to).and_then(|()| socket.send(&bytes));
         watch.all.extend(self.frames()?);
-        if let Some(here) = self.services.echo() {
+        if let Some(here) = self.services.echo(self.proxied) {
             watch.here = Some(here);
         }
         self.answer(probe, watch)?;

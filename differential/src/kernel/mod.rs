@@ -82,6 +82,8 @@ pub(crate) struct Host {
     raw: [OwnedFd; 2],
     mibs: mib::Mibs,
     next_id: u32,
+    /// The ruleset in force gives packets to sockets that they are not addressed to.
+    proxied: bool,
     nft_used: bool,
     /// Legacy tables of each family that exist: they can't be unmade.
     legacy: [BTreeSet<String>; 2],
@@ -105,6 +107,7 @@ impl Host {
             ],
             mibs: mib::Mibs::open()?,
             next_id: 1,
+            proxied: false,
             nft_used: false,
             legacy: Default::default(),
             old_sets: BTreeSet::new(),
@@ -190,7 +193,7 @@ impl Host {
         let packet = Packet::of(probe, mac(side), watch.id);
         self.put(side, &packet)?;
         watch.all.extend(self.frames()?);
-        if let Some(here) = self.services.echo() {
+        if let Some(here) = self.services.echo(self.proxied) {
             watch.here = Some(here);
             watch.all.extend(self.frames()?);
         }
@@ -218,7 +221,7 @@ impl Host {
                 sees = new;
             }
         }
-        if let (None, Some(_)) = (&watch.here, by_mss) {
+        if let (None, Some(_), false) = (&watch.here, by_mss, self.proxied) {
             watch.here = Some(Arrived::Here { src: None, sport: None, dst: None, dport: by_mss });
         }
         Ok(sees)

@@ -115,9 +115,10 @@ impl Services {
         Ok(())
     }
 
-    /// Sends a datagram that arrived back to its sender; what arrived.
-    pub(crate) fn echo(&self) -> Option<Arrived> {
-        self.udp.iter().find_map(|(socket, port)| echo(socket, *port).ok().flatten())
+    /// Sends a datagram that arrived back to its sender; what arrived. `proxied`: it may have been for another port than
+    /// that of the socket that got it.
+    pub(crate) fn echo(&self, proxied: bool) -> Option<Arrived> {
+        self.udp.iter().find_map(|(socket, port)| echo(socket, Some(*port).filter(|_| !proxied)).ok().flatten())
     }
 
     /// The ICMP error for this packet that the host got: what its own programs are told.
@@ -148,7 +149,7 @@ impl Services {
     }
 }
 
-fn echo(socket: &Socket, port: u16) -> Result<Option<Arrived>> {
+fn echo(socket: &Socket, dport: Option<u16>) -> Result<Option<Arrived>> {
     let fd = socket.as_raw_fd();
     let mut bytes = [0; 2048];
     let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
@@ -193,6 +194,6 @@ fn echo(socket: &Socket, port: u16) -> Result<Option<Arrived>> {
         src: sender.map(|s| s.ip()),
         sport: sender.map(|s| s.port()),
         dst: destination,
-        dport: Some(port),
+        dport,
     }))
 }
