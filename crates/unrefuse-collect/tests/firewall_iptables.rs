@@ -62,7 +62,8 @@ fn one_by_one(file: &str, family: Family) -> (usize, Vec<String>) {
             _ => ("filter", line.trim_start_matches("-A ")),
         };
         let chain = rule.split(' ').next().unwrap_or_default();
-        let own = if chain.chars().all(|c| c.is_ascii_uppercase()) { String::new() } else { format!(":{chain} - [0:0]\n") };
+        let own =
+            if chain.chars().all(|c| c.is_ascii_uppercase()) { String::new() } else { format!(":{chain} - [0:0]\n") };
         let rules = format!("*{table}\n{own}:other - [0:0]\n-A {rule}\nCOMMIT\n");
         for backend in ["legacy", "nft"] {
             match compare(line, family, backend, rules.as_bytes(), &mut wrong) {

@@ -16,7 +16,9 @@ use unrefuse_firewall::model::{
 /// Rules of one input chain as they are read back.
 fn through(family: &str, body: &str) -> Vec<String> {
     in_new_namespace(|| {
-        nft(&format!("table {family} t {{\n chain other {{ }}\n chain c {{ type filter hook input priority 0\n{body}\n}}\n}}\n"));
+        nft(&format!(
+            "table {family} t {{\n chain other {{ }}\n chain c {{ type filter hook input priority 0\n{body}\n}}\n}}\n"
+        ));
         let found = read();
         for rule in rules(&found, "c") {
             assert!(not_understood(&rule.statements).is_empty(), "{rule:?}");
@@ -130,24 +132,43 @@ fn what_a_rule_does_is_what_was_written() {
         };
         assert_eq!((*a, *b), (0x0a00_0005, 0x0a00_0005));
         assert_eq!(*port, Some((Expr::Const(8080), Expr::Const(8080))));
-        assert!(matches!(&of("pre")[1][2], Statement::Nat(Nat { kind: NatKind::Redirect, port: Some(p), .. }) if p.0 == Expr::Const(8081)));
-        assert!(matches!(&of("pre")[2].last(), Some(Statement::Nat(Nat { address: Some((Expr::Map { part: 0, .. }, _)), .. }))));
-        assert!(matches!(&of("post")[0][1], Statement::Nat(Nat { kind: NatKind::Snat, address: Some((a, b)), .. }) if a != b));
+        assert!(
+            matches!(&of("pre")[1][2], Statement::Nat(Nat { kind: NatKind::Redirect, port: Some(p), .. }) if p.0 == Expr::Const(8081))
+        );
+        assert!(matches!(
+            &of("pre")[2].last(),
+            Some(Statement::Nat(Nat { address: Some((Expr::Map { part: 0, .. }, _)), .. }))
+        ));
+        assert!(
+            matches!(&of("post")[0][1], Statement::Nat(Nat { kind: NatKind::Snat, address: Some((a, b)), .. }) if a != b)
+        );
         assert!(matches!(&of("post")[1][0], Statement::Nat(Nat { kind: NatKind::Masquerade, .. })));
-        assert!(of("c")[0].iter().any(|s| matches!(s, Statement::Set { target: SetTarget::Payload { .. }, .. })), "{:?}", of("c")[0]);
-        assert!(of("c")[0].iter().any(|s| matches!(s, Statement::Set { target: SetTarget::Mark, value: Expr::Bits { mask: 0xff, xor: 0, .. } })));
+        assert!(
+            of("c")[0].iter().any(|s| matches!(s, Statement::Set { target: SetTarget::Payload { .. }, .. })),
+            "{:?}",
+            of("c")[0]
+        );
+        assert!(of("c")[0].iter().any(|s| matches!(
+            s,
+            Statement::Set { target: SetTarget::Mark, value: Expr::Bits { mask: 0xff, xor: 0, .. } }
+        )));
         assert_eq!(of("c")[1].last(), Some(&Statement::Reject(Reject::TcpReset)));
         assert_eq!(of("c")[2], [Statement::Notrack]);
         let counted = &rules(&found, "c")[3];
         assert_eq!(counted.counters.map(|c| (c.packets, c.bytes)), Some((3, 180)));
         assert_eq!(counted.text, "log prefix \"x: \" group 2 drop");
-        assert!(matches!(&of("early")[0][2], Statement::Tproxy { address: Some(a), port: Some(3128), .. } if a.is_loopback()));
+        assert!(
+            matches!(&of("early")[0][2], Statement::Tproxy { address: Some(a), port: Some(3128), .. } if a.is_loopback())
+        );
         assert!(of("r")[0].contains(&Statement::Reject(Reject::Icmp6(1, 0))));
         assert!(table("u").dormant && !table("t").dormant);
         assert!(found.tables.iter().all(|t| t.backend == Backend::Nft));
         let base = |table: &unrefuse_firewall::model::Table, chain: &str| table.chains[chain].base.clone().unwrap();
         let post = base(table("t"), "post");
-        assert_eq!((post.hook, post.priority, post.kind, post.policy), (Hook::Postrouting, 100, ChainKind::Nat, Policy::Drop));
+        assert_eq!(
+            (post.hook, post.priority, post.kind, post.policy),
+            (Hook::Postrouting, 100, ChainKind::Nat, Policy::Drop)
+        );
         assert_eq!(base(table("u"), "r").kind, ChainKind::Route);
         let ingress = base(table("n"), "i");
         assert_eq!((ingress.hook, ingress.priority, ingress.devices), (Hook::Ingress, -500, vec!["lo".to_owned()]));
@@ -238,7 +259,11 @@ fn sets_have_their_elements_and_what_belongs_to_them() {
         assert!(sets["learnt"].dynamic && sets["learnt"].timeout);
         assert_eq!(sets["names"].catch_all.as_ref().and_then(|e| e.verdict.clone()), Some(Verdict::Drop));
         let rules = rules(&found, "c");
-        assert!(matches!(&rules[3].statements[3], Statement::Note(text) if text == "add @learnt { ip saddr }"), "{:?}", rules[3]);
+        assert!(
+            matches!(&rules[3].statements[3], Statement::Note(text) if text == "add @learnt { ip saddr }"),
+            "{:?}",
+            rules[3]
+        );
         assert!(matches!(rules[4].statements[3], Statement::If(Cond::Fork(_))), "{:?}", rules[4]);
     });
 }
@@ -305,13 +330,16 @@ fn ipsets_are_read_or_tested() {
         return;
     }
     in_new_namespace(|| {
-        let mut script = String::from("create big hash:ip maxelem 100000\ncreate small hash:net,port\nadd small 10.0.0.0/8,tcp:22\n");
+        let mut script = String::from(
+            "create big hash:ip maxelem 100000\ncreate small hash:net,port\nadd small 10.0.0.0/8,tcp:22\n",
+        );
         script += "create list list:set\nadd list small\ncreate six hash:ip family inet6\nadd six 2001:db8::1\n";
         for i in 0..5000 {
             script += &format!("add big 10.1.{}.{}\n", i / 250, i % 250 + 1);
         }
         feed("ipset", &["restore"], script.as_bytes()).unwrap();
-        feed("iptables-nft", &["-A", "INPUT", "-m", "set", "!", "--match-set", "small", "src,dst", "-j", "DROP"], b"").unwrap();
+        feed("iptables-nft", &["-A", "INPUT", "-m", "set", "!", "--match-set", "small", "src,dst", "-j", "DROP"], b"")
+            .unwrap();
         let observed = Live::open(Scope::Everything);
         let live = observed.get().map_err(ToString::to_string).unwrap();
         let heads = live.ruleset();
@@ -323,7 +351,10 @@ fn ipsets_are_read_or_tested() {
         assert_eq!(live.element(None, "big", &[0x0b01_0001]).map(|e| e.is_some()), Some(false));
         assert_eq!(live.element(None, "small", &[0x0a01_0001, 6, 22]).map(|e| e.is_some()), Some(true));
         assert_eq!(live.element(None, "small", &[0x0a01_0001, 17, 22]).map(|e| e.is_some()), Some(false));
-        assert_eq!(live.element(None, "six", &[0x2001_0db8_0000_0000_0000_0000_0000_0001]).map(|e| e.is_some()), Some(true));
+        assert_eq!(
+            live.element(None, "six", &[0x2001_0db8_0000_0000_0000_0000_0000_0001]).map(|e| e.is_some()),
+            Some(true)
+        );
         let rule = &live.chain(Family::Ip, "filter", "INPUT").unwrap()[0];
         assert_eq!(rule.text, "-A INPUT -m set ! --match-set small src,dst -j DROP");
         let full = read();
@@ -337,7 +368,9 @@ fn reading_changes_nothing() {
         return;
     }
     in_new_namespace(|| {
-        let names = || ["ip", "ip6"].map(|v| std::fs::read(format!("/proc/thread-self/net/{v}_tables_names")).unwrap_or_default());
+        let names = || {
+            ["ip", "ip6"].map(|v| std::fs::read(format!("/proc/thread-self/net/{v}_tables_names")).unwrap_or_default())
+        };
         let before = names();
         let empty = read();
         assert!(empty.tables.is_empty() && empty.problems.is_empty(), "{empty:?}");
@@ -378,7 +411,9 @@ fn every_file(folder: &str, suffix: &str) -> Option<(usize, Vec<String>)> {
     for path in files.into_iter().filter(|p| p.to_string_lossy().ends_with(suffix)) {
         let found = in_new_namespace(|| {
             // nft(8) before 1.0.7 knows the name `dstnat` in prerouting only.
-            let text = std::fs::read_to_string(&path).ok()?.replace("hook output priority dstnat", "hook output priority -100");
+            let text = std::fs::read_to_string(&path)
+                .ok()?
+                .replace("hook output priority dstnat", "hook output priority -100");
             feed("nft", &["-f", "-"], text.as_bytes()).ok()?;
             Some(read())
         });
@@ -386,7 +421,7 @@ fn every_file(folder: &str, suffix: &str) -> Option<(usize, Vec<String>)> {
         loaded += 1;
         let place = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         unknown.extend(found.problems.iter().map(|p| format!("{place}: {} {}", p.place, p.text)));
-        for (table, chain) in found.tables.iter().flat_map(|t| t.chains.iter().map(move |(name, c)| (name, c))) {
+        for (table, chain) in found.tables.iter().flat_map(|t| &t.chains) {
             for rule in chain.rules.iter() {
                 let odd = not_understood(&rule.statements);
                 if !odd.is_empty() {

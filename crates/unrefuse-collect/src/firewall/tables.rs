@@ -178,13 +178,7 @@ impl Tables {
     }
 
     /// A set with its elements; and whether the ruleset did not change meanwhile.
-    pub(super) fn set(
-        &mut self,
-        heads: &Heads,
-        family: Family,
-        table: &str,
-        set: &str,
-    ) -> Result<(Set, bool), Errno> {
+    pub(super) fn set(&mut self, heads: &Heads, family: Family, table: &str, set: &str) -> Result<(Set, bool), Errno> {
         let sets = heads.sets.get(&(family, table.to_owned())).ok_or(Errno::NOENT)?;
         let head = sets.heads.get(set).ok_or(Errno::NOENT)?;
         let (mut list, mut steady) = (Vec::new(), false);

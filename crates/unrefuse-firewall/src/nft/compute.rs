@@ -114,7 +114,9 @@ fn compare(p: &mut Program<'_>, at: usize, bytes: &[u8], op: Op) -> Option<Cond>
 fn whole_address(left: Expr, right: Scalar, family: Family) -> (Expr, Scalar) {
     let (bits, places) = if family == Family::Ip6 { (128, [64, 192]) } else { (32, [96, 128]) };
     match left {
-        Expr::Field(Field::Payload { base: Header::Network, offset, len }) if places.contains(&offset) && len < bits => {
+        Expr::Field(Field::Payload { base: Header::Network, offset, len })
+            if places.contains(&offset) && len < bits =>
+        {
             let rest = usize::from(bits - len);
             let field = Expr::Field(Field::Payload { base: Header::Network, offset, len: bits });
             let mask = ones(usize::from(len)) << rest;

@@ -392,7 +392,7 @@ pub(crate) fn span(kind: Kind, from: Scalar, to: Scalar) -> String {
     {
         return format!("{}/{length}", value(kind, from));
     }
-    if kind == Kind::Name && from & (from ^ to) == 0 && (from ^ to).trailing_ones() % 8 == 0 {
+    if kind == Kind::Name && from & (from ^ to) == 0 && (from ^ to).trailing_ones().is_multiple_of(8) {
         let name = value(kind, from);
         return format!("{}*\"", name.trim_end_matches('"'));
     }

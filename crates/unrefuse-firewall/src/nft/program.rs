@@ -32,7 +32,13 @@ pub(crate) struct Program<'a> {
 pub(crate) type Done = Option<()>;
 
 impl<'a> Program<'a> {
-    pub(crate) fn new(family: Family, backend: Backend, chain: &'a str, sets: &'a mut Sets, context: &'a Context) -> Self {
+    pub(crate) fn new(
+        family: Family,
+        backend: Backend,
+        chain: &'a str,
+        sets: &'a mut Sets,
+        context: &'a Context,
+    ) -> Self {
         let packet_family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
         Self {
             family,

@@ -243,7 +243,11 @@ impl<'a> Writer<'a> {
         };
         let Expr::Bits { of, mask, xor: 0 } = left else {
             if let Some(text) = self.short_prefix(left, right).filter(|_| matches!(op, Op::Eq | Op::Ne)) {
-                return text.replacen(" saddr ", &format!(" saddr {sign}"), 1).replacen(" daddr ", &format!(" daddr {sign}"), 1);
+                return text.replacen(" saddr ", &format!(" saddr {sign}"), 1).replacen(
+                    " daddr ",
+                    &format!(" daddr {sign}"),
+                    1,
+                );
             }
             let (name, kind) = self.field(left);
             return format!("{name} {sign}{}", value(kind, right));
@@ -379,7 +383,10 @@ fn uses(statement: &Statement, base: Header) -> bool {
         Statement::If(cond) => cond_uses(cond, base),
         Statement::VerdictMap { key, .. } => key.iter().any(|part| expr_uses(part, base)),
         Statement::Set { target: SetTarget::Payload { base: of, .. }, .. } => *of == base,
-        Statement::Nat(nat) => base == Header::Network && nat.family.is_some(),
+        Statement::Nat(nat) => {
+            let mut values = [&nat.address, &nat.port].into_iter().flatten().flat_map(|(from, to)| [from, to]);
+            base == Header::Network && nat.family.is_some() || values.any(|value| expr_uses(value, base))
+        }
         Statement::Reject(Reject::Icmp(..) | Reject::Icmp6(..)) => base == Header::Network,
         Statement::Reject(Reject::TcpReset) => base == Header::Transport,
         _ => false,

@@ -59,9 +59,7 @@ fn conntrack(family: Family, revision: u8, info: Info<'_>) -> Option<Options> {
     if is(2) {
         options.one("ctproto", not(2), info.u16(136)?);
     }
-    for (bit, name, at) in
-        [(4, "ctorigsrc", 0), (8, "ctorigdst", 32), (16, "ctreplsrc", 64), (32, "ctrepldst", 96)]
-    {
+    for (bit, name, at) in [(4, "ctorigsrc", 0), (8, "ctorigdst", 32), (16, "ctreplsrc", 64), (32, "ctrepldst", 96)] {
         if is(bit) {
             let (address, mask) = (info.address(at, family)?, info.address(at + 16, family)?);
             options.one(name, not(bit), format!("{address}/{mask}"));

@@ -34,7 +34,9 @@ impl Layout {
     /// From `struct ipt_getinfo`: a name of 32 bytes, then numbers.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let info = Info(bytes);
-        let five = |at: usize| Some([info.u32(at)?, info.u32(at + 4)?, info.u32(at + 8)?, info.u32(at + 12)?, info.u32(at + 16)?]);
+        let five = |at: usize| {
+            Some([info.u32(at)?, info.u32(at + 4)?, info.u32(at + 8)?, info.u32(at + 12)?, info.u32(at + 16)?])
+        };
         Some(Self {
             valid_hooks: info.u32(32)?,
             hook_entry: five(36)?,
@@ -116,7 +118,8 @@ pub fn decode(
             }
             let (mut rule, wrong) = rule(family, &head.name, raw, &names, ipsets);
             rule.number = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
-            problems.extend(wrong.into_iter().map(|text| Problem { place: format!("{place} chain {}", head.name), text }));
+            problems
+                .extend(wrong.into_iter().map(|text| Problem { place: format!("{place} chain {}", head.name), text }));
             rules.push(rule);
         }
         // The plain RETURN at the end is the chain's end itself.
@@ -144,7 +147,9 @@ fn split(family: Family, entries: &[u8]) -> Vec<Raw<'_>> {
     let mut offset = 0;
     while offset < entries.len() {
         let entry = Info(&entries[offset..]);
-        let (Some(target), Some(next)) = (entry.u16(shape.target_offset), entry.u16(shape.target_offset + 2)) else { break };
+        let (Some(target), Some(next)) = (entry.u16(shape.target_offset), entry.u16(shape.target_offset + 2)) else {
+            break;
+        };
         let (target, next) = (usize::from(target), usize::from(next));
         // Offsets must go forward, or reading would not end.
         if target < shape.elements || next < target + 32 {
@@ -223,7 +228,8 @@ fn rule(
     modules(&place, raw, &mut entry);
     target(&place, raw, names, &mut entry);
     if core.is_none() {
-        let odd = Module { name: "rule".into(), text: "rule".into(), wrong: wrong.first().cloned(), ..Module::default() };
+        let odd =
+            Module { name: "rule".into(), text: "rule".into(), wrong: wrong.first().cloned(), ..Module::default() };
         entry.matches.insert(0, odd);
     }
     let (statements, comment, more) = statements(&entry, family, chain, |name| names.all.contains(name));
@@ -349,7 +355,9 @@ fn written(chain: &str, entry: &Entry) -> String {
     ] {
         if let Some((value, negated)) = value {
             let value = match option {
-                "-p" => value.parse().ok().and_then(crate::nft::protocol_name).map_or_else(|| value.clone(), str::to_owned),
+                "-p" => {
+                    value.parse().ok().and_then(crate::nft::protocol_name).map_or_else(|| value.clone(), str::to_owned)
+                }
                 _ => value.clone(),
             };
             out += &format!(" {}{option} {value}", if *negated { "! " } else { "" });

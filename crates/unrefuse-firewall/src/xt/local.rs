@@ -107,7 +107,9 @@ fn policy(family: Family, info: Info<'_>) -> Option<Options> {
         let at = element * 76;
         options.flag_if(element > 0, "next");
         // Bit fields, the first in the lowest bit on little-endian machines.
-        let bit = |field: u8, n: u8| if cfg!(target_endian = "little") { field & 1 << n != 0 } else { field & 0x80 >> n != 0 };
+        let bit = |field: u8, n: u8| {
+            if cfg!(target_endian = "little") { field & 1 << n != 0 } else { field & 0x80 >> n != 0 }
+        };
         let (asked, turned) = (info.u8(at + 74)?, info.u8(at + 75)?);
         if bit(asked, 5) {
             options.one("reqid", bit(turned, 5), info.u32(at + 68)?);

@@ -8,8 +8,7 @@ use super::options::Options;
 fn set(place: &Place<'_>, info: Info<'_>, at: usize) -> Option<(String, String, u8)> {
     let (index, dimensions, flags) = (info.u16(at)?, info.u8(at + 2)?, info.u8(at + 3)?);
     let name = place.ipsets.get(&index)?.clone();
-    let ways: Vec<&str> =
-        (1..=dimensions.min(6)).map(|n| if flags & 1 << n != 0 { "src" } else { "dst" }).collect();
+    let ways: Vec<&str> = (1..=dimensions.min(6)).map(|n| if flags & 1 << n != 0 { "src" } else { "dst" }).collect();
     Some((name, ways.join(","), flags))
 }
 
@@ -30,10 +29,8 @@ pub(super) fn match_options(place: &Place<'_>, revision: u8, info: Info<'_>) -> 
             options.turned_flag("update-subcounters", true);
         }
         // `struct ip_set_counter_match0` has the operator first, its successor the value.
-        for (at, names) in [
-            (8, ["packets-eq", "packets-lt", "packets-gt"]),
-            (24, ["bytes-eq", "bytes-lt", "bytes-gt"]),
-        ] {
+        for (at, names) in [(8, ["packets-eq", "packets-lt", "packets-gt"]), (24, ["bytes-eq", "bytes-lt", "bytes-gt"])]
+        {
             let (op, value) = match revision {
                 3 => (info.u8(at)?, info.u64(at + 8)?),
                 _ => (info.u8(at + 8)?, info.u64(at)?),

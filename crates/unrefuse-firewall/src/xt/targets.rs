@@ -8,8 +8,21 @@ use crate::model::Family;
 
 /// Targets that do the same to a packet's fate whatever their options say; these are not read.
 const UNREAD: &[&str] = &[
-    "TRACE", "NOTRACK", "CHECKSUM", "TCPOPTSTRIP", "CONNSECMARK", "SECMARK", "RATEEST", "LED", "IDLETIMER", "ECN", "TEE",
-    "AUDIT", "CLUSTERIP", "SYNPROXY", "HMARK",
+    "TRACE",
+    "NOTRACK",
+    "CHECKSUM",
+    "TCPOPTSTRIP",
+    "CONNSECMARK",
+    "SECMARK",
+    "RATEEST",
+    "LED",
+    "IDLETIMER",
+    "ECN",
+    "TEE",
+    "AUDIT",
+    "CLUSTERIP",
+    "SYNPROXY",
+    "HMARK",
 ];
 
 /// The options of a target; `None`: not understood.
