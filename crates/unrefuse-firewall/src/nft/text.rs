@@ -94,6 +94,11 @@ impl<'a> Writer<'a> {
             {
                 self.seen.l4 = u8::try_from(number).ok();
             }
+            (Field::Payload { base: Header::Network, offset: 48, len: 8 }, Op::Eq, number)
+                if self.seen.family == Some(Family::Ip6) =>
+            {
+                self.seen.l4 = u8::try_from(number).ok();
+            }
             (Field::Meta(Meta::NfProto), Op::Eq, 2)
             | (Field::Meta(Meta::Protocol), Op::Eq, 0x0800)
             | (Field::Payload { base: Header::Link, offset: 96, len: 16 }, Op::Eq, 0x0800) => {
