@@ -104,6 +104,10 @@ impl<'a> Stop<'a> {
             // The sender of the answer may be told; the client hears nothing.
             return &[AttemptOutcome::TimedOut];
         }
+        if udp && self.leg == Leg::Out && matches!(self.fate, Fate::Rejected(_)) {
+            // The drop is EPERM for sendto(2) at once; the error that REJECT sends may be read instead, later.
+            return &[AttemptOutcome::Denied, AttemptOutcome::Refused, AttemptOutcome::Unreachable];
+        }
         let outcome = match (self.judgement.client_sees, self.fate) {
             (ClientSees::Failure { outcome, .. }, _) if self.certain => outcome,
             (_, Fate::Rejected(kind)) => rejected(*kind, view),

@@ -62,12 +62,67 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
             one.into_iter().chain([all]).collect()
         }
     };
-    let mut fixes: Vec<Fix> = Vec::new();
+    let mut fixes: Vec<Fix> = loopback(view, stop, place).into_iter().collect();
     if let Some(rule) = stop.decider().and_then(Decider::rule) {
         fixes.extend(rule.set.as_ref().and_then(|set| take_out(view, rule, set)));
     }
-    fixes.extend(wanted.iter().filter_map(|wanted| one(view, stop, place, wanted)));
+    fixes.extend(
+        wanted.iter().filter_map(|wanted| one(view, stop, place, wanted)).map(|fix| answers_too(fix, view, stop)),
+    );
     fixes
+}
+
+/// A rule for the client's packets is of no use where the same kind of chain drops the answers: they are let through as
+/// well, for connections that were let in.
+fn answers_too(fix: Fix, view: &View<'_>, stop: &Stop<'_>) -> Fix {
+    let reply = view.judged().and_then(|judged| judged.reply.as_ref()).filter(|reply| reply.fate.is_stopped());
+    let decider = reply.filter(|_| stop.leg == Leg::In).and_then(|reply| reply.decided_by.as_ref());
+    let Some((place, RuleOwner::Hand)) = decider.and_then(|d| Some((d.place()?, d.owner()?))) else { return fix };
+    if fix.steps.is_empty() {
+        return fix;
+    }
+    let step = match place.backend {
+        FilterBackend::Nft => nft_chain(place).map(|chain| {
+            let handle = format!(
+                "\"$(nft -a list chain {chain} | sed -n '/\"unrefuse-answers\"/s/.* # handle //p' | head -n 1)\""
+            );
+            let new = "'ct state established,related accept comment \"unrefuse-answers\"'";
+            (format!("nft insert rule {chain} {new}"), format!("nft delete rule {chain} handle {handle}"))
+        }),
+        _ => iptables_table(place).zip(quote(&place.chain)).map(|(program, chain)| {
+            let new = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+            (format!("{program} -I {chain} 1 {new}"), format!("{program} -D {chain} {new}"))
+        }),
+    };
+    match step {
+        Some((command, undo)) => fix.command(command).undo(undo),
+        None => fix,
+    }
+}
+
+/// What this machine sends itself by loopback meets the chain twice, the answers too: one rule for both.
+fn loopback(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace) -> Option<Fix> {
+    let own = view.ip()?.is_loopback() && matches!(stop.decider()?.owner()?, RuleOwner::Hand);
+    if !own || place.hook != FilterHook::Input || matches!(stop.leg, Leg::Out) {
+        return None;
+    }
+    let title = "let through what this machine sends itself by lo: it never was on a wire";
+    let fix = Fix::new(view, Risk::Low, title);
+    let fix = match place.backend {
+        FilterBackend::Nft => {
+            let chain = nft_chain(place)?;
+            let handle =
+                format!("\"$(nft -a list chain {chain} | sed -n '/\"unrefuse-lo\"/s/.* # handle //p' | head -n 1)\"");
+            fix.command(format!("nft insert rule {chain} 'iifname \"lo\" accept comment \"unrefuse-lo\"'"))
+                .undo(format!("nft delete rule {chain} handle {handle}"))
+        }
+        _ => {
+            let (program, chain) = (iptables_table(place)?, quote(&place.chain)?);
+            fix.command(format!("{program} -I {chain} 1 -i lo -j ACCEPT"))
+                .undo(format!("{program} -D {chain} -i lo -j ACCEPT"))
+        }
+    };
+    Some(keep(fix, place, view.firewall().and_then(|f| f.saved.keeper.value())))
 }
 
 fn one(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace, wanted: &Wanted) -> Option<Fix> {

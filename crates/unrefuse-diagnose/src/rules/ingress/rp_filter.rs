@@ -3,7 +3,7 @@
 use crate::View;
 use crate::filter::{Kind, keep_setting, safe, setting_name, short, stopped_in};
 use crate::finding::{CannotTell, Finding};
-use crate::report::{Fix, Risk};
+use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::{Decider, StackReason};
 
@@ -58,7 +58,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let title_loose = format!("let packets in{by} whose source is reachable by any interface (loose mode)");
     // Strict it was, by this setting or by `all`: 1 brings that back in both cases.
     let loose = keep_setting(Fix::new(view, Risk::Medium, title_loose), &name, "2", Some("1"));
-    Ok(stop.fired(view, title).fix(loose).fix(route).fires())
+    let evidence = Evidence::new(back, "RTM_GETROUTE");
+    Ok(stop.fired(view, title).evidence(evidence).fix(loose).fix(route).fires())
 }
 
 /// The same test as a rule: iptables' rpfilter match, or nft's `fib saddr . iif oif`.

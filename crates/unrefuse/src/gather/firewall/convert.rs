@@ -17,11 +17,18 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
         Fate::Accepted { to } => to.first(),
         _ => None,
     };
+    // What the later chains do shows only where the deciding one is thought away.
+    let rest = answer.decided_by.as_ref().filter(|_| answer.fate.is_stopped());
+    let rest = rest.and_then(|decider| what_if::without(machine, question, decider));
+    let whole_way = rest.as_ref().map_or(answer.way.as_slice(), |rest| rest.way.as_slice());
     facts::Judgement {
         fate: fate(&answer.fate, question.packet.dst),
         decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d)),
-        accepted_by: accepted_by(machine, question, &answer.way, answer.decided_by.as_ref()),
-        later_accept: answer.decided_by.as_ref().and_then(|d| later_accept(machine, question, d)),
+        accepted_by: accepted_by(machine, question, whole_way, answer.decided_by.as_ref()),
+        later_accept: match (&answer.decided_by, &rest) {
+            (Some(Decider::Rule(rule)), Some(rest)) => later_accept(machine, question, rule, rest),
+            _ => None,
+        },
         translated: translated(machine, question, answer),
         arrives_by: match &question.way {
             Way::In { iif } => iif.clone(),
@@ -35,8 +42,13 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
     }
 }
 
-/// What the judge says of the answer to the question's packet.
+/// What the judge says of the answer to the question's packet; of a packet that is stopped, what it would say of the
+/// answer were it let through.
 pub(super) fn reply(machine: &LiveMachine, question: &Question, answer: &Answer) -> Option<facts::Judgement> {
+    if answer.fate.is_stopped() {
+        let rest = what_if::letting_in(machine, question, answer.decided_by.as_ref()?)?;
+        return if rest.fate.is_accepted() { reply(machine, question, &rest) } else { None };
+    }
     let Reply { fate: reply_fate, decided_by, way } = answer.reply.as_ref()?;
     Some(facts::Judgement {
         fate: fate(reply_fate, question.packet.dst),
@@ -206,7 +218,7 @@ fn priority(machine: &LiveMachine, family: model::Family, name: &str, backend: B
 /// The set that made the rule match, where it looks the packet's source up.
 fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule) -> Option<facts::SetHit> {
     let named = rule.statements.iter().find_map(|statement| match statement {
-        Statement::If(Cond::InSet { set, negated: false, .. }) => Some(set.clone()),
+        Statement::If(cond) => looked_up(cond),
         _ => None,
     })?;
     let own = table(machine, at.family, &at.table, at.backend).and_then(|t| t.sets.get(&named));
@@ -233,6 +245,15 @@ fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule
         expires: element.as_ref().and_then(|e| e.expires),
         comment: element.and_then(|e| e.comment),
     })
+}
+
+/// The set that a test looks the packet up in.
+fn looked_up(cond: &Cond) -> Option<String> {
+    match cond {
+        Cond::InSet { set, negated: false, .. } | Cond::InIpset { set, negated: false, .. } => Some(set.clone()),
+        Cond::All(all) | Cond::Any(all) => all.iter().find_map(looked_up),
+        _ => None,
+    }
 }
 
 /// The element that holds the source, as its set's tool writes it: it is taken out by that name only.
@@ -322,9 +343,12 @@ fn accepted_by(
 }
 
 /// The rule that would accept the packet if the deciding rule were not there, where it stands in the same table.
-fn later_accept(machine: &LiveMachine, question: &Question, decided: &Decider) -> Option<facts::FilterRule> {
-    let Decider::Rule(rule) = decided else { return None };
-    let answer = what_if::without(machine, question, rule)?;
+fn later_accept(
+    machine: &LiveMachine,
+    question: &Question,
+    rule: &RuleRef,
+    answer: &Answer,
+) -> Option<facts::FilterRule> {
     if !answer.fate.is_accepted() {
         return None;
     }
