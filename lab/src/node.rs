@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long one helper command of the lab may take.
-pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// The user and group of [`User::Nobody`].
 const NOBODY: u32 = 65534;
