@@ -15,6 +15,9 @@ const WORTH_IT: usize = 24;
 /// Ranges of one field may name each rule so often, on average.
 const SPREAD: usize = 16;
 
+/// From and to of a range, and the place of the rule that asks for it.
+type Stretch = (Scalar, Scalar, u32);
+
 /// Places of rules in a chain, in order.
 type Places = Vec<u32>;
 
@@ -94,7 +97,7 @@ impl Index {
         }
         let mut index = Self { always: Vec::new(), masked: Vec::new(), ranged: Vec::new() };
         let mut of_masked: HashMap<(&Field, Scalar), usize> = HashMap::new();
-        let mut of_ranged: HashMap<&Field, (Vec<(Scalar, Scalar, u32)>, Places)> = HashMap::new();
+        let mut of_ranged: HashMap<&Field, (Vec<Stretch>, Places)> = HashMap::new();
         for (place, guards) in guards.iter().enumerate() {
             let place = place as u32;
             let best = guards.iter().min_by_key(|guard| match guard {
@@ -244,7 +247,7 @@ fn told(field: &Field) -> bool {
 
 /// Ranges as steps: from each on, the same rules hold. `None`: the ranges lie so much one over the other that it is not
 /// worth it.
-fn steps(list: &[(Scalar, Scalar, u32)], most: usize) -> Option<Vec<(Scalar, Places)>> {
+fn steps(list: &[Stretch], most: usize) -> Option<Vec<(Scalar, Places)>> {
     let mut bounds: Vec<(Scalar, bool, u32)> = Vec::with_capacity(list.len() * 2);
     for (from, to, place) in list.iter().filter(|(from, to, _)| from <= to) {
         bounds.push((*from, true, *place));

@@ -3,6 +3,8 @@
 //! Of the labels that are exact, no decided verdict may be wrong, at most 3 % may be undecided, and where the label names
 //! the rules whose counters moved, the deciding rule is among them.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "the corpus is read, and figures are shown")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! kube-proxy's own packet flows (TestTracePackets): `shared/corpus/kubernetes`, beside the project.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "the corpus is read, and figures are shown")]
+
 mod support;
 
 use support::{corpus, parse_ip};

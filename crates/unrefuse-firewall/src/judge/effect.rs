@@ -44,6 +44,7 @@ impl Run<'_, '_> {
                         None => return Some(path),
                     },
                     Found::Several(list, why) => {
+                        self.fork();
                         self.ignore(rule, &why);
                         let mut seen = Vec::new();
                         for verdict in list.into_iter().map(|e| e.and_then(|e| e.verdict)) {
@@ -164,6 +165,7 @@ impl Run<'_, '_> {
                 }
             }
             Verdict::Queue => {
+                self.fork();
                 for (side, exit) in [Exit::Accept, Exit::Drop].into_iter().enumerate() {
                     let mut way = path.clone();
                     let why = "a program in user space decides".to_owned();

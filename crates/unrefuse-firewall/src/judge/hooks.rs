@@ -78,9 +78,28 @@ impl Run<'_, '_> {
         alive
     }
 
+    /// The chains of the bridge family at a hook. Rules there that need conntrack have it before the filter priorities.
+    pub(crate) fn bridge(&self, hook: Hook, mut alive: Alive, ends: &mut Ends) -> Alive {
+        let of_bridge = |h: &&Hooked| h.hook == hook && h.family == Family::Bridge;
+        let mut tracked = hook != Hook::Prerouting || !self.judge.tracks(Family::Bridge);
+        for group in by_priority(self.judge.hooked.iter().filter(of_bridge).collect()) {
+            if !tracked && group[0].priority > CONNTRACK {
+                alive.iter_mut().for_each(|p| track(&mut p.packet));
+                tracked = true;
+            }
+            alive = self.group(hook, &group, alive, ends);
+            merge(&mut alive);
+        }
+        if !tracked {
+            alive.iter_mut().for_each(|p| track(&mut p.packet));
+        }
+        alive
+    }
+
     /// Chains of the very priority of conntrack: which runs first is up to which was registered first, and conntrack is
     /// when a rule first needs it. Both are tried.
     fn beside_conntrack(&self, hook: Hook, group: &[&Hooked], alive: Alive, ends: &mut Ends) -> Alive {
+        self.fork();
         let why = "whether conntrack runs before the chains of its own priority is not known";
         let side = |alive: &[Box<Path>], side| -> Alive {
             let parted = Parted { hook, by: None, why: why.to_owned(), side };
@@ -102,6 +121,7 @@ impl Run<'_, '_> {
         if group.len() < 2 || group.iter().all(|h| h.order.is_some()) {
             return group.iter().fold(alive, |alive, h| self.chain(hook, h, alive, ends));
         }
+        self.fork();
         let names: Vec<&str> = group.iter().map(|h| self.judge.ruleset.tables[h.chain.table].name.as_str()).collect();
         let why = format!("the order of the base chains of one priority (tables {}) is not known", names.join(", "));
         let parted = |side| {

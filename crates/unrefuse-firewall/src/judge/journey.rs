@@ -51,6 +51,7 @@ impl Run<'_, '_> {
     /// From the wire (or lo) on: net/core/dev.c, net/ipv4/ip_input.c `ip_rcv`.
     fn arrive(&self, alive: Alive, ends: &mut Ends) {
         let alive = self.hook(Hook::Ingress, alive, ends);
+        let alive = self.over_bridge(alive, ends);
         let alive = self.receive(alive, ends);
         let alive = self.hook(Hook::Prerouting, alive, ends);
         let mut local = Vec::new();
@@ -66,6 +67,29 @@ impl Run<'_, '_> {
         }
         let forward = self.hook(Hook::Forward, forward, ends);
         self.leave(forward, ends);
+    }
+
+    /// A frame for this machine that came in by a bridge port passes the bridge's own hooks first, with the port as its
+    /// device (net/bridge/br_input.c `br_handle_frame`, `br_pass_frame_up`).
+    fn over_bridge(&self, mut alive: Alive, ends: &mut Ends) -> Alive {
+        if alive.iter().all(|p| p.packet.bridge_port.is_none()) {
+            return alive;
+        }
+        for path in &mut alive {
+            if let Some(port) = &path.packet.bridge_port {
+                path.packet.oif = std::mem::replace(&mut path.packet.iif, Device::Named(port.clone()));
+            }
+        }
+        let alive = self.bridge(Hook::Prerouting, alive, ends);
+        let mut alive = self.bridge(Hook::Input, alive, ends);
+        for path in &mut alive {
+            if path.packet.bridge_port.is_some() {
+                path.packet.iif = std::mem::replace(&mut path.packet.oif, Device::None);
+                // IP's own conntrack begins anew (net/bridge/netfilter/nf_conntrack_bridge.c).
+                path.packet.ct = None;
+            }
+        }
+        alive
     }
 
     /// net/ipv6/ip6_input.c `ip6_rcv_core` drops what no wire may carry before any hook of IPv6; IPv4 looks at addresses

@@ -98,6 +98,11 @@ impl Run<'_, '_> {
             Meta::OifKind => {
                 ask(&packet.oif, "kind", Loaded::Absent, &|i| i.link.map(|k| Bits::known(interface_scalar(&k), 128)))
             }
+            // In bridge chains, the bridge itself is kept as the outgoing device.
+            Meta::BriIifName if packet.bridge_port.is_some() => match &packet.oif {
+                Device::Named(name) => name_bits(Some(name)),
+                _ => Loaded::Absent,
+            },
             Meta::BriIifName | Meta::BriOifName => Loaded::Absent,
             other => Loaded::Unknown(format!("meta {} is not known", format!("{other:?}").to_lowercase())),
         }

@@ -95,8 +95,8 @@ pub struct Judge<'a> {
     pub(crate) hooked: Vec<Hooked>,
     chains: Vec<RefCell<HashMap<String, Rc<ChainCode>>>>,
     range_indexes: RefCell<HashMap<SetName, Rc<RangeIndex>>>,
-    /// Whether conntrack sees packets of IPv4, of IPv6.
-    tracks: [OnceCell<bool>; 2],
+    /// Whether conntrack sees packets of IPv4, of IPv6, of bridges.
+    tracks: [OnceCell<bool>; 3],
 }
 
 impl<'a> Judge<'a> {

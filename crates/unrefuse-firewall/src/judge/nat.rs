@@ -65,6 +65,9 @@ impl Run<'_, '_> {
             _ => vec![old_port],
         };
         let forks = addresses.len() * ports.len() > 1;
+        if forks {
+            self.fork();
+        }
         let mut ends = Vec::new();
         for address in &addresses {
             for port in &ports {

@@ -76,6 +76,7 @@ pub(crate) fn answer(run: &Run<'_, '_>, question: &Question, first: &Ends, repli
         reply,
         assumptions,
         ignored,
+        forked: run.has_forked(),
     }
 }
 
@@ -220,7 +221,10 @@ fn comes_back(question: &Question, answer: &Packet) -> bool {
         return false;
     }
     let error = matches!(answer.proto, proto::ICMP | proto::ICMP6) && answer.proto != question_proto(question);
-    error || !differs(Some(question.packet.dst), answer.source_address())
+    // A client does not know an answer from another address, or from another port.
+    let port = answer.sport().exact().filter(|_| answer.has_ports()).and_then(|p| u16::try_from(p).ok());
+    let other_port = matches!((question.packet.dport(), port), (Some(asked), Some(port)) if asked != port);
+    error || !(other_port || differs(Some(question.packet.dst), answer.source_address()))
 }
 
 fn question_proto(question: &Question) -> u8 {

@@ -107,6 +107,7 @@ impl Run<'_, '_> {
     }
 
     fn either(&self, path: Box<Path>, why: &str) -> Vec<(Onward, Box<Path>)> {
+        self.fork();
         [(Onward::Local, 0), (Onward::Forward, 1)]
             .into_iter()
             .map(|(onward, side)| {

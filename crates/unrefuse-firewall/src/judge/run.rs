@@ -41,6 +41,8 @@ pub(crate) struct Run<'j, 'a> {
     ignored: RefCell<Vec<String>>,
     tried: Cell<u64>,
     gave_up: RefCell<Option<String>>,
+    /// Something was not known on a way.
+    forked: Cell<bool>,
 }
 
 pub(crate) type Ways = Vec<(usize, Box<Path>)>;
@@ -55,12 +57,22 @@ impl<'j, 'a> Run<'j, 'a> {
             ignored: RefCell::default(),
             tried: Cell::new(0),
             gave_up: RefCell::default(),
+            forked: Cell::new(false),
         }
     }
 
     /// Notes what is taken for granted.
     pub(crate) fn assume(&self, text: impl FnOnce() -> String) {
         note(&self.assumptions, text());
+    }
+
+    /// Notes that something was not known: what is said of the way is one of several possibilities.
+    pub(crate) fn fork(&self) {
+        self.forked.set(true);
+    }
+
+    pub(crate) fn has_forked(&self) -> bool {
+        self.forked.get()
     }
 
     /// Gives the judgement up.
@@ -219,6 +231,7 @@ impl<'j, 'a> Run<'j, 'a> {
                     return;
                 }
                 Truth::Unknown(why) => {
+                    self.fork();
                     pending.get_or_insert(why);
                 }
             }
@@ -239,6 +252,7 @@ impl<'j, 'a> Run<'j, 'a> {
 
     /// Anything may happen here: accept, drop, or on with the next rule.
     pub(crate) fn anything(&self, here: &Here, path: Box<Path>, by: Option<&By>, why: &str) -> Ends {
+        self.fork();
         [Exit::End, Exit::Accept, Exit::Drop]
             .into_iter()
             .enumerate()

@@ -8,18 +8,24 @@ use super::Judge;
 impl Judge<'_> {
     /// Whether some rule needs conntrack. What was not read or understood is taken to need it.
     pub(crate) fn tracks(&self, family: Family) -> bool {
-        let place = usize::from(family == Family::Ip6);
+        let place = match family {
+            Family::Bridge => 2,
+            Family::Ip6 => 1,
+            _ => 0,
+        };
         *self.tracks[place].get_or_init(|| {
-            // Something beside the rulesets may need it, too.
-            self.machine.sysctl("net.netfilter.nf_conntrack_count").is_some_and(|n| n > 0) || self.rules_need_it(family)
+            // Something beside the rulesets may need it, too; what a bridge tracks, its own rules asked for.
+            family != Family::Bridge && self.machine.sysctl("net.netfilter.nf_conntrack_count").is_some_and(|n| n > 0)
+                || self.rules_need_it(family)
         })
     }
 
     fn rules_need_it(&self, family: Family) -> bool {
-        let tables = self.ruleset.tables.iter().filter(|t| t.family == family || t.family == Family::Inet);
-        tables.flat_map(|t| t.chains.values()).any(|chain| {
-            chain.unread || chain.rules.iter().flat_map(|r| &r.statements).any(|statement| needs(statement))
-        })
+        let sees = |f: Family| f == family || (f == Family::Inet && family != Family::Bridge);
+        let tables = self.ruleset.tables.iter().filter(|t| sees(t.family));
+        tables
+            .flat_map(|t| t.chains.values())
+            .any(|chain| chain.unread || chain.rules.iter().flat_map(|r| &r.statements).any(needs))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Each point of what the kernel does, one test.
 
+mod bridge;
 mod flow;
 mod forks;
 mod measured;

@@ -261,3 +261,15 @@ fn a_translation_that_cannot_be_routed_drops() {
     assert!(!to(THERE, &relaxed, "127.0.0.1").0);
     assert!(!to(THERE, &machine(), HERE).0);
 }
+
+/// Measured on Linux 6.18: the SYN-ACK leaves from the port that the packet was translated to.
+#[test]
+fn an_answer_that_is_not_translated_back_is_none_to_the_client() {
+    let raw = |rule| ("raw", base(Hook::Output, -300, Policy::Accept, vec![rule]));
+    let redirect = |rule| {
+        let pre = prerouting(vec![vec![dnat(None, Some((8080, 8080)))]]);
+        ask(&ruleset(vec![table(Family::Ip, "t", vec![pre, raw(rule)])]), &syn(80)).client_sees
+    };
+    assert_eq!(redirect(vec![Statement::Notrack]), ClientSees::Silence);
+    assert_eq!(redirect(vec![ACCEPT]), ClientSees::Answer);
+}
