@@ -25,6 +25,9 @@ pub struct Answer {
     pub assumptions: Vec<String>,
     /// Matches and targets that were not understood or could not be known, each with its rule.
     pub ignored: Vec<String>,
+    /// Something that was not known was tested on the way, or on the answer's: another way may be the real one, which ends
+    /// alike where the fate is certain.
+    pub forked: bool,
 }
 
 /// What happens to a packet.
