@@ -87,6 +87,7 @@ fn unknown(reason: String) -> Answer {
         reply: None,
         assumptions: Vec::new(),
         ignored: Vec::new(),
+        forked: true,
     }
 }
 
