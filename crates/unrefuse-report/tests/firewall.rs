@@ -157,6 +157,7 @@ fn not_judged() {
         reply: None,
         assumptions: Vec::new(),
         ignored: Vec::new(),
+        forked: false,
     };
     let question = ask(RULES, PacketSpec::tcp(client(9), here(), 22)).question;
     let report = report(question, &answer, Vec::new(), &|_| (None, None));
