@@ -9,16 +9,21 @@ use crate::world;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Destination, Fate};
-use unrefuse_firewall::model::{Ruleset, Statement, Table};
+use unrefuse_firewall::model::{Ct, Expr, Field, Rule, Ruleset, SetTarget, Statement, Table};
 
 /// How an answer compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Same,
+    /// The same, and all rules that counted are those that the judge says match.
+    SameRules,
     /// The judge leaves it open, why.
     Undecided(String),
     /// What differs: a short kind, by which shrinking stays with the same fault, and the words.
-    Differs { kind: &'static str, text: String },
+    Differs {
+        kind: &'static str,
+        text: String,
+    },
 }
 
 fn differs(kind: &'static str, text: String) -> Verdict {
@@ -36,21 +41,28 @@ pub(crate) fn compare(
     if let Fate::Depends { reason, .. } | Fate::Unknown(reason) = &answer.fate {
         return Verdict::Undecided(reason.clone());
     }
-    if let Some(text) = fate(&answer.fate, observed).filter(|_| !several(probe)) {
+    // A reset to an address of the host's own is a segment that it gets.
+    let own_reset = spoofed(probe) && matches!(answer.fate, Fate::Rejected(_));
+    if let Some(text) = fate(&answer.fate, observed).filter(|_| !several(probe) && !own_reset) {
         return differs("fate", text);
     }
-    if let Some(text) = translated(answer, probe, observed).filter(|_| !parted(rules, answer)) {
+    if let Some(text) = translated(answer, probe, observed).filter(|_| !answer.forked) {
         return differs("translated", text);
     }
-    if let Some(text) = decider(rules, answer, observed).filter(|_| !parted(rules, answer)) {
+    if let Some(text) = decider(rules, answer, observed).filter(|_| !answer.forked) {
         return differs("decider", text);
     }
     if answer.client_sees == ClientSees::Unclear {
         return Verdict::Undecided(
-            answer.reply.as_ref().map_or_else(|| "what the client sees".into(), |r| format!("the answer: {:?}", r.fate)),
+            answer
+                .reply
+                .as_ref()
+                .map_or_else(|| "what the client sees".into(), |r| format!("the answer: {:?}", r.fate)),
         );
     }
-    if let Some(text) = sees(rules, answer, probe, observed).filter(|_| !spoofed(probe) && !(several(probe) && probe.proto != proto::TCP)) {
+    if let Some(text) = sees(rules, answer, probe, observed)
+        .filter(|_| !(spoofed(probe) || several(probe) && probe.proto != proto::TCP))
+    {
         return differs("sees", text);
     }
     hits(rules, ruleset, probe, answer, observed)
@@ -119,15 +131,16 @@ fn decider(rules: &Script, answer: &Answer, observed: &Observed) -> Option<Strin
 /// Whether the source is one of the host's own addresses or no host's: no answer comes back to who sent it.
 fn spoofed(probe: &Probe) -> bool {
     let own = |a: IpAddr| world::ADDRESSES.iter().any(|(_, own, _)| world::address(own) == a);
-    probe.iif.is_some() && probe.src.is_some_and(|s| own(s) || s.is_loopback() || s.is_multicast())
+    let odd = |s: IpAddr| s.is_loopback() || s.is_multicast() || is_broadcast(s);
+    probe.iif.is_some() && probe.src.is_some_and(|s| own(s) || odd(s))
+}
+
+fn is_broadcast(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(a) if a.octets()[3] == 255)
 }
 
 fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> Option<String> {
     let open = expect::open(answer, probe);
-    // How long the answer is, is up to who answers.
-    if answer.reply.is_some() && rules.ruleset.contains("length") && probe.proto != proto::TCP {
-        return None;
-    }
     let proxied = rules.ruleset.contains("TPROXY");
     let same = match (&answer.client_sees, &observed.sees) {
         (ClientSees::Answer, Sees::Answer) => open != Some(false) || proxied,
@@ -152,30 +165,22 @@ fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> 
     })
 }
 
-/// Words of matches on what the judge is not told: it cannot know by which rules the packet or its answer goes.
-const NOT_TOLD: &[&str] = &[
-    "length", "ttl", "-m hl", "hoplimit", "--syn", "tcp-flags", "tcp-option", "tcp flags", "maxseg", " id ", "frag",
-    "flowlabel", "@th", "u32", "ether", "mac-source", "limit", "quota",
-];
-
-/// Whether what is not known offline may have parted the way: where both parts end alike, either's rules may be named.
-fn parted(rules: &Script, answer: &Answer) -> bool {
-    !answer.ignored.is_empty() || NOT_TOLD.iter().any(|word| rules.ruleset.contains(word))
-}
-
 /// Whether the destination is no single host: whether a socket has joined it is not looked at.
 fn several(probe: &Probe) -> bool {
-    probe.dst.is_multicast() || matches!(probe.dst, IpAddr::V4(a) if a.octets()[3] == 255)
+    probe.dst.is_multicast() || is_broadcast(probe.dst)
 }
 
 /// The rules that matched: those on the packet's way, and those on its answer's.
 fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, observed: &Observed) -> Verdict {
-    if parted(rules, answer) {
+    // The other way ends alike, but goes by other rules.
+    if answer.forked || several(probe) {
         return Verdict::Same;
     }
     let way = expect::keys(&answer.way, rules);
     let back = answer.reply.as_ref().map(|r| expect::keys(&r.way, rules)).unwrap_or_default();
-    let hit: BTreeSet<Key> = observed.hits.keys().filter(|k| k.number > 0).cloned().collect();
+    // A user's chain of legacy iptables ends in a hidden rule, which counts, too.
+    let is_rule = |k: &&Key| k.number > 0 && find(ruleset, k).is_some();
+    let hit: BTreeSet<Key> = observed.hits.keys().filter(is_rule).cloned().collect();
     let missed: Vec<_> = way.iter().filter(|k| !hit.contains(k)).collect();
     if !missed.is_empty() {
         return differs("missed", format!("judge: these match, too, kernel: not: {}", list(missed.into_iter())));
@@ -183,7 +188,8 @@ fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, obser
     // A handshake that goes on meets more rules; so does a closed port's own error, the error that stops an answer, and
     // what the kernel says by itself.
     let whole = probe.iif.is_some() || observed.sees != Sees::Answer;
-    let answer_stopped = answer.reply.as_ref().is_some_and(|r| matches!(r.fate, Fate::Rejected(_)));
+    let answer_stopped = answer.reply.as_ref().is_some_and(|r| matches!(r.fate, Fate::Rejected(_)))
+        || observed.sees == Sees::Nothing && answer.fate.is_accepted();
     if !whole || observed.chatter || answer_stopped || spoofed(probe) {
         return Verdict::Same;
     }
@@ -194,18 +200,31 @@ fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, obser
     let known = |k: &&Key| !way.contains(*k) && !back.contains(*k) && !looks_up(ruleset, k);
     let more: Vec<_> = hit.iter().filter(known).collect();
     if more.is_empty() {
-        return Verdict::Same;
+        return Verdict::SameRules;
     }
     differs("more", format!("kernel: these match, too, judge: not: {}", list(more.into_iter())))
 }
 
-/// Whether the rule asks a verdict map: it counts the packet, and may have nothing to say to it.
-fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
+fn find<'r>(ruleset: &'r Ruleset, key: &Key) -> Option<&'r Rule> {
     let table = |t: &&Table| t.name == key.table && expect::family_name(t.family) == key.family;
-    let chain = ruleset.tables.iter().find(table).and_then(|t| t.chains.get(&key.chain));
-    let rule = chain.and_then(|c| c.rules.iter().find(|r| r.number == key.number));
-    rule.is_some_and(|r| r.statements.iter().any(|s| matches!(s, Statement::VerdictMap { .. })))
+    let chain = ruleset.tables.iter().find(table).and_then(|t| t.chains.get(&key.chain))?;
+    chain.rules.iter().find(|r| r.number == key.number)
 }
+
+/// Whether the rule asks a map, or writes to a connection: it counts the packet, and may have nothing to say to it.
+fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
+    let map = |e: &Expr| matches!(e, Expr::Map { .. });
+    find(ruleset, key).is_some_and(|r| {
+        r.statements.iter().any(|s| match s {
+            Statement::VerdictMap { .. } => true,
+            Statement::Set { target, value } => *target == SetTarget::CtMark || map(value) || *value == CT_MARK,
+            Statement::Nat(nat) => nat.address.iter().chain(&nat.port).any(|(from, _)| map(from)),
+            _ => false,
+        })
+    })
+}
+
+const CT_MARK: Expr = Expr::Field(Field::Ct(Ct::Mark));
 
 fn list<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     let all: Vec<_> = keys.map(ToString::to_string).collect();

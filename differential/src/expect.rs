@@ -174,14 +174,14 @@ pub(crate) fn question(probe: &Probe) -> Question {
         packet.mark = probe.mark;
     } else {
         packet.src_mac = Some(probe.mac);
-        packet.dst_mac =
-            Some(if probe.iif.as_deref() == Some(world::IN) { world::IN_MAC } else { world::OUT_MAC });
+        packet.dst_mac = Some(if probe.iif.as_deref() == Some(world::IN) { world::IN_MAC } else { world::OUT_MAC });
     }
     let mut question = match &probe.iif {
         Some(iif) => Question::incoming(Some(iif), packet),
         None => Question::outgoing(packet),
     };
     question.server_uid = Some(0);
+    question.server_gid = Some(0);
     question
 }
 

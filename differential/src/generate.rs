@@ -19,8 +19,7 @@ pub(crate) struct Round {
 /// The round of this number in the run of this seed.
 pub(crate) fn round(seed: u64, number: u64, backend: Backend, v6: bool, probes: usize) -> Round {
     let mut rng = Rng::new(seed, number);
-    let mut rules =
-        Rules { backend, v6, sysctls: sysctls(&mut rng, v6), ipsets: Vec::new(), tables: Vec::new() };
+    let mut rules = Rules { backend, v6, sysctls: sysctls(&mut rng, v6), ipsets: Vec::new(), tables: Vec::new() };
     match backend {
         Backend::Nft => nft::tables(&mut rng, &mut rules),
         Backend::Legacy | Backend::IptablesNft => iptables::tables(&mut rng, number, &mut rules),

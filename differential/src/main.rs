@@ -150,6 +150,7 @@ fn run_all(options: &Run) -> Result<ExitCode> {
     }
     let all = (tally.passed + tally.failed).max(1);
     let share = |n: u64| n as f64 * 100.0 / all as f64;
+    println!("every rule that matched compared: {} ({:.1} %)", tally.all_rules, share(tally.all_rules));
     println!(
         "left open: {} ({:.2} %), where nothing in the ruleset forks: {} ({:.2} %)",
         tally.undecided,

@@ -75,7 +75,8 @@ impl Probe {
             _ => 128 << 8,
         };
         // Below 1024, the usual range, above: rules on source ports part them. 1,000 numbers keep each one single.
-        let low = if protocol == proto::TCP && rng.percent(5) { 100 } else { rng.choose(&[2000, 33_000, 50_000, 62_000]) };
+        let low =
+            if protocol == proto::TCP && rng.percent(5) { 100 } else { rng.choose(&[2000, 33_000, 50_000, 62_000]) };
         let mut probe = Self {
             iif: None,
             src: None,

@@ -39,6 +39,8 @@ pub(crate) struct Tally {
     pub(crate) undecided: u64,
     /// Of these, those of rulesets in which nothing forks.
     pub(crate) undecided_plain: u64,
+    /// Those where all rules that matched were compared, the answer's way included.
+    pub(crate) all_rules: u64,
     /// By kind of difference.
     pub(crate) kinds: BTreeMap<String, u64>,
     /// Why answers were left open.
@@ -69,11 +71,11 @@ pub(crate) fn run(plan: &Plan) -> Result<Tally> {
                     return Ok(());
                 }
                 one(plan, number, &mut hosts, &tally)?;
-                if let (Ok(tally), Ok(mut reported)) = (tally.lock(), reported.lock()) {
-                    if reported.elapsed() > Duration::from_secs(5) {
-                        *reported = Instant::now();
-                        println!("{}", progress(&tally, plan, start));
-                    }
+                if let (Ok(tally), Ok(mut reported)) = (tally.lock(), reported.lock())
+                    && reported.elapsed() > Duration::from_secs(5)
+                {
+                    *reported = Instant::now();
+                    println!("{}", progress(&tally, plan, start));
                 }
             }
         };
@@ -125,13 +127,16 @@ fn one(plan: &Plan, number: u64, hosts: &mut Hosts, tally: &Mutex<Tally>) -> Res
         let mut tally = lock()?;
         let verdicts: Vec<_> = reads.iter().map(|r| (r.by, verdict(r, &script, probe, &observed))).collect();
         let mut open = false;
+        let mut all_rules = false;
         let mut wrong = false;
         for (by, verdict) in verdicts {
             match verdict {
                 Verdict::Same => {}
+                Verdict::SameRules => all_rules = true,
                 Verdict::Undecided(why) => {
                     open = true;
-                    *tally.reasons.entry(format!("{by}{}: {why}", if forks { " (fork)" } else { "" })).or_default() += 1;
+                    *tally.reasons.entry(format!("{by}{}: {why}", if forks { " (fork)" } else { "" })).or_default() +=
+                        1;
                 }
                 Verdict::Differs { kind, text } => {
                     wrong = true;
@@ -142,6 +147,7 @@ fn one(plan: &Plan, number: u64, hosts: &mut Hosts, tally: &Mutex<Tally>) -> Res
                 }
             }
         }
+        tally.all_rules += u64::from(all_rules);
         tally.undecided += u64::from(open);
         tally.undecided_plain += u64::from(open && !forks);
         if wrong { tally.failed += 1 } else { tally.passed += 1 }
@@ -181,7 +187,9 @@ fn forks(text: &str) -> bool {
         "flowlabel",
         " id ",
         "u32",
-    ].iter().any(|word| text.contains(word))
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 /// The difference of this kind that this reader's judgement has from the kernel, now.
@@ -190,10 +198,10 @@ fn again(host: &mut Host, rules: &Rules, probe: &Probe, by: &str, kind: &str) ->
     let Ok(reads) = load(host, &script)? else { return Ok(None) };
     let observed = host.send(probe)?;
     for read in reads.iter().filter(|r| r.by == by) {
-        if let Verdict::Differs { kind: k, text } = verdict(read, &script, probe, &observed) {
-            if k == kind {
-                return Ok(Some((observed, text)));
-            }
+        if let Verdict::Differs { kind: k, text } = verdict(read, &script, probe, &observed)
+            && k == kind
+        {
+            return Ok(Some((observed, text)));
         }
     }
     Ok(None)
@@ -261,7 +269,7 @@ pub(crate) fn replay(hosts: &mut Hosts, case: &Case, explain: bool) -> Result<Ve
             println!("{}: {:#?}", read.by, expect::ask(&read.ruleset, &case.script, &case.probe));
         }
         match verdict(read, &case.script, &case.probe, &observed) {
-            Verdict::Same => {}
+            Verdict::Same | Verdict::SameRules => {}
             Verdict::Undecided(why) => wrong.push(format!("{}: left open: {why}", read.by)),
             Verdict::Differs { kind, text } => wrong.push(format!("{} ({kind}): {text}", read.by)),
         }

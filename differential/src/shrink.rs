@@ -53,7 +53,11 @@ fn halves(rules: &Rules, at: usize) -> Option<Rules> {
     let mut rules = rules.clone();
     let all = &mut rules.tables[t].chains[c].rules;
     let half = all.len() / 2;
-    if at % 2 == 0 { all.drain(..half) } else { all.drain(half..) };
+    if at.is_multiple_of(2) {
+        all.drain(..half)
+    } else {
+        all.drain(half..)
+    };
     Some(rules)
 }
 

@@ -25,7 +25,8 @@ pub(crate) fn sets(rng: &mut Rng, number: u64, v6: bool) -> Vec<(SetDef, usize)>
     let mut all: Vec<(SetDef, usize)> = Vec::new();
     for n in 0..count {
         let (kind, dimensions) = rng.choose(KINDS);
-        let plain: Vec<_> = all.iter().filter(|(s, _)| !s.head.starts_with("list")).map(|(s, _)| s.name.clone()).collect();
+        let plain: Vec<_> =
+            all.iter().filter(|(s, _)| !s.head.starts_with("list")).map(|(s, _)| s.name.clone()).collect();
         if kind == "bitmap:ip" && v6 || kind == "list:set" && plain.is_empty() {
             continue;
         }
@@ -67,11 +68,21 @@ fn element(rng: &mut Rng, kind: &str, v6: bool) -> String {
     let text = parts
         .map(|part| match part {
             "net" => if rng.percent(30) { rng.pick(&all) } else { rng.pick(&pool.prefixes[..7]) }.to_owned(),
-            "ip" if kind == "bitmap:ip" => rng.pick(&["192.0.2.1", "192.0.2.2", "192.0.2.77", "192.0.2.78-192.0.2.210"]).into(),
+            "ip" if kind == "bitmap:ip" => {
+                rng.pick(&["192.0.2.1", "192.0.2.2", "192.0.2.77", "192.0.2.78-192.0.2.210"]).into()
+            }
             "ip" => rng.pick(&all).to_owned(),
             "port" if kind == "bitmap:port" => rng.pick(&["22", "53", "80-443", "8080"]).into(),
             "port" => rng
-                .pick(&["22", "80", "tcp:443", "tcp:20-100", "udp:53", "udp:443", if v6 { "icmpv6:128/0" } else { "icmp:8/0" }])
+                .pick(&[
+                    "22",
+                    "80",
+                    "tcp:443",
+                    "tcp:20-100",
+                    "udp:53",
+                    "udp:443",
+                    if v6 { "icmpv6:128/0" } else { "icmp:8/0" },
+                ])
                 .to_owned(),
             "iface" => rng.pick(&["in0", "out0", "lo"]).into(),
             _ => String::new(),

@@ -140,7 +140,7 @@ fn chains(rng: &mut Rng, family: &str, taken: &mut i32) -> Vec<Draft> {
         let of = &all[rng.below(bases)];
         let (kind, mut hooks) = (of.kind, of.hooks);
         if !netdev && kind == Kind::Filter && rng.percent(60) {
-            hooks = rng.choose(&[IN | FWD, PRE | IN | FWD | OUT | POST, IN | FWD | OUT]) | hooks;
+            hooks |= rng.choose(&[IN | FWD, PRE | IN | FWD | OUT | POST, IN | FWD | OUT]);
         }
         all.push(Draft { name: format!("c{n}"), base: String::new(), kind, hooks });
     }
@@ -192,6 +192,7 @@ fn agree(a: &str, b: &str) -> bool {
         (" icmpv6 ", "ip6"),
         (" ip addr", "ip"),
         (" ip6 addr", "ip6"),
+        (" exthdr ", "ip6"),
     ];
     !differ(&l4) && !differ(&l3)
 }

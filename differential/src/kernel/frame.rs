@@ -1,5 +1,6 @@
 //! Ethernet frames: those that are sent, and what is read from those that come out.
 
+use super::services::LONGEST;
 use crate::probe::{Probe, flag, proto};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -93,7 +94,7 @@ impl Packet {
             tos: 0,
             ttl: 64,
             id: seen.id ^ 0x8000,
-            payload: seen.payload.clone(),
+            payload: if icmp { seen.payload.clone() } else { seen.payload.iter().copied().take(LONGEST).collect() },
         }
     }
 
@@ -193,9 +194,9 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 fn add(sum: u32, bytes: &[u8]) -> u32 {
-    bytes.chunks(2).fold(sum, |sum, pair| {
-        sum + u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))
-    })
+    bytes
+        .chunks(2)
+        .fold(sum, |sum, pair| sum + u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])))
 }
 
 fn fold(mut sum: u32) -> u16 {

@@ -29,10 +29,10 @@ impl Host {
     }
 
     fn connect(&mut self, probe: &Probe, socket: &Socket, to: &SockAddr, watch: &mut Watch) -> Result<Sees> {
-        if let Err(e) = socket.connect(to) {
-            if e.raw_os_error() != Some(libc::EINPROGRESS) {
-                return Ok(self.told(probe).unwrap_or_else(|| errno(&e)));
-            }
+        if let Err(e) = socket.connect(to)
+            && e.raw_os_error() != Some(libc::EINPROGRESS)
+        {
+            return Ok(self.told(probe).unwrap_or_else(|| errno(&e)));
         }
         watch.all.extend(self.frames()?);
         self.answer(probe, watch)?;

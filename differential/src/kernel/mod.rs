@@ -32,12 +32,21 @@ pub(crate) enum Sees {
     /// SYN-ACK, datagram or echo reply from the address that was asked.
     Answer,
     /// The same, from another address or port.
-    AnswerFrom { src: IpAddr, sport: u16 },
+    AnswerFrom {
+        src: IpAddr,
+        sport: u16,
+    },
     Reset,
-    Icmp { v6: bool, icmp: u8, code: u8 },
+    Icmp {
+        v6: bool,
+        icmp: u8,
+        code: u8,
+    },
     Nothing,
     /// A system call failed so.
-    Errno { name: String },
+    Errno {
+        name: String,
+    },
 }
 
 /// How far the packet came.
@@ -57,7 +66,15 @@ pub(crate) enum Arrived {
         dport: Option<u16>,
     },
     /// It left by an interface.
-    Left { oif: String, src: IpAddr, sport: u16, dst: IpAddr, dport: u16, tos: u8, ttl: u8 },
+    Left {
+        oif: String,
+        src: IpAddr,
+        sport: u16,
+        dst: IpAddr,
+        dport: u16,
+        tos: u8,
+        ttl: u8,
+    },
 }
 
 /// What happened to a probe.

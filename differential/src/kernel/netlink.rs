@@ -38,8 +38,7 @@ impl Netlink {
 
     fn receive(&mut self) -> Result<usize> {
         // SAFETY: the pointer is to that many writable bytes.
-        let got =
-            unsafe { libc::recv(self.fd.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), 0) };
+        let got = unsafe { libc::recv(self.fd.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), 0) };
         ensure!(got >= 0, "netlink: {}", io::Error::last_os_error());
         Ok(got as usize)
     }

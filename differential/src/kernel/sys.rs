@@ -68,9 +68,8 @@ pub(crate) fn socket(family: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
 /// setsockopt(2) with a number.
 pub(crate) fn set_option(fd: &OwnedFd, level: i32, option: i32, value: i32) -> Result<()> {
     // SAFETY: the pointer is to a whole int, whose size is given.
-    let result = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), size_of::<i32>() as u32)
-    };
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), size_of::<i32>() as u32) };
     ensure!(result == 0, "setsockopt({level}, {option}): {}", io::Error::last_os_error());
     Ok(())
 }
@@ -79,7 +78,6 @@ pub(crate) fn set_option(fd: &OwnedFd, level: i32, option: i32, value: i32) -> R
 pub(crate) fn get_option(fd: &OwnedFd, level: i32, option: i32, bytes: &mut [u8]) -> io::Result<usize> {
     let mut length = bytes.len() as libc::socklen_t;
     // SAFETY: the pointer is to `length` writable bytes.
-    let result =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, bytes.as_mut_ptr().cast(), &raw mut length) };
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, bytes.as_mut_ptr().cast(), &raw mut length) };
     if result == 0 { Ok(length as usize) } else { Err(io::Error::last_os_error()) }
 }

@@ -168,7 +168,9 @@ fn conntrack(rng: &mut Rng, place: &Place<'_>, protocol: Option<&str>) -> String
         7 => format!("{not}--ctreplsrc {}", network(rng, place.v6)),
         8 => format!("{not}--ctrepldst {}", network(rng, place.v6)),
         9 => format!("{not}--ctproto {}", protocol.unwrap_or("tcp")),
-        10 if matches!(protocol, Some("tcp" | "udp")) => format!("{not}--ctorigdstport {}", rng.pick(&["22", "80:443"])),
+        10 if matches!(protocol, Some("tcp" | "udp")) => {
+            format!("{not}--ctorigdstport {}", rng.pick(&["22", "80:443"]))
+        }
         11 => format!("{not}--ctstatus {}", rng.pick(&["NONE", "SEEN_REPLY", "CONFIRMED", "ASSURED"])),
         12 => format!("--ctdir {}", rng.pick(&["ORIGINAL", "REPLY"])),
         _ => "--ctstate NEW --ctdir ORIGINAL".into(),
@@ -176,8 +178,17 @@ fn conntrack(rng: &mut Rng, place: &Place<'_>, protocol: Option<&str>) -> String
 }
 
 fn addrtype(rng: &mut Rng, place: &Place<'_>) -> String {
-    let kinds =
-        ["LOCAL", "LOCAL", "UNICAST", "BROADCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "LOCAL,UNICAST"];
+    let kinds = [
+        "LOCAL",
+        "LOCAL",
+        "UNICAST",
+        "BROADCAST",
+        "MULTICAST",
+        "BLACKHOLE",
+        "UNREACHABLE",
+        "PROHIBIT",
+        "LOCAL,UNICAST",
+    ];
     let not = rng.not("! ");
     let which = rng.pick(&["--dst-type", "--dst-type", "--src-type"]);
     let limit = match rng.below(10) {

@@ -29,9 +29,17 @@ pub(crate) fn random(rng: &mut Rng, place: &Place<'_>) -> (String, Option<&'stat
 }
 
 fn reject(rng: &mut Rng, place: &Place<'_>) -> (String, Option<&'static str>) {
-    let kinds4 =
-        ["net-unreachable", "host-unreachable", "prot-unreachable", "port-unreachable", "net-prohibited", "host-prohibited", "admin-prohibited"];
-    let kinds6 = ["no-route", "admin-prohibited", "addr-unreachable", "port-unreachable", "policy-fail", "reject-route"];
+    let kinds4 = [
+        "net-unreachable",
+        "host-unreachable",
+        "prot-unreachable",
+        "port-unreachable",
+        "net-prohibited",
+        "host-prohibited",
+        "admin-prohibited",
+    ];
+    let kinds6 =
+        ["no-route", "admin-prohibited", "addr-unreachable", "port-unreachable", "policy-fail", "reject-route"];
     match rng.below(10) {
         0..3 => ("reject with tcp reset".into(), Some("tcp")),
         3..5 => ("reject".into(), None),

@@ -82,7 +82,8 @@ fn addresses(rng: &mut Rng, place: &Place<'_>) -> String {
 
 fn one(rng: &mut Rng, place: &Place<'_>) -> Option<String> {
     if rng.percent(2) {
-        let forks = ["limit rate 5/second", "limit rate over 5/minute", "numgen random mod 2 0", "quota over 5000 bytes"];
+        let forks =
+            ["limit rate 5/second", "limit rate over 5/minute", "numgen random mod 2 0", "quota over 5000 bytes"];
         return Some(rng.pick(&forks).into());
     }
     let l3 = place.l3();
@@ -100,10 +101,18 @@ fn one(rng: &mut Rng, place: &Place<'_>) -> Option<String> {
             format!("{name} {sign}{}", rng.pick(&["in0", "out0", "lo", "\"in*\"", "{ in0, lo }", "nosuch0"]))
         }
         17..20 if !place.ingress() => format!("ct {}", conntrack(rng, place)),
-        20 => format!("meta mark {}", rng.pick(&["0x1", "!= 0x1", "& 0xf == 0x1", "{ 0x1, 0x2 }", "0x1-0x10", "> 1", "0"])),
-        21 => format!("meta pkttype {sign}{}", rng.pick(&["host", "broadcast", "multicast", "other", "{ host, broadcast }"])),
+        20 => format!(
+            "meta mark {}",
+            rng.pick(&["0x1", "!= 0x1", "& 0xf == 0x1", "{ 0x1, 0x2 }", "0x1-0x10", "> 1", "0"])
+        ),
+        21 => format!(
+            "meta pkttype {sign}{}",
+            rng.pick(&["host", "broadcast", "multicast", "other", "{ host, broadcast }"])
+        ),
         22 => format!("meta length {}", rng.pick(&["< 64", "60", "!= 60-200", "> 500"])),
-        23 if place.within(OUT | POST) => format!("meta skuid {sign}{}", rng.pick(&["0", "33", "500-2000", "{ 33, 1000 }"])),
+        23 if place.within(OUT | POST) => {
+            format!("meta skuid {sign}{}", rng.pick(&["0", "33", "500-2000", "{ 33, 1000 }"]))
+        }
         24 if place.within(OUT | POST) => format!("meta skgid {sign}33"),
         25 if place.family == "inet" => format!("meta nfproto {}", rng.pick(&["ipv4", "ipv6"])),
         26 => format!("meta protocol {}", if place.v6 { "ip6" } else { "ip" }),
@@ -111,14 +120,28 @@ fn one(rng: &mut Rng, place: &Place<'_>) -> Option<String> {
         28 if place.v6 => format!("ip6 hoplimit {}", rng.pick(&["64", "< 64", "> 63", "!= 64"])),
         28 => format!("ip ttl {}", rng.pick(&["64", "< 64", "> 63", "!= 64"])),
         29 => format!("{l3} dscp {sign}{}", rng.pick(&["cs0", "ef", "0x12", "{ cs0, af11 }"])),
-        30 if place.ingress() || place.within(PRE | IN | FWD) => format!("ether saddr {sign}02:00:00:00:01:0{}", rng.below(4)),
-        31 => format!("tcp flags {}", rng.pick(&["syn", "& (fin | syn | rst | ack) == syn", "& (syn | ack) == syn | ack", "! syn", "== 0x0"])),
-        32 if place.v6 => format!("icmpv6 type {sign}{}", rng.pick(&["echo-request", "{ echo-request, nd-neighbor-solicit }", "destination-unreachable"])),
-        32 => format!("icmp type {sign}{}", rng.pick(&["echo-request", "{ echo-request, echo-reply }", "destination-unreachable"])),
+        30 if place.ingress() || place.within(PRE | IN | FWD) => {
+            format!("ether saddr {sign}02:00:00:00:01:0{}", rng.below(4))
+        }
+        31 => format!(
+            "tcp flags {}",
+            rng.pick(&["syn", "& (fin | syn | rst | ack) == syn", "& (syn | ack) == syn | ack", "! syn", "== 0x0"])
+        ),
+        32 if place.v6 => format!(
+            "icmpv6 type {sign}{}",
+            rng.pick(&["echo-request", "{ echo-request, nd-neighbor-solicit }", "destination-unreachable"])
+        ),
+        32 => format!(
+            "icmp type {sign}{}",
+            rng.pick(&["echo-request", "{ echo-request, echo-reply }", "destination-unreachable"])
+        ),
         33 => raw(rng, place),
         34 => concat(rng, place),
         35 if place.v6 => format!("exthdr {} {}", rng.pick(&["hbh", "frag", "rt"]), rng.pick(&["exists", "missing"])),
-        35 => format!("ip {}", rng.pick(&["length < 64", "frag-off & 0x1fff == 0", "version 4", "hdrlength 5", "id 0", "protocol tcp"])),
+        35 => format!(
+            "ip {}",
+            rng.pick(&["length < 64", "frag-off & 0x1fff == 0", "version 4", "hdrlength 5", "id 0", "protocol tcp"])
+        ),
         36 => format!("tcp option maxseg {}", rng.pick(&["exists", "missing", "size > 1000"])),
         37 if place.v6 => format!("ip6 {}", rng.pick(&["nexthdr tcp", "version 6", "flowlabel 0", "length < 64"])),
         38 if place.within(PRE | IN) && place.kind == Kind::Filter => "socket transparent 0".into(),
@@ -141,7 +164,10 @@ fn conntrack(rng: &mut Rng, place: &Place<'_>) -> String {
     let l3 = place.l3();
     let sign = op(rng);
     match rng.below(12) {
-        0..4 => format!("state {}", rng.pick(&["new", "established,related", "invalid", "untracked", "{ new, untracked }", "!= new"])),
+        0..4 => format!(
+            "state {}",
+            rng.pick(&["new", "established,related", "invalid", "untracked", "{ new, untracked }", "!= new"])
+        ),
         4 => format!("status {}", rng.pick(&["dnat", "snat", "seen-reply", "confirmed"])),
         5 => format!("mark {sign}{}", rng.pick(&["0x1", "0", "{ 0x1, 0x2 }"])),
         6 => format!("direction {}", rng.pick(&["original", "reply"])),
