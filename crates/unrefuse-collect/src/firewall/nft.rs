@@ -68,6 +68,46 @@ impl Nft {
         self.dump(message::GETRULE, &body, each)
     }
 
+    /// The same, with `each` on a thread of its own: for chains so long that understanding them takes time.
+    pub(super) fn rules_beside(
+        &mut self,
+        family: Family,
+        table: &str,
+        chain: &str,
+        mut each: impl FnMut(&[u8]) + Send,
+    ) -> Result<bool, Errno> {
+        std::thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(QUEUE);
+            let take = move || {
+                for batch in receive {
+                    let mut rest = batch.as_slice();
+                    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+                        let length = u32::from_ne_bytes(*length) as usize;
+                        each(tail.get(..length).unwrap_or_default());
+                        rest = tail.get(length..).unwrap_or_default();
+                    }
+                }
+            };
+            let beside = std::thread::Builder::new().name("nft".to_owned()).spawn_scoped(scope, take);
+            let beside = beside.map_err(|_| Errno::AGAIN)?;
+            let mut batch = Vec::with_capacity(BATCH);
+            let steady = self.rules(family, table, chain, |body| {
+                batch.extend(u32::try_from(body.len()).unwrap_or(0).to_ne_bytes());
+                batch.extend_from_slice(body);
+                if batch.len() > BATCH - BATCH / 8 {
+                    // The other end goes away only by a panic, which joining tells.
+                    let _ = send.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
+                }
+            });
+            let _ = send.send(batch);
+            drop(send);
+            match beside.join() {
+                Ok(()) => steady,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// The elements of one set.
     pub(super) fn elements(
         &mut self,
@@ -122,6 +162,10 @@ impl Nft {
         self.0.ask(SUBSYSTEM | u16::from(message::GETSETELEM), &body)
     }
 }
+
+/// Bytes of messages that are handed over at once, and how many such batches may wait.
+const BATCH: usize = 64 * 1024;
+const QUEUE: usize = 16;
 
 /// A set is small if its elements come in so many reads, the end among them: some hundreds of elements.
 const FEW: usize = 3;

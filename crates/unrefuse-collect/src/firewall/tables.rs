@@ -12,6 +12,29 @@ use unrefuse_firewall::nft::{self, Context, SetHead, Sets};
 /// where a table has at most so many.
 const SMALL_SETS: usize = 256;
 
+/// Chains that are used more often than this are decoded on a thread of their own, while the kernel writes on.
+const BESIDE: usize = 1000;
+/// Room is made for at most so many rules before they come.
+const MOST_RESERVED: usize = 1 << 20;
+
+/// Turns a chain's messages into rules.
+struct Decoder<'a> {
+    backend: Backend,
+    chain: &'a str,
+    sets: &'a mut Sets,
+    context: &'a Context,
+    rules: Vec<Rule>,
+}
+
+impl Decoder<'_> {
+    fn rule(&mut self, body: &[u8]) {
+        let Some(attributes) = body.get(4..) else { return };
+        let mut rule = nft::rule(attributes, self.backend, self.chain, self.sets, self.context);
+        rule.number = u32::try_from(self.rules.len() + 1).unwrap_or(u32::MAX);
+        self.rules.push(rule);
+    }
+}
+
 /// Tables with chains, and what is known of their sets.
 #[derive(Default)]
 pub(super) struct Heads {
@@ -20,6 +43,8 @@ pub(super) struct Heads {
     sets: HashMap<(Family, String), Sets>,
     /// Where each table is in `tables`.
     places: HashMap<(Family, String), usize>,
+    /// How often each chain is used: by its rules and by jumps to it.
+    uses: HashMap<(Family, String), HashMap<String, usize>>,
 }
 
 /// The socket, and the generation that the heads are of.
@@ -86,7 +111,9 @@ impl Tables {
             if let Some(text) = head.problem {
                 heads.problems.push(Problem { place: format!("table {} chain {}", head.table, head.name), text });
             }
-            if let Some(&at) = heads.places.get(&(family, head.table)) {
+            let place = (family, head.table);
+            if let Some(&at) = heads.places.get(&place) {
+                heads.uses.entry(place).or_default().insert(head.name.clone(), head.uses as usize);
                 heads.tables[at].chains.insert(head.name, head.chain);
             }
         })?;
@@ -153,20 +180,21 @@ impl Tables {
         }
         let backend = found.backend;
         let sets = heads.sets.get_mut(&place).ok_or(Errno::NOENT)?;
-        let mut rules: Vec<Rule> = Vec::new();
+        let uses = heads.uses.get(&place).and_then(|uses| uses.get(chain)).copied().unwrap_or(0);
+        let mut decoder = Decoder { backend, chain, sets, context, rules: Vec::with_capacity(uses.min(MOST_RESERVED)) };
         let mut steady = false;
         for _ in 0..TRIES {
-            rules.clear();
-            steady = self.nft.rules(family, table, chain, |body| {
-                let Some(attributes) = body.get(4..) else { return };
-                let mut rule = nft::rule(attributes, backend, chain, sets, context);
-                rule.number = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
-                rules.push(rule);
-            })?;
+            decoder.rules.clear();
+            steady = if uses > BESIDE {
+                self.nft.rules_beside(family, table, chain, |body| decoder.rule(body))?
+            } else {
+                self.nft.rules(family, table, chain, |body| decoder.rule(body))?
+            };
             if steady {
                 break;
             }
         }
+        let mut rules = decoder.rules;
         let found = &mut heads.tables[at];
         rules.iter_mut().for_each(|rule| nft::with_elements(rule, family, &found.sets));
         let rules = Arc::new(rules);

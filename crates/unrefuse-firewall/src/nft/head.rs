@@ -27,6 +27,8 @@ pub struct ChainHead {
     pub name: String,
     /// The chain, its rules not read.
     pub chain: Chain,
+    /// How many rules and jumps refer to it: at least the number of its rules.
+    pub uses: u32,
     /// It is hooked in at a place that is not understood.
     pub problem: Option<String>,
 }
@@ -46,7 +48,7 @@ pub fn chain(family: Family, attributes: &[u8]) -> Option<ChainHead> {
         },
     };
     let chain = Chain { base, unread: true, policy_counters: counters, ..Chain::default() };
-    Some(ChainHead { table: t.name(1)?, name: t.name(3)?, chain, problem })
+    Some(ChainHead { table: t.name(1)?, name: t.name(3)?, chain, uses: t.be32(6).unwrap_or(0), problem })
 }
 
 fn be32_at(nested: &[u8], kind: u16) -> Option<u32> {

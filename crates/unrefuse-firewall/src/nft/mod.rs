@@ -116,6 +116,8 @@ pub fn rule(attributes: &[u8], backend: Backend, chain: &str, sets: &mut Sets, c
     let family = sets.family.unwrap_or(Family::Inet);
     let mut program = Program::new(family, backend, chain, sets, context);
     program.run(t.get(4).unwrap_or_default());
+    // Many rules are kept at once, and a statement is large.
+    program.statements.shrink_to_fit();
     let user = t.get(7).unwrap_or_default();
     let comment = program.comment.take().or_else(|| attr::comment(user, 0));
     let mut rule = Rule {
