@@ -72,3 +72,34 @@ pub(crate) fn all() -> Result<Vec<(String, Case)>> {
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{Verdict, compare};
+    use crate::expect;
+    use crate::ruleset::Backend;
+
+    /// Without root: what iptables-save printed is judged, and held against what the kernel did then. nft's rulesets are in
+    /// the kernel only; `run` replays all cases there.
+    #[test]
+    fn recorded_cases_are_judged_as_the_kernel_did() {
+        let mut judged = 0;
+        for (name, case) in all().unwrap() {
+            assert!(!case.about.is_empty());
+            if case.script.backend == Backend::Nft {
+                continue;
+            }
+            let mut ruleset = expect::parse(case.kernel.saved.as_bytes(), case.script.v6);
+            unrefuse_firewall::iptables::parse_ipset(case.script.ipsets.as_bytes(), &mut ruleset);
+            let hits = case.kernel.matched.iter().map(|key| (key.parse().unwrap(), 1)).collect();
+            let Recorded { sees, arrived, .. } = case.kernel.clone();
+            let observed = Observed { sees, arrived, hits, chatter: false };
+            let answer = expect::ask(&ruleset, &case.script, &case.probe);
+            let verdict = compare(&case.script, &ruleset, &case.probe, &answer, &observed);
+            assert!(matches!(verdict, Verdict::Same | Verdict::SameRules), "{name}: {verdict:?}");
+            judged += 1;
+        }
+        assert!(judged > 5, "{judged}");
+    }
+}

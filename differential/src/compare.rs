@@ -213,7 +213,13 @@ fn find<'r>(ruleset: &'r Ruleset, key: &Key) -> Option<&'r Rule> {
 
 /// Whether the rule asks a map, or writes to a connection: it counts the packet, and may have nothing to say to it.
 fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
-    let map = |e: &Expr| matches!(e, Expr::Map { .. });
+    fn map(e: &Expr) -> bool {
+        match e {
+            Expr::Map { .. } => true,
+            Expr::Bits { of, .. } | Expr::Shift { of, .. } => map(of),
+            _ => false,
+        }
+    }
     find(ruleset, key).is_some_and(|r| {
         r.statements.iter().any(|s| match s {
             Statement::VerdictMap { .. } => true,

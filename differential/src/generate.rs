@@ -61,4 +61,24 @@ mod tests {
         let rules: usize = (0..50).map(|n| round(1, n, Backend::Legacy, false, 0).rules.len()).sum();
         assert!(rules > 300, "{rules}");
     }
+
+    /// Needs root: says so where it is left out.
+    #[test]
+    fn the_tools_take_every_ruleset() {
+        if !crate::kernel::sys::is_root() {
+            eprintln!("SKIPPED the_tools_take_every_ruleset: network namespaces need root");
+            return;
+        }
+        // In a thread of its own: it leaves its network namespace.
+        let worker = std::thread::spawn(|| {
+            let mut hosts = crate::kernel::Hosts::default();
+            for number in 0..60 {
+                let backend = Backend::ALL[number as usize % 3];
+                let rules = round(11, number, backend, number % 2 == 1, 0).rules;
+                let host = hosts.of(backend).unwrap();
+                assert_eq!(host.load(&rules.script()).unwrap(), Ok(()), "{}", rules.script().ruleset);
+            }
+        });
+        worker.join().unwrap();
+    }
 }

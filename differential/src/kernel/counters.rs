@@ -30,6 +30,21 @@ impl fmt::Display for Key {
     }
 }
 
+impl std::str::FromStr for Key {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let legacy = text.starts_with("legacy ");
+        let words: Vec<_> = text.trim_start_matches("legacy ").split(' ').collect();
+        let (family, table, chain, number) = match words[..] {
+            [family, table, chain, "rule", n] => (family, table, chain, n.parse()?),
+            [family, table, chain, "policy"] => (family, table, chain, 0),
+            _ => anyhow::bail!("not a rule: {text}"),
+        };
+        Ok(Self { legacy, family: family.into(), table: table.into(), chain: chain.into(), number })
+    }
+}
+
 /// Packets by rule.
 pub(crate) type Counts = BTreeMap<Key, u64>;
 
