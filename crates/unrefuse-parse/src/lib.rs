@@ -8,8 +8,8 @@
 //! Each parser's documentation shows a sample captured from a running machine; `fuzz/` has a target for each.
 #![forbid(unsafe_code)]
 
-pub mod counters;
 pub mod conntrack;
+pub mod counters;
 pub mod environment;
 pub mod firewalld;
 pub mod hosts;

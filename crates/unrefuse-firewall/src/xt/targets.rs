@@ -71,14 +71,13 @@ pub(super) fn options(place: &Place<'_>, name: &str, revision: u8, info: Info<'_
         }
         ("CONNMARK", 1 | 2) => return connmark(revision, info),
         ("CT", 0..=2) => {
-            let flags = info.u16(0)?;
+            let (flags, helper) = (info.u16(0)?, info.text(12, 16)?);
             // XT_CT_NOTRACK_ALIAS: it was written as `-j NOTRACK`.
             if flags & 2 != 0 {
                 options.name = Some("NOTRACK");
                 return Some(options);
             }
             options.flag_if(flags & 1 != 0, "notrack");
-            let helper = info.text(12, 16)?;
             if !helper.is_empty() {
                 options.one("helper", false, helper);
             }
