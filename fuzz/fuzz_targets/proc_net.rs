@@ -25,7 +25,7 @@ fn check(bytes: &[u8]) {
             assert!(all.len() <= lines);
             for socket in &all {
                 assert_eq!((socket.transport, socket.family()), (transport, family));
-                assert!(socket.state != SocketState::Listen || socket.send_queue == 0);
+                assert!(socket.state != SocketState::Listen || socket.send_queue.is_none());
                 assert!(socket.remote.is_none_or(|remote| remote.is_ipv4() == (family == Family::V4)));
             }
             let listeners = sockets(transport, family, bytes, |socket| socket.state == SocketState::Listen);
