@@ -20,6 +20,7 @@ mod compute;
 mod effect;
 mod head;
 mod iptables_text;
+pub mod json;
 mod load;
 mod names;
 mod program;

@@ -2,8 +2,8 @@
 
 use super::names::{self, Kind, Seen, prefix, span, value, width};
 use crate::model::{
-    BitOp, Cond, Elements, Expr, Family, Field, Header, Meta, Nat, NatKind, Op, Reject, Rule, Scalar, Set, SetTarget,
-    Statement, Verdict,
+    BitOp, Cond, Elements, Expr, Family, FibResult, Field, Header, Meta, Nat, NatKind, Op, Reject, Rule, Scalar, Set,
+    SetTarget, Statement, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -255,6 +255,10 @@ impl<'a> Writer<'a> {
                 );
             }
             let (name, kind) = self.field(left);
+            // Without a route there is no index: nft(8) says so.
+            if let (Expr::Field(Field::Fib { result: FibResult::Oif, .. }), 0, Op::Eq | Op::Ne) = (left, right, op) {
+                return format!("{name} {}", if op == Op::Eq { "missing" } else { "exists" });
+            }
             return format!("{name} {sign}{}", value(kind, right));
         };
         let (name, kind) = self.field(of);

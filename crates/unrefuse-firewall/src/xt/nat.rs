@@ -20,7 +20,7 @@ struct Range {
 }
 
 /// The first revision for IPv4 holds a list of exactly one range (`struct nf_nat_ipv4_multi_range_compat`).
-fn range(family: Family, short: bool, info: Info<'_>) -> Option<Range> {
+fn range(family: Family, short: bool, with_base: bool, info: Info<'_>) -> Option<Range> {
     if short {
         (info.u32(0)? == 1).then_some(())?;
         return Some(Range {
@@ -34,7 +34,7 @@ fn range(family: Family, short: bool, info: Info<'_>) -> Option<Range> {
         flags: info.u32(0)?,
         addresses: (info.address(4, family)?, info.address(20, family)?),
         ports: (info.be16(36)?, info.be16(38)?),
-        base: info.be16(40).unwrap_or(0),
+        base: if with_base { info.be16(40)? } else { 0 },
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) fn options(family: Family, name: &str, revision: u8, info: Info<'_>) 
         ("MASQUERADE" | "REDIRECT" | "NETMAP", 0) => !v6,
         _ => return None,
     };
-    let range = range(family, short, info)?;
+    let range = range(family, short, revision == 2, info)?;
     let mut options = Options::new();
     match name {
         "NETMAP" => {
