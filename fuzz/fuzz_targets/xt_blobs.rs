@@ -8,7 +8,7 @@ use unrefuse_firewall::xt::{Place, decode_match, decode_target};
 
 const MATCHES: [(&str, u8, usize); 40] = [
     ("tcp", 0, 12),
-    ("udp", 0, 10),
+    ("udp", 0, 9),
     ("icmp", 0, 4),
     ("icmp6", 0, 4),
     ("multiport", 1, 48),
