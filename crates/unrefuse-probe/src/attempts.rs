@@ -107,6 +107,10 @@ pub(crate) fn run(
                 }
             });
         }
+        // Sockets that had failed before this look at the packets: what made them fail was in it.
+        for trial in &mut *trials {
+            trial.settle();
+        }
         for index in ready {
             trials[index].ready();
         }

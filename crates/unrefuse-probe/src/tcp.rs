@@ -102,10 +102,8 @@ pub(crate) fn look(trial: &mut Trial) {
             let _ = error_queue::first(fd);
         }
         Err(error) => {
-            trial.attempt.elapsed = trial.started.elapsed();
-            trial.attempt.errno = Some(errno(error));
-            let answer = trial.reset_answer();
-            trial.finish(AttemptOutcome::ClosedOnAccept, Some(answer));
+            let errno = errno(error);
+            trial.fail_as(AttemptOutcome::ClosedOnAccept, errno, None);
         }
     }
 }

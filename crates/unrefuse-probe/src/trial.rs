@@ -59,6 +59,8 @@ pub(crate) enum State {
     Waiting,
     /// Connected: does the other side close at once?
     Looking { until: Instant },
+    /// The socket has failed; its answer's packet may have come after the packets were last looked at.
+    Failed { outcome: AttemptOutcome, queued: Option<QueuedError> },
     /// The answer is there; a reply of the same host would help to judge it.
     Comparing { echo: Echo, until: Instant },
     /// Nothing more to come.
@@ -125,7 +127,7 @@ impl Trial {
     /// The descriptor to poll and what for.
     pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         match &self.state {
-            State::Done => None,
+            State::Done | State::Failed { .. } => None,
             State::Comparing { echo, .. } => Some((echo.fd(), PollFlags::POLLIN)),
             State::Looking { .. } => Some((self.fd.as_ref()?.as_fd(), PollFlags::POLLIN)),
             State::Waiting => {
@@ -139,6 +141,8 @@ impl Trial {
     pub(crate) fn wakes_at(&self) -> Option<Instant> {
         match &self.state {
             State::Done => None,
+            // The packets are looked at once more, then the attempt ends.
+            State::Failed { .. } => Some(self.started),
             State::Comparing { until, .. } | State::Looking { until } => Some(*until),
             State::Waiting => {
                 let watch = self.started + self.next_watch;
@@ -151,7 +155,7 @@ impl Trial {
     /// The descriptor of [`Trial::interest`] is ready.
     pub(crate) fn ready(&mut self) {
         match &self.state {
-            State::Done => {}
+            State::Done | State::Failed { .. } => {}
             State::Comparing { echo, .. } => {
                 if let Some(reference) = echo.reply() {
                     self.conclude(Observed::known(reference, Source::probed("ICMP echo")));
@@ -167,7 +171,7 @@ impl Trial {
     pub(crate) fn tick(&mut self, watch: Watch<'_>) {
         let now = Instant::now();
         match &self.state {
-            State::Done => {}
+            State::Done | State::Failed { .. } => {}
             State::Comparing { until, .. } if now >= *until => {
                 let detail = format!("echo request to {}: no reply", self.target.ip());
                 self.conclude(Observed::Missing(Missing::new(Reason::TimedOut, detail)));
@@ -250,8 +254,20 @@ impl Trial {
 
     /// The socket failed with `errno`; `queued` is what its error queue says of it.
     pub(crate) fn fail(&mut self, errno: Errno, queued: Option<QueuedError>) {
+        self.fail_as(outcome::of(errno), errno, queued);
+    }
+
+    /// The socket failed with `errno`, which means `outcome`. The attempt ends with [`Trial::settle`].
+    pub(crate) fn fail_as(&mut self, outcome: AttemptOutcome, errno: Errno, queued: Option<QueuedError>) {
         self.attempt.errno = Some(errno);
-        let outcome = outcome::of(errno);
+        self.attempt.elapsed = self.started.elapsed();
+        self.fd = None;
+        self.state = State::Failed { outcome, queued };
+    }
+
+    /// Ends an attempt whose socket has failed, once the packets that came until then were all offered.
+    pub(crate) fn settle(&mut self) {
+        let State::Failed { outcome, queued } = self.state else { return };
         let answer = match queued {
             Some(QueuedError { icmp: Some((icmp_type, code)), offender, .. }) => {
                 let wanted = SeenKind::Icmp(icmp_type, code);
@@ -265,8 +281,12 @@ impl Trial {
                 Some(answer)
             }
             Some(QueuedError { icmp: None, .. }) => Some(self.bare(AnswerKind::Local, None)),
-            None if matches!(outcome, AttemptOutcome::Refused | AttemptOutcome::Reset) => Some(self.reset_answer()),
-            None => None,
+            None => match outcome {
+                AttemptOutcome::Refused | AttemptOutcome::Reset | AttemptOutcome::ClosedOnAccept => {
+                    Some(self.reset_answer())
+                }
+                _ => None,
+            },
         };
         self.finish(outcome, answer);
     }
