@@ -17,7 +17,7 @@ pub(crate) fn step() -> Result<Outcome> {
     if !install::has_cargo_tool("fuzz") {
         return Ok(Outcome::Skipped(install::how_to_get("fuzz")));
     }
-    let shell = nightly_shell()?;
+    let shell = unstable_shell()?;
     let targets = targets(&shell)?;
     let each = (BUDGET / targets.len() as u64).clamp(2, LONGEST);
     fuzz(&shell, &targets, each)
@@ -28,7 +28,7 @@ pub(crate) fn command(target: Option<&str>, seconds: u64) -> Result<()> {
     if !install::has_cargo_tool("fuzz") {
         bail!(install::how_to_get("fuzz"));
     }
-    let shell = nightly_shell()?;
+    let shell = unstable_shell()?;
     let mut targets = targets(&shell)?;
     if let Some(wanted) = target {
         targets.retain(|name| name == wanted);
@@ -44,7 +44,7 @@ pub(crate) fn command(target: Option<&str>, seconds: u64) -> Result<()> {
 
 /// A shell in which the stable compiler takes the unstable flags that cargo-fuzz passes (`-Zsanitizer`):
 /// the sanitizers' run time comes with the stable toolchain, so that no nightly one is needed.
-fn nightly_shell() -> Result<Shell> {
+fn unstable_shell() -> Result<Shell> {
     let shell = shell()?;
     shell.set_var("RUSTC_BOOTSTRAP", "1");
     Ok(shell)
