@@ -19,7 +19,7 @@ use crate::{View, certainty};
 use std::net::IpAddr;
 use unrefuse_facts::{
     AddressJudgement, AttemptOutcome, ClientSees, Decider, Errno, Fate, FilterBackend, FilterHook, FilterRule,
-    FirewallFacts, Judgement, Reason, RejectKind, RuleOwner, SetHit, StackReason, Transport,
+    FirewallFacts, Judgement, Reason, RejectKind, RouteDecision, RuleOwner, SetHit, StackReason, Transport,
 };
 
 /// Which packet of the connection it is.
@@ -223,7 +223,10 @@ fn only(outcome: AttemptOutcome) -> &'static [AttemptOutcome] {
 pub(crate) fn stopped_out<'a>(view: &'a View<'_>) -> Option<Stop<'a>> {
     let judged = view.judged()?;
     let stop = |leg, judgement: &'a Option<Judgement>| judgement.as_ref().and_then(|j| stopped(view, leg, j));
-    stop(Leg::Out, &judged.egress).or_else(|| stop(Leg::AnswerIn, &judged.egress_reply))
+    // Without a route the stack sends nothing, and no filter had a say: that is the gate `route`.
+    let unrouted = matches!(view.routing().and_then(|r| r.decision.value()), Some(RouteDecision::No { .. }));
+    let filtered = |stop: &Stop<'_>| !(unrouted && matches!(stop.decider(), Some(Decider::Stack(_))));
+    stop(Leg::Out, &judged.egress).filter(filtered).or_else(|| stop(Leg::AnswerIn, &judged.egress_reply))
 }
 
 /// The packet that this machine's filters stop, where this machine is the server.

@@ -125,7 +125,10 @@ fn network(address: IpAddr, prefix: u8) -> String {
 mod tests {
     use crate::report::{Certainty, Step};
     use crate::testing::Scene;
-    use unrefuse_facts::{Answer, AnswerKind, AttemptOutcome, Errno, Observed, RouteDecision};
+    use crate::testing::filter::dropped;
+    use unrefuse_facts::{
+        Answer, AnswerKind, AttemptOutcome, Decider, Errno, Observed, RouteDecision, StackReason,
+    };
 
     fn no_route(endpoint: &str) -> Scene {
         let decision = RouteDecision::No { errno: Errno::ENETUNREACH, entry: None };
@@ -137,6 +140,13 @@ mod tests {
         let report = no_route("10.9.0.1:80").report();
         assert_eq!((report.blockers[0].root.as_str(), report.blockers[0].certainty), ("route/none", Certainty::Proven));
         assert!(report.blockers[0].fixes[0].steps.is_empty(), "nobody here knows the gateway");
+    }
+
+    #[test]
+    fn the_packet_filter_is_not_blamed_for_it() {
+        let stack = Decider::Stack(StackReason::Other { text: "there is no route to the destination".into() });
+        let roots = no_route("10.9.0.1:80").filtered(Some(dropped(stack)), None).roots();
+        assert_eq!(roots, ["route/none"]);
     }
 
     #[test]
