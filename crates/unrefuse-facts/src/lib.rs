@@ -6,6 +6,7 @@
 
 mod attempt;
 mod case;
+pub mod catalogue;
 mod errno;
 mod firewall;
 mod host;

@@ -1,0 +1,42 @@
+use super::*;
+
+#[test]
+fn a_service_is_found_by_port_process_unit_and_scheme() {
+    assert!(by_port(5432, Transport::Tcp).any(|s| s.id == "postgresql"));
+    assert_eq!(by_port(5432, Transport::Udp).count(), 0);
+    assert!(by_port(80, Transport::Tcp).count() > 1, "several web servers share the port");
+    assert_eq!(by_process("mariadbd").unwrap().id, "mariadb");
+    assert_eq!(by_unit("postgresql@15-main.service").unwrap().id, "postgresql");
+    assert_eq!(by_unit("ssh.socket").unwrap().id, "sshd");
+    assert!(by_unit("postgresql@.service").is_none(), "a template is no instance");
+    assert!(by_unit("notnginx.service").is_none());
+    assert!(by_scheme("redis").any(|s| s.id == "redis"));
+    assert_eq!(by_id("nginx").unwrap().package(&["ubuntu", "debian"]), Some("nginx"));
+}
+
+#[test]
+fn a_star_stands_for_text_and_not_for_nothing() {
+    assert!(glob("postgresql@*.service", "postgresql@15-main.service"));
+    assert!(!glob("postgresql@*.service", "postgresql@.service"));
+    assert!(glob("/etc/*/main/*.conf", "/etc/15/main/x.conf"));
+    assert!(!glob("a*", "b"));
+    assert!(glob("a*é", "aéé"));
+}
+
+#[test]
+fn every_entry_holds_together() {
+    let mut ids: Vec<&str> = SERVICES.iter().map(|s| s.id).collect();
+    ids.sort_unstable();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an id is used twice");
+    for service in SERVICES {
+        let id = service.id;
+        assert!(service.units.iter().all(|u| u.ends_with(".service")), "{id}: units");
+        assert!(service.sockets.iter().all(|u| u.ends_with(".socket")), "{id}: sockets");
+        assert!(service.processes.iter().all(|p| p.len() <= 15), "{id}: comm is at most 15 bytes");
+        let paths = service.binaries.iter().chain(service.config_files).chain(service.log_files);
+        assert!(paths.into_iter().all(|p| p.starts_with('/')), "{id}: paths are absolute");
+        assert!(!service.ports.is_empty() && !service.processes.is_empty() && !service.packages.is_empty(), "{id}");
+    }
+}
