@@ -1,6 +1,8 @@
 //! What was seen on the machine that unrefuse runs on.
 
-use crate::{InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, SocketTable, UnixSocket};
+use crate::{
+    InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, ServiceConfig, SocketTable, UnixSocket,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,9 @@ pub struct Host {
     pub counters: Observed<BTreeMap<String, Counter>>,
     /// The unix socket that the target names.
     pub unix_socket: Observed<UnixSocket>,
+    /// Configurations of the services that matter to the question.
+    #[serde(default)]
+    pub configs: Observed<Vec<ServiceConfig>>,
     /// unrefuse's own process.
     pub own: SelfFacts,
 }

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod case;
+mod config;
 pub mod catalogue;
 mod errno;
 mod firewall;
@@ -20,6 +21,10 @@ pub mod text;
 
 pub use attempt::{Answer, AnswerKind, Attempt, AttemptOutcome, PortProbe, ProxyAttempt, Reference};
 pub use case::{Case, Vantage, VantageKind};
+pub use config::{
+    Beaten, ConfigFile, ConfigLine, ConfigProblem, ConfiguredListen, ConfiguredProcess, ListenAddress, Origin,
+    ServiceConfig, Setting,
+};
 pub use errno::Errno;
 pub use firewall::{
     AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
