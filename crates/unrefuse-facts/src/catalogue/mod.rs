@@ -116,9 +116,10 @@ pub fn by_scheme(scheme: &str) -> impl Iterator<Item = &'static KnownService> {
     SERVICES.iter().copied().filter(move |service| service.schemes.contains(&scheme))
 }
 
-/// The service whose process has that command name.
+/// The service whose process has that command name; none where several services' processes have it (`java`).
 pub fn by_process(command: &str) -> Option<&'static KnownService> {
-    SERVICES.iter().copied().find(|service| service.has_process(command))
+    let mut found = SERVICES.iter().copied().filter(|service| service.has_process(command));
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// The service whose unit has that name.
@@ -164,11 +165,30 @@ services! {
     nginx,
     apache,
     haproxy,
+    caddy,
+    lighttpd,
     mariadb,
     postgresql,
     redis,
     memcached,
+    mongodb,
+    rabbitmq,
+    elasticsearch,
+    kafka,
+    etcd,
     sshd,
+    postfix,
+    dovecot,
+    vsftpd,
+    bind,
+    dnsmasq,
+    cups,
+    samba,
+    prometheus,
+    grafana,
+    tomcat,
+    docker,
+    registry,
 }
 
 #[cfg(test)]

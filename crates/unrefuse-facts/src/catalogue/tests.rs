@@ -6,6 +6,7 @@ fn a_service_is_found_by_port_process_unit_and_scheme() {
     assert_eq!(by_port(5432, Transport::Udp).count(), 0);
     assert!(by_port(80, Transport::Tcp).count() > 1, "several web servers share the port");
     assert_eq!(by_process("mariadbd").unwrap().id, "mariadb");
+    assert!(by_process("java").is_none(), "several services are java");
     assert_eq!(by_unit("postgresql@15-main.service").unwrap().id, "postgresql");
     assert_eq!(by_unit("ssh.socket").unwrap().id, "sshd");
     assert!(by_unit("postgresql@.service").is_none(), "a template is no instance");
