@@ -1,7 +1,8 @@
 //! What was seen on the machine that unrefuse runs on.
 
 use crate::{
-    InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, ServiceConfig, SocketTable, UnixSocket,
+    InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, ServiceConfig, ServiceFacts, SocketTable,
+    UnixSocket,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +33,9 @@ pub struct Host {
     /// Configurations of the services that matter to the question.
     #[serde(default)]
     pub configs: Observed<Vec<ServiceConfig>>,
+    /// Services: units, logs, and what may have been meant.
+    #[serde(default)]
+    pub services: Observed<ServiceFacts>,
     /// unrefuse's own process.
     pub own: SelfFacts,
 }

@@ -6,8 +6,8 @@
 
 mod attempt;
 mod case;
-mod config;
 pub mod catalogue;
+mod config;
 mod errno;
 mod firewall;
 mod host;
@@ -15,6 +15,8 @@ mod name;
 mod net;
 mod observed;
 mod process;
+mod service;
+mod service_unit;
 mod socket;
 mod target;
 pub mod text;
@@ -40,5 +42,7 @@ pub use name::{
 pub use net::{Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing};
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};
+pub use service::{Clue, ClueKind, Installed, JournalLine, LogFile, ServiceFacts};
+pub use service_unit::{ActiveState, AddressFamilies, IpPrefix, LoadState, UnitExit, UnitFacts, UnitListen};
 pub use socket::{Holder, NetNamespace, Socket, SocketState, SocketTable, Transport, UnixSocket};
 pub use target::{Protocol, Target};
