@@ -36,7 +36,8 @@ pub(crate) fn differences(answer: &Answer, expect: &Expect) -> Vec<String> {
         let gate = expect.gate.clone().unwrap_or_else(|| root.split('/').next().unwrap_or_default().to_owned());
         same("gate of the first blocker", gate, text(&first["gate"]));
     }
-    if let Some(count) = expect.blockers {
+    let expected = expect.blockers.or_else(|| expect.root.as_ref().map(|_| 1));
+    if let Some(count) = expected {
         same("number of blockers", count.to_string(), blockers.to_string());
     }
     if let Some(whys) = &expect.whys {
