@@ -13,6 +13,7 @@ pub mod counters;
 pub mod environment;
 pub mod firewalld;
 pub mod hosts;
+pub mod journal;
 pub mod nsswitch;
 pub mod packet;
 pub mod passwd;
@@ -22,6 +23,7 @@ pub mod proxy;
 pub mod resolv_conf;
 pub mod target;
 pub mod ufw;
+pub mod unit;
 
 mod ipv4;
 mod lines;
