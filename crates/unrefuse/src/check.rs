@@ -10,17 +10,29 @@ use unrefuse_facts::{Family, VantageKind};
 
 pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     let started = Instant::now();
+    if let Some(word) = arguments.rest.first() {
+        let word = unrefuse_facts::text::visible(word);
+        return Err(WrongCall(format!("one word too many, `{word}`: write HOST:PORT or HOST PORT")).into());
+    }
     let words: Vec<&str> = arguments.target.iter().chain(&arguments.port).map(String::as_str).collect();
     let target = unrefuse_parse::target::parse(&words, arguments.udp).map_err(|e| WrongCall(e.to_string()))?;
+    let family = match (arguments.ipv4, arguments.ipv6) {
+        (true, _) => Some(Family::V4),
+        (_, true) => Some(Family::V6),
+        _ => None,
+    };
+    if let (Some(wanted), Some(address)) = (family, target.literal())
+        && Family::of(&address) != wanted
+    {
+        let option = if wanted == Family::V4 { "-4" } else { "-6" };
+        let why = format!("{address} is no {} address, as {option} wants it: leave {option} out", wanted.name());
+        return Err(WrongCall(why).into());
+    }
     enter(arguments.netns.as_deref())?;
 
     let host: Arc<dyn Host> = Arc::new(Live::new());
     let options = Options {
-        family: match (arguments.ipv4, arguments.ipv6) {
-            (true, _) => Some(Family::V4),
-            (_, true) => Some(Family::V6),
-            _ => None,
-        },
+        family,
         timeout: arguments.timeout.min(arguments.deadline),
         deadline: started + arguments.deadline,
         rounds: arguments.count,

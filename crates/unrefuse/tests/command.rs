@@ -78,6 +78,9 @@ fn a_wrong_call_is_one_line_and_status_2() {
         &["[::1"],
         &["http://"],
         &["a b"],
+        &["localhost", "80", "90"],
+        &["-4", "::1", "80"],
+        &["-6", "127.0.0.1:80"],
         &["--timeout", "soon", "x"],
         &["--netns", "no-such-namespace", ":1"],
     ] {
