@@ -2,7 +2,7 @@
 
 use crate::lab::{Bench, Job};
 use crate::schema::Schema;
-use crate::{connect, hold, node, run, scenarios, serve};
+use crate::{connect, hold, node, rootfs, run, scenarios, serve, shell};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ enum Command {
     List(Choice),
     /// Run scenarios and their healthy twins; needs root.
     Run(Run),
+    /// Build a scenario's machines and run a command, or a shell, on one of them; needs root.
+    Shell(shell::Shell),
+    /// Say where the root file system of systemd hosts is; build it where there is none.
+    Root,
     /// The lab's own test daemon, as scenarios start it.
     #[command(subcommand, hide = true)]
     Serve(serve::Serve),
@@ -71,6 +75,11 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::List(choice) => list(&choice),
         Command::Run(arguments) => run_scenarios(&arguments),
+        Command::Shell(arguments) => open_shell(&arguments),
+        Command::Root => rootfs::get(&rootfs::cache()).map(|root| {
+            println!("{}", root.display());
+            ExitCode::SUCCESS
+        }),
         Command::Serve(what) => serve::serve(&what).map(|()| ExitCode::SUCCESS),
         Command::Connect(what) => connect::connect(&what).map(|()| ExitCode::SUCCESS),
         Command::Hold(what) => hold::hold(&what).map(|()| ExitCode::SUCCESS),
@@ -138,6 +147,7 @@ fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
             let bench = Bench {
                 schema: Schema::of(&unrefuse)?,
                 unrefuse,
+                root: root_for(&jobs)?,
                 keep: arguments.keep.clone(),
                 keep_all: arguments.keep_all,
             };
@@ -151,12 +161,34 @@ fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
     Ok(if tally.good(arguments.no_skip) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The root file system of systemd hosts, where one of the jobs needs it.
+fn root_for(jobs: &[Job]) -> Result<Option<Result<PathBuf, String>>> {
+    for job in jobs {
+        if job.source.read(job.variant)?.has_systemd() {
+            return Ok(Some(rootfs::get(&rootfs::cache()).map_err(|error| format!("{error:#}"))));
+        }
+    }
+    Ok(None)
+}
+
+fn open_shell(arguments: &shell::Shell) -> Result<ExitCode> {
+    let unrefuse = find_unrefuse(arguments.unrefuse.as_deref())?;
+    let bench = Bench {
+        schema: Schema::of(&unrefuse)?,
+        unrefuse,
+        root: Some(rootfs::get(&rootfs::cache()).map_err(|error| format!("{error:#}"))),
+        keep: PathBuf::new(),
+        keep_all: false,
+    };
+    shell::shell(arguments, &bench)
+}
+
 /// Whether namespaces can be made and wired here, or why not.
 fn able() -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("it needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN) to make network namespaces".to_owned());
     }
-    let node = node::Node::start("trial", "trial", &[])
+    let node = node::Node::start("trial", "trial", &[], None)
         .map_err(|error| format!("namespaces can't be made here: {error:#}"))?;
     let script = "ip link set lo up && ip link add veth0 type veth peer name veth1 && ip link add br0 type bridge";
     node.must(script).map_err(|error| format!("links can't be made in a namespace here: {error:#}"))

@@ -1,8 +1,10 @@
 //! The process that a node's namespaces live in: process 1 of the node.
 //!
 //! It arranges the node's own view of the files (everything is gone with the namespace), says so, and then waits for
-//! the end of its standard input. When it ends, the kernel kills every process of the node (pid_namespaces(7)).
+//! the end of its standard input. On a systemd host it waits for one line instead, and becomes systemd. When process 1
+//! ends, the kernel kills every process of the node (pid_namespaces(7)).
 
+use crate::system;
 use anyhow::{Context as _, Result};
 use nix::mount::{MsFlags, mount};
 use std::io::{Read as _, Write as _};
@@ -14,6 +16,9 @@ pub(crate) const NODE_DIR: &str = "/run/lab";
 /// What the holder is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Hold {
+    /// The root file system of a systemd host, which is only read.
+    #[arg(long)]
+    root: Option<PathBuf>,
     /// Host name of the node.
     hostname: String,
     /// `NAME=PATH`: executables that the node shall have.
@@ -43,7 +48,7 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/environment", ""),
 ];
 
-/// Runs until standard input ends.
+/// Runs until standard input ends; as systemd, until it is killed.
 pub(crate) fn hold(arguments: &Hold) -> Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("make mounts private")?;
@@ -60,16 +65,25 @@ pub(crate) fn hold(arguments: &Hold) -> Result<()> {
         .iter()
         .map(|(_, path)| std::fs::File::open(path).with_context(|| format!("open {}", path.display())))
         .collect::<Result<Vec<_>>>()?;
-    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("mount /run")?;
+    let base = match &arguments.root {
+        None => PathBuf::from("/"),
+        Some(root) => system::mount_root(root)?,
+    };
+    let run = base.join("run");
+    mount(Some("tmpfs"), &run, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).context("mount /run")?;
+    let node_dir = base.join(NODE_DIR.trim_start_matches('/'));
     for directory in ["bin", "etc", "work"] {
-        std::fs::create_dir_all(Path::new(NODE_DIR).join(directory))?;
+        std::fs::create_dir_all(node_dir.join(directory))?;
     }
-    own_etc()?;
     for ((name, _), file) in binaries.iter().zip(&opened) {
-        let place = Path::new(NODE_DIR).join("bin").join(name);
+        let place = node_dir.join("bin").join(name);
         std::fs::write(&place, "")?;
         let source = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
         mount(Some(source.as_str()), &place, none, MsFlags::MS_BIND, none).with_context(|| format!("bind {name}"))?;
+    }
+    match &arguments.root {
+        None => own_etc()?,
+        Some(_) => system::enter(&base)?,
     }
     nix::unistd::sethostname(&arguments.hostname).context("set the host name")?;
     for (key, value) in SETTINGS {
@@ -86,8 +100,12 @@ pub(crate) fn hold(arguments: &Hold) -> Result<()> {
     unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGCHLD, nix::sys::signal::SigHandler::SigIgn)? };
     println!("ready");
     std::io::stdout().flush()?;
-    let mut end = [0_u8; 1];
-    while std::io::stdin().read(&mut end)? > 0 {}
+    let mut byte = [0_u8; 1];
+    while std::io::stdin().read(&mut byte)? > 0 {
+        if byte == *b"\n" && arguments.root.is_some() {
+            system::become_systemd()?;
+        }
+    }
     Ok(())
 }
 

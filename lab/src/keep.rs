@@ -12,6 +12,10 @@ const STATE: &str = "for c in 'ss -tulnpe' 'ss -tan' 'ip -d link' 'ip addr' 'ip 
     'cat /etc/hosts /etc/resolv.conf /etc/nsswitch.conf' 'cat /proc/net/netstat /proc/net/snmp' 'ps axo pid,ppid,user,stat,args'; \
     do echo \"### $c\"; $c 2>&1; done";
 
+/// What is asked of a systemd host besides.
+const SYSTEMD_STATE: &str = "for c in 'systemctl --no-pager list-units --all' 'systemctl --no-pager list-jobs' \
+    'journalctl --no-pager -o short-precise'; do echo \"### $c\"; $c 2>&1; done";
+
 /// Where a run's files go.
 pub(crate) fn folder(keep: &Path, name: &str) -> PathBuf {
     keep.join(name.replace('/', "."))
@@ -41,6 +45,7 @@ pub(crate) fn save(folder: &Path, stage: &Stage, called: &Called<'_>, difference
 
 fn state(node: &Node) -> Result<Vec<u8>> {
     let mut command = Node::command("/bin/sh");
-    command.arg("-c").arg(STATE);
+    let more = if node.has_systemd() { SYSTEMD_STATE } else { "" };
+    command.arg("-c").arg(format!("{STATE}\n{more}"));
     Ok(node.run(command, User::Root, crate::node::STEP_LIMIT)?.stdout)
 }

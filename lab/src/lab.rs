@@ -51,6 +51,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Bench {
     /// The binary that is tested.
     pub(crate) unrefuse: PathBuf,
+    /// The root file system of systemd hosts, or why there is none. Unset where no scenario needs one.
+    pub(crate) root: Option<Result<PathBuf, String>>,
     /// The schema of its report.
     pub(crate) schema: Schema,
     /// Where failed runs are kept.
@@ -60,6 +62,15 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// The root file system of systemd hosts.
+    pub(crate) fn root(&self) -> Result<&Path> {
+        match &self.root {
+            Some(Ok(root)) => Ok(root),
+            Some(Err(reason)) => bail!("there are no systemd hosts: {reason}"),
+            None => bail!("no root file system was asked for"),
+        }
+    }
+
     /// Keeps a run's files where something differs or everything is kept.
     fn save(&self, folder: &Path, stage: &Stage, called: &Called<'_>, differences: &mut Vec<String>) {
         if differences.is_empty() && !self.keep_all {
@@ -167,6 +178,9 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
             return Ok(Verdict::Skipped(format!("{program} is not installed")));
         }
     }
+    if let (true, Some(Err(reason))) = (scenario.has_systemd(), &bench.root) {
+        return Ok(Verdict::Skipped(format!("there are no systemd hosts: {reason}")));
+    }
     let (stage, call) = if job.twin {
         (healthy_twin(&scenario, bench)?, scenario.twin.call.as_ref().unwrap_or(&scenario.call))
     } else {
@@ -244,8 +258,8 @@ fn heal(scenario: &Scenario, number: usize, bench: &Bench, folder: &Path) -> Res
 }
 
 /// The scenario's stage with its fault.
-fn broken(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
-    let mut stage = Stage::build(scenario, &scenario.services, &bench.unrefuse)?;
+pub(crate) fn broken(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
+    let mut stage = Stage::build(scenario, &scenario.services, bench)?;
     for step in &scenario.fault {
         stage.step(step)?;
     }
@@ -253,9 +267,9 @@ fn broken(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
 }
 
 /// The scenario's stage without its fault.
-fn healthy_twin(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
+pub(crate) fn healthy_twin(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
     let services = scenario.twin.services.as_ref().unwrap_or(&scenario.services);
-    let mut stage = Stage::build(scenario, services, &bench.unrefuse)?;
+    let mut stage = Stage::build(scenario, services, bench)?;
     for step in &scenario.twin.steps {
         stage.step(step)?;
     }

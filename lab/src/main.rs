@@ -2,6 +2,7 @@
 //!
 //! See `lab/README.md` for how a scenario is written.
 
+mod cgroup;
 mod check;
 mod cli;
 mod connect;
@@ -11,14 +12,17 @@ mod keep;
 mod lab;
 mod node;
 mod placeholders;
+mod rootfs;
 mod run;
 mod scenario;
 mod scenarios;
 mod schema;
 mod serve;
 mod service;
+mod shell;
 mod stage;
 mod sys;
+mod system;
 mod topology;
 
 fn main() -> std::process::ExitCode {

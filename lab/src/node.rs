@@ -1,13 +1,15 @@
 //! A machine of a scenario: a set of namespaces with a process that holds them.
 
+use crate::cgroup::Cgroup;
 use crate::hold::NODE_DIR;
 use crate::scenario::User;
-use crate::sys;
+use crate::{sys, system};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     holder: Child,
     pidfd: OwnedFd,
+    /// On a systemd host.
+    cgroup: Option<Cgroup>,
 }
 
 /// How a command on a node ended.
@@ -55,13 +59,22 @@ impl Output {
 }
 
 impl Node {
-    /// Makes the namespaces.
+    /// Makes the namespaces. With a root file system the node is a systemd host, which is still to be booted.
     ///
     /// # Errors
     /// No privilege, or a mount that the holder needs was refused.
-    pub(crate) fn start(name: &str, hostname: &str, binaries: &[(String, PathBuf)]) -> Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        hostname: &str,
+        binaries: &[(String, PathBuf)],
+        root: Option<&Path>,
+    ) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("hold").arg(hostname);
+        command.arg("hold");
+        if let Some(root) = root {
+            command.arg("--root").arg(root);
+        }
+        command.arg(hostname);
         command.args(binaries.iter().map(|(name, path)| format!("{name}={}", path.display())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let flags = CloneFlags::CLONE_NEWNET
@@ -69,10 +82,16 @@ impl Node {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWCGROUP;
-        // SAFETY: unshare and prctl are plain system calls; nothing is allocated between fork and exec.
+        let cgroup = root.map(|_| Cgroup::new()).transpose()?;
+        let door = cgroup.as_ref().map(Cgroup::door).transpose()?;
+        // SAFETY: write, unshare and prctl are plain system calls; nothing is allocated between fork and exec.
         unsafe {
             command.pre_exec(move || {
                 nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+                // First: where it is then becomes the root of its cgroup namespace (cgroup_namespaces(7)).
+                if let Some(mut door) = door.as_ref() {
+                    door.write_all(b"0")?;
+                }
                 unshare(flags)?;
                 Ok(())
             });
@@ -90,7 +109,34 @@ impl Node {
             return Err(error.context(format!("node {name}: {}", message.trim())));
         }
         let pidfd = sys::pidfd_open(holder.id()).context("pidfd_open")?;
-        Ok(Self { name: name.to_owned(), holder, pidfd })
+        Ok(Self { name: name.to_owned(), holder, pidfd, cgroup })
+    }
+
+    /// Lets a systemd host start, and waits until systemd says that everything it starts at boot has started.
+    ///
+    /// # Errors
+    /// It did not say so in time.
+    pub(crate) fn boot(&mut self) -> Result<()> {
+        let socket = UnixDatagram::bind(self.path(system::NOTIFY)).context("bind the notification socket")?;
+        let stdin = self.holder.stdin.as_mut().context("the holder has no standard input")?;
+        stdin.write_all(b"\n").context("tell the holder to boot")?;
+        let deadline = Instant::now() + STEP_LIMIT;
+        // sd_notify(3): lines of NAME=VALUE.
+        let mut message = [0_u8; 4096];
+        while sys::wait_readable(socket.as_fd(), deadline)? {
+            let length = socket.recv(&mut message)?;
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                return Ok(());
+            }
+        }
+        let jobs =
+            self.shell("systemctl list-jobs; journalctl --no-pager -n 30").map_or_else(|e| e.to_string(), |o| o.text());
+        bail!("{} did not start within {STEP_LIMIT:?}: {jobs}", self.name)
+    }
+
+    /// Whether it is a systemd host.
+    pub(crate) fn has_systemd(&self) -> bool {
+        self.cgroup.is_some()
     }
 
     /// The holder's process id, as the lab sees it.
@@ -112,9 +158,13 @@ impl Node {
             | CloneFlags::CLONE_NEWCGROUP;
         let target = self.pidfd.try_clone()?;
         let inner = netns.map(|name| File::open(self.path(&format!("/run/netns/{name}")))).transpose()?;
+        let door = self.cgroup.as_ref().map(Cgroup::commands).transpose()?;
         // SAFETY: only system calls on descriptors made before the fork; nothing is allocated.
         unsafe {
             command.pre_exec(move || {
+                if let Some(mut door) = door.as_ref() {
+                    door.write_all(b"0")?;
+                }
                 setns(&target, namespaces)?;
                 if let Some(inner) = &inner {
                     setns(inner, CloneFlags::CLONE_NEWNET)?;

@@ -53,6 +53,9 @@ fn both() -> Vec<Variant> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeSpec {
+    /// What kind of machine it is.
+    #[serde(default)]
+    pub(crate) kind: Kind,
     /// Its host name; else the node's name.
     pub(crate) hostname: Option<String>,
     /// Files by absolute path, written before anything runs.
@@ -67,9 +70,23 @@ pub(crate) struct NodeSpec {
     /// Named network namespaces on this machine (ip-netns(8)), with loopback up.
     #[serde(default)]
     pub(crate) netns: Vec<String>,
+    /// Shell commands on a systemd host before it boots, where only its files are there.
+    #[serde(default)]
+    pub(crate) before_boot: Vec<String>,
     /// Shell commands that belong to the healthy state.
     #[serde(default)]
     pub(crate) setup: Vec<String>,
+}
+
+/// What kind of machine a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Namespaces over this machine's own files, with nothing running.
+    #[default]
+    Plain,
+    /// A Debian of its own, started by systemd.
+    Systemd,
 }
 
 /// A network interface on one of the scenario's LANs.
@@ -208,7 +225,7 @@ pub(crate) struct Expect {
     /// The same for the evidence of the first blocker.
     #[serde(default)]
     pub(crate) evidence_mentions: Vec<String>,
-    /// How many blockers there are.
+    /// How many blockers there are; one, where a root is expected and nothing else is said.
     pub(crate) blockers: Option<usize>,
     /// An independent connect succeeds in spite of the fault (a fallback address, every other attempt …).
     #[serde(default)]
@@ -299,6 +316,11 @@ impl Scenario {
         Ok(raw.variants)
     }
 
+    /// Whether a node is a systemd host.
+    pub(crate) fn has_systemd(&self) -> bool {
+        self.nodes.values().any(|node| node.kind == Kind::Systemd)
+    }
+
     fn check(&self) -> Result<()> {
         ensure!(!self.title.trim().is_empty(), "the title is empty");
         ensure!(!self.covers.is_empty(), "covers names no cause");
@@ -319,6 +341,12 @@ impl Scenario {
         for step in self.fault.iter().chain(&self.twin.steps) {
             let kinds = [&step.run, &step.stop, &step.freeze].iter().filter(|k| k.is_some()).count();
             ensure!(kinds == 1, "a step is one of run, stop, freeze");
+        }
+        for (name, node) in &self.nodes {
+            ensure!(
+                node.kind == Kind::Systemd || node.before_boot.is_empty(),
+                "node {name} boots nothing, and has before_boot"
+            );
         }
         let fix = &self.after_fix;
         if fix.none.is_some() && (!fix.partial.is_empty() || fix.node.is_some()) {

@@ -128,6 +128,7 @@ mod tests {
             ("none = \"no unit\"", "none = \"no unit\"\nnode = \"server\""),
             ("serve = \"tcp {[server]}:80\"", "name = \"x\""),
             ("services = [{ serve = \"tcp {[server]}:80\" }]", ""),
+            ("[call]", "[nodes.server]\nbefore_boot = ['true']\n[call]"),
         ] {
             let text = SMALL.replacen(from, to, 1);
             assert!(Scenario::read(&text, Variant::V4).is_err(), "{to}");

@@ -1,7 +1,8 @@
 //! The stage of one run: its nodes, wired up, with their services.
 
+use crate::lab::Bench;
 use crate::node::Node;
-use crate::scenario::{Scenario, ServiceSpec, Step};
+use crate::scenario::{Kind, Scenario, ServiceSpec, Step};
 use crate::service::Service;
 use crate::sys;
 use crate::topology::Plan;
@@ -25,10 +26,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Builds the nodes of a scenario in their healthy state and starts `services`.
-    pub(crate) fn build(scenario: &Scenario, services: &[ServiceSpec], unrefuse: &std::path::Path) -> Result<Self> {
+    pub(crate) fn build(scenario: &Scenario, services: &[ServiceSpec], bench: &Bench) -> Result<Self> {
         let lab = std::env::current_exe()?;
         let plans = scenario.topology.plan(&scenario.nodes);
-        let switch = Node::start("switch", "switch", &[])?;
+        let switch = Node::start("switch", "switch", &[], None)?;
         let mut nodes = BTreeMap::new();
         for (name, plan) in &plans {
             let mut binaries: BTreeMap<String, PathBuf> = services
@@ -37,14 +38,19 @@ impl Stage {
                 .map(|s| (s.name.clone(), lab.clone()))
                 .collect();
             binaries.insert("unrefuse-lab".to_owned(), lab.clone());
-            binaries.insert("unrefuse".to_owned(), unrefuse.to_owned());
+            binaries.insert("unrefuse".to_owned(), bench.unrefuse.clone());
             let binaries: Vec<_> = binaries.into_iter().collect();
             let hostname = plan.spec.hostname.as_deref().unwrap_or(name);
-            nodes.insert(name.clone(), Node::start(name, hostname, &binaries)?);
+            let root = match plan.spec.kind {
+                Kind::Plain => None,
+                Kind::Systemd => Some(bench.root()?),
+            };
+            nodes.insert(name.clone(), Node::start(name, hostname, &binaries, root)?);
         }
         wire(&switch, &nodes, &plans)?;
         for (name, plan) in &plans {
-            furnish(&nodes[name], plan).with_context(|| format!("set up node {name}"))?;
+            let node = nodes.get_mut(name).context("each plan has its node")?;
+            furnish(node, plan).with_context(|| format!("set up node {name}"))?;
         }
         let mut stage = Self { services: Vec::new(), nodes, _switch: switch };
         for spec in services {
@@ -165,9 +171,9 @@ fn batch(node: &Node, lines: &str, outside: bool) -> Result<()> {
     Ok(())
 }
 
-/// Settings, files, further namespaces and commands of the scenario's own.
-fn furnish(node: &Node, plan: &Plan) -> Result<()> {
-    let mut script = String::from("set -e\n");
+/// Settings, files, further namespaces and commands of the scenario's own, and a systemd host's start.
+fn furnish(node: &mut Node, plan: &Plan) -> Result<()> {
+    let mut script = String::new();
     for (key, value) in &plan.spec.sysctls {
         let _ = writeln!(script, "echo '{value}' >/proc/sys/{}", key.replace('.', "/"));
     }
@@ -176,14 +182,21 @@ fn furnish(node: &Node, plan: &Plan) -> Result<()> {
     }
     for (path, text) in &plan.spec.files {
         let place = node.path(path);
+        if let Some(folder) = place.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let _ = std::fs::remove_file(&place);
         std::fs::write(&place, text).with_context(|| format!("write {path}"))?;
     }
-    for line in &plan.spec.setup {
-        let _ = writeln!(script, "{line}");
+    all(node, &plan.spec.before_boot)?;
+    if node.has_systemd() {
+        node.boot()?;
     }
-    if script.lines().count() > 1 {
-        node.must(&script)?;
-    }
-    Ok(())
+    all(node, &[&[script], &plan.spec.setup[..]].concat())
+}
+
+/// Runs shell commands one after the other, each of which must succeed.
+fn all(node: &Node, commands: &[String]) -> Result<()> {
+    let script = commands.join("\n");
+    if script.trim().is_empty() { Ok(()) } else { node.must(&format!("set -e\n{script}")) }
 }

@@ -32,6 +32,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "ipset", commands: &["ipset"], why: "firewall faults with sets in the lab" },
     Package { name: "netcat-openbsd", commands: &["nc"], why: "plain services in the lab; a peer in bench" },
     Package { name: "procps", commands: &["ps", "sysctl"], why: "settings and process states in the lab" },
+    Package { name: "mmdebstrap", commands: &["mmdebstrap"], why: "the root file system of the lab's systemd hosts" },
     Package { name: "strace", commands: &["strace"], why: "the test that a diagnosis writes nothing" },
     Package { name: "lsof", commands: &["lsof"], why: "a peer in bench: one port's owner" },
 ];
