@@ -8,6 +8,7 @@
 //! Each parser's documentation shows a sample captured from a running machine; `fuzz/` has a target for each.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod conntrack;
 pub mod counters;
 pub mod environment;
