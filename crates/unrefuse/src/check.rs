@@ -10,10 +10,6 @@ use unrefuse_facts::{Family, VantageKind};
 
 pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     let started = Instant::now();
-    if let Some(word) = arguments.rest.first() {
-        let word = unrefuse_facts::text::visible(word);
-        return Err(WrongCall(format!("one word too many, `{word}`: write HOST:PORT or HOST PORT")).into());
-    }
     let words: Vec<&str> = arguments.target.iter().chain(&arguments.port).map(String::as_str).collect();
     let target = unrefuse_parse::target::parse(&words, arguments.udp).map_err(|e| WrongCall(e.to_string()))?;
     let family = match (arguments.ipv4, arguments.ipv6) {

@@ -82,9 +82,6 @@ pub(crate) struct CheckArgs {
     pub(crate) target: Option<String>,
     /// Port, where the target does not say it [default: 80, or that of the URL's scheme]
     pub(crate) port: Option<String>,
-    /// Words too many: without a place here, clap would take them for a subcommand and say so
-    #[arg(hide = true, num_args = 0..)]
-    pub(crate) rest: Vec<String>,
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
