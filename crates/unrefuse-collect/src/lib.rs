@@ -11,6 +11,7 @@ pub mod filters;
 pub mod firewall;
 pub mod live;
 pub mod namespace;
+pub mod services;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,267 @@
+//! Unit files on disk: where the manager would find them (systemd.unit(5), "UNIT FILE LOAD PATH").
+
+use crate::live::files;
+use std::collections::BTreeMap;
+use unrefuse_facts::{ActiveState, Clue, ClueKind, LoadState, UnitFacts};
+use unrefuse_parse::unit::{Assignment, assignments};
+
+/// The system manager's folders, the strongest first.
+const FOLDERS: [&str; 9] = [
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/run/systemd/generator.late",
+];
+
+/// A folder with more entries is not what it should be.
+const MOST_ENTRIES: usize = 8192;
+
+/// A unit file is shorter.
+const LONGEST: u64 = 256 << 10;
+
+/// Keys whose values name a port that the service listens on.
+const PORT_KEYS: [&str; 4] = ["ExecStart", "ExecStartPre", "Environment", "ListenStream"];
+
+/// The unit files of a machine.
+pub(super) struct Files {
+    /// The file of each unit, the strongest one.
+    paths: BTreeMap<String, String>,
+    /// The folders `NAME.d` of each unit, the weakest first.
+    drop_ins: BTreeMap<String, Vec<String>>,
+    /// Units that another one wants or requires by a link.
+    wanted: BTreeMap<String, String>,
+}
+
+impl Files {
+    /// Lists the folders below `root`.
+    pub(super) fn list(root: &str) -> Self {
+        let mut found = Self { paths: BTreeMap::new(), drop_ins: BTreeMap::new(), wanted: BTreeMap::new() };
+        for folder in FOLDERS.iter().rev() {
+            let folder = format!("{root}{folder}");
+            for name in names(&folder) {
+                let path = format!("{folder}/{name}");
+                if let Some(unit) = name.strip_suffix(".d") {
+                    found.drop_ins.entry(unit.to_owned()).or_default().push(path);
+                } else if name.ends_with(".wants") || name.ends_with(".requires") {
+                    for unit in names(&path) {
+                        let link = format!("{path}/{unit}");
+                        found.wanted.insert(unit, link);
+                    }
+                } else if (name.ends_with(".service") || name.ends_with(".socket")) && !is_alias(&path, &name) {
+                    found.paths.insert(name, path);
+                }
+            }
+        }
+        found
+    }
+
+    /// Names of the units that have a file or are wanted; templates are none.
+    pub(super) fn units(&self) -> impl Iterator<Item = &str> {
+        let all = self.paths.keys().chain(self.wanted.keys());
+        all.map(String::as_str).filter(|name| !name.contains("@."))
+    }
+
+    /// The file of a unit; of an instance that of its template.
+    fn path(&self, unit: &str) -> Option<&String> {
+        self.paths.get(unit).or_else(|| self.paths.get(&template(unit)?))
+    }
+
+    /// The assignments of a unit's file and then of its drop-ins, with the path of each; a drop-in's name counts once, in
+    /// the strongest folder, and all are read in the order of their names.
+    fn read(&self, unit: &str) -> Vec<(String, Vec<Assignment>)> {
+        let mut drop_ins = BTreeMap::new();
+        let folders = [template(unit), Some(unit.to_owned())];
+        for folder in folders.iter().flatten().filter_map(|name| self.drop_ins.get(name)).flatten() {
+            for name in names(folder).into_iter().filter(|name| name.ends_with(".conf")) {
+                let path = format!("{folder}/{name}");
+                drop_ins.insert(name, path);
+            }
+        }
+        let file = self.path(unit).cloned();
+        let read = |path: String| {
+            let bytes = small(&path)?;
+            Some((path, assignments(&bytes)))
+        };
+        file.into_iter().chain(drop_ins.into_values()).filter_map(read).collect()
+    }
+
+    /// What the files say of a unit that no manager told of; `None` where it has none. `manager`: one was asked, and has
+    /// it not in memory, so it is inactive.
+    pub(super) fn unit(&self, unit: &str, manager: bool) -> Option<UnitFacts> {
+        let path = self.path(unit)?.clone();
+        let files = self.read(unit);
+        let mut facts = {
+            let texts: Vec<Vec<Assignment>> = files.iter().map(|(_, file)| file.clone()).collect();
+            unrefuse_parse::unit::unit(unit, &texts)
+        };
+        let masked = is_masked(&path);
+        facts.load = if masked { LoadState::Masked } else { LoadState::NotLoaded };
+        facts.active = if manager { ActiveState::Inactive } else { ActiveState::Unknown };
+        facts.sub = if manager { "dead".to_owned() } else { String::new() };
+        facts.file_state = Some(self.state(unit, masked, &files).to_owned());
+        facts.drop_ins = files.iter().map(|(path, _)| path).filter(|p| **p != path).cloned().collect();
+        facts.fragment = Some(path);
+        if unit.ends_with(".socket") && facts.triggers.is_empty() {
+            facts.triggers = vec![unit.replace(".socket", ".service")];
+        }
+        Some(facts)
+    }
+
+    fn state(&self, unit: &str, masked: bool, files: &[(String, Vec<Assignment>)]) -> &'static str {
+        let has_install = files.iter().flat_map(|(_, file)| file).any(|a| a.section == "Install");
+        match () {
+            () if masked => "masked",
+            () if self.wanted.contains_key(unit) => "enabled",
+            () if has_install => "disabled",
+            () => "static",
+        }
+    }
+
+    /// The units whose command line, environment or addresses name the port, with the line that does.
+    pub(super) fn naming(&self, port: u16) -> Vec<(String, Clue)> {
+        let mut found = Vec::new();
+        let number = port.to_string();
+        for unit in self.units() {
+            if found.len() >= super::MOST_UNITS {
+                break;
+            }
+            // Most files do not have the number at all: that is cheaper to see than to parse them.
+            let has = |path: &String| small(path).is_some_and(|bytes| holds(&bytes, number.as_bytes()));
+            let drop_ins = [Some(unit.to_owned()), template(unit)];
+            let folders = drop_ins.iter().flatten().filter_map(|name| self.drop_ins.get(name)).flatten();
+            let mut drop_ins =
+                folders.flat_map(|folder| names(folder).into_iter().map(move |n| format!("{folder}/{n}")));
+            if !self.path(unit).is_some_and(has) && !drop_ins.any(|path| has(&path)) {
+                continue;
+            }
+            let files = self.read(unit);
+            let line = files.iter().rev().find_map(|(path, file)| {
+                let names = |a: &&Assignment| is_port_key(&a.key) && speaks_of(&a.key, &a.value, port);
+                file.iter().rev().find(names).map(|a| (path, a))
+            });
+            if let Some((path, assignment)) = line {
+                let socket = assignment.section == "Socket";
+                found.push((
+                    unit.to_owned(),
+                    Clue {
+                        kind: if socket { ClueKind::SocketUnit } else { ClueKind::UnitFile },
+                        text: format!("{} of {unit} names port {port}", assignment.key),
+                        source: format!("{path}:{}", assignment.line),
+                    },
+                ));
+            }
+        }
+        found
+    }
+}
+
+fn is_port_key(key: &str) -> bool {
+    PORT_KEYS.contains(&key) || key.starts_with("Listen")
+}
+
+/// Whether a command line, environment or address has `port` where a port stands: after `:`, `=` or a blank, as a whole
+/// number.
+pub(super) fn speaks_of(key: &str, value: &str, port: u16) -> bool {
+    let number = port.to_string();
+    let stands = |at: usize| {
+        let before = value[..at].chars().next_back();
+        let after = value[at + number.len()..].chars().next();
+        let free = after.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '.' | ':' | '%' | '-' | '_'));
+        let led = match before {
+            // A number alone is an address of a socket unit; in a command line it follows an option.
+            None => key.starts_with("Listen"),
+            Some(c) => matches!(c, ':' | '=' | ' ' | '\t' | '"' | '\''),
+        };
+        free && led
+    };
+    value.match_indices(number.as_str()).any(|(at, _)| stands(at))
+}
+
+pub(super) fn holds(bytes: &[u8], number: &[u8]) -> bool {
+    bytes.windows(number.len()).any(|window| window == number)
+}
+
+/// `postgresql@.service` of `postgresql@15-main.service`.
+fn template(unit: &str) -> Option<String> {
+    let (name, rest) = unit.split_once('@')?;
+    let (instance, kind) = rest.rsplit_once('.')?;
+    (!instance.is_empty()).then(|| format!("{name}@.{kind}"))
+}
+
+/// A link to a unit of another name: `Alias=` of systemd.unit(5).
+fn is_alias(path: &str, name: &str) -> bool {
+    let Ok(target) = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::new()) else { return false };
+    let target = target.to_string_lossy();
+    let base = target.rsplit('/').next().unwrap_or_default();
+    target != "/dev/null" && base != name && template(name).as_deref() != Some(base)
+}
+
+fn is_masked(path: &str) -> bool {
+    let link = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::new());
+    link.is_ok_and(|target| target.as_bytes() == b"/dev/null")
+}
+
+pub(super) fn small(path: &str) -> Option<Vec<u8>> {
+    let file = files::open(path).ok()?;
+    let size = u64::try_from(rustix::fs::fstat(&file).ok()?.st_size).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    files::fill(&file, &mut bytes, usize::try_from(size.min(LONGEST)).ok()?).ok()?;
+    Some(bytes)
+}
+
+/// Names of a folder's entries, sorted; none where it cannot be listed.
+pub(super) fn names(folder: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.take(MOST_ENTRIES).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Root;
+    use super::*;
+
+    #[test]
+    fn a_unit_is_read_from_its_file_and_drop_ins() {
+        let root = Root::new("unit-files");
+        root.file(
+            "/usr/lib/systemd/system/app@.service",
+            "[Service]\nExecStart=/bin/app --port 9000\n[Install]\nA=b\n",
+        );
+        root.file("/etc/systemd/system/app@x.service.d/10.conf", "[Service]\nPrivateNetwork=yes\n");
+        root.link("/etc/systemd/system/multi-user.target.wants/app@x.service", "/usr/lib/systemd/system/app@.service");
+        root.link("/etc/systemd/system/gone.service", "/dev/null");
+        root.file("/usr/lib/systemd/system/gone.service", "[Service]\nExecStart=/bin/gone\n");
+        let files = Files::list(root.path());
+        assert_eq!(files.units().filter(|unit| *unit != "gone.service").collect::<Vec<_>>(), ["app@x.service"]);
+        let unit = files.unit("app@x.service", true).unwrap();
+        assert!(unit.private_network && unit.drop_ins.len() == 1);
+        assert_eq!((unit.load, unit.active), (LoadState::NotLoaded, ActiveState::Inactive));
+        assert_eq!(unit.file_state.as_deref(), Some("enabled"));
+        assert!(files.unit("gone.service", true).unwrap().is_masked());
+        assert_eq!(files.unit("gone.service", false).unwrap().active, ActiveState::Unknown);
+        assert!(files.unit("other.service", true).is_none());
+        let naming = files.naming(9000);
+        assert_eq!(naming.len(), 1);
+        assert!(naming[0].1.source.ends_with("/app@.service:2"), "{naming:?}");
+        assert!(files.naming(900).is_empty() && files.naming(90).is_empty());
+    }
+
+    #[test]
+    fn a_number_is_a_port_only_where_one_stands() {
+        let speaks = |key: &str, value: &str| speaks_of(key, value, 8080);
+        assert!(speaks("ExecStart", "/bin/a --port 8080") && speaks("ExecStart", "a -l 0.0.0.0:8080"));
+        assert!(speaks("Environment", "\"PORT=8080\"") && speaks("ListenStream", "8080"));
+        assert!(
+            !speaks("ExecStart", "a --port 18080") && !speaks("ExecStart", "a-8080") && !speaks("ExecStart", "8080M")
+        );
+        assert!(!speaks("ExecStart", "a --connect 8080:443"), "a port of a pair is another's");
+    }
+}

@@ -1,0 +1,361 @@
+//! Services of this machine: the units of its manager, their journals, and what is installed.
+//!
+//! Everything is read only: nothing is loaded, started or written. Without a manager to ask, the units' files tell what
+//! they can.
+
+mod bus;
+mod files;
+mod installed;
+mod journal;
+mod properties;
+#[cfg(test)]
+mod scratch;
+
+use bus::{Bus, Listed};
+use files::Files;
+use std::collections::BTreeSet;
+use std::time::Instant;
+use unrefuse_facts::catalogue::{self, KnownService};
+use unrefuse_facts::text::from_bytes;
+use unrefuse_facts::{
+    ActiveState, Clue, ClueKind, LoadState, Missing, Observed, Reason, ServiceFacts, Source, Transport, UnitFacts,
+};
+
+/// More units are not looked at closely.
+pub(crate) const MOST_UNITS: usize = 16;
+
+/// Journals that are read.
+const MOST_JOURNALS: usize = 8;
+
+/// What is asked of services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceQuery {
+    /// The target's port; `None` for a unix socket.
+    pub port: Option<u16>,
+    /// Its transport.
+    pub transport: Transport,
+    /// Its URL scheme.
+    pub scheme: Option<String>,
+    /// The path of a unix socket.
+    pub path: Option<String>,
+    /// Units that are wanted beside: those of processes that hold the port.
+    pub also: Vec<String>,
+    /// Whether a service that was meant is looked for; else only the units in `also` and unrefuse's own.
+    pub meant: bool,
+}
+
+/// Everything that a question about services needs, by `until`. What is not there by then says so where it belongs.
+pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
+    let mut bus = Bus::connect(until);
+    let listed = bus.as_mut().map_err(|missing| missing.clone()).and_then(Bus::units);
+    let sought = sought(query);
+    let mut facts = ServiceFacts {
+        now_ms: now_ms(),
+        init: init(),
+        manager: match &listed {
+            Ok(_) => {
+                let version = bus.as_mut().ok().and_then(Bus::version).unwrap_or_default();
+                let socket = bus.as_ref().map_or("system bus", |bus| bus.socket);
+                Observed::known(format!("systemd {version}").trim().to_owned(), Source::running(socket))
+            }
+            Err(missing) => Observed::Missing(missing.clone()),
+        },
+        sought: sought.iter().map(|service| service.id.to_owned()).collect(),
+        ..ServiceFacts::default()
+    };
+    let mut machine =
+        Machine { bus: bus.ok().filter(|_| listed.is_ok()), listed: listed.unwrap_or_default(), files: None };
+    facts.own_units = machine.own();
+    let mut names: BTreeSet<String> = query.also.iter().cloned().collect();
+    if query.meant {
+        facts.distribution = installed::distribution("");
+        facts.installed = installed::installed("", &sought);
+        facts.container_engines = installed::engines("");
+        facts.stale_pid_files = installed::stale_pid_files("", &sought);
+        machine.files = Some(Files::list(""));
+        facts.units = machine.candidates(query, &sought);
+        let failed: Vec<String> = machine.failed_needs(&facts.units);
+        names.extend(failed);
+    }
+    names.retain(|name| facts.unit(name).is_none());
+    let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.unit(name)).collect();
+    facts.units.extend(beside);
+    machine.slices(&mut facts);
+    if query.meant {
+        read_logs(&mut facts, until);
+    }
+    facts
+}
+
+/// Where units are looked up.
+struct Machine {
+    bus: Option<Bus>,
+    listed: Vec<Listed>,
+    files: Option<Files>,
+}
+
+impl Machine {
+    /// A unit as the manager has it in memory, else as its files say.
+    fn unit(&mut self, name: &str) -> Option<UnitFacts> {
+        let listed = self.listed.iter().find(|unit| unit.name == name).cloned();
+        let mut unit = match (listed, &mut self.bus) {
+            (Some(listed), Some(bus)) => properties::unit(&listed, &bus.properties(&listed).ok()?),
+            _ => self.files.as_ref()?.unit(name, self.bus.is_some())?,
+        };
+        if unit.load == LoadState::NotLoaded
+            && let Some(state) = self.bus.as_mut().and_then(|bus| bus.file_state(name))
+        {
+            unit.file_state = Some(state);
+        }
+        if unit.load == LoadState::NotFound {
+            return None;
+        }
+        unit.service = catalogue::by_unit(name).map(|service| service.id.to_owned());
+        Some(unit)
+    }
+
+    /// The units that may be meant, each with what speaks for it, and the socket units that start them.
+    fn candidates(&mut self, query: &ServiceQuery, sought: &[&'static KnownService]) -> Vec<UnitFacts> {
+        let mut clues: Vec<(String, Clue)> = Vec::new();
+        let names: BTreeSet<String> = {
+            let on_disk = self.files.iter().flat_map(Files::units).map(str::to_owned);
+            on_disk.chain(self.listed.iter().map(|unit| unit.name.clone())).collect()
+        };
+        let is_unit = |name: &&String| name.ends_with(".service") || name.ends_with(".socket");
+        if let (Some(port), Some(files)) = (query.port, &self.files) {
+            clues.extend(files.naming(port));
+        }
+        let scheme = query.scheme.as_deref();
+        for service in catalogue::SERVICES {
+            let own: Vec<&String> = names.iter().filter(is_unit).filter(|name| service.has_unit(name)).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let mut speaks = Vec::new();
+            if scheme.is_some_and(|scheme| service.schemes.contains(&scheme)) {
+                let text = format!("{} serves {}://", service.name, scheme.unwrap_or_default());
+                speaks.push(Clue { kind: ClueKind::Scheme, text, source: "the target".into() });
+            }
+            if let Some(port) = query.port {
+                if sought.iter().any(|s| s.id == service.id) && service.has_port(port, query.transport) {
+                    let text = format!("{port}/{} is customary for {}", query.transport.name(), service.name);
+                    speaks.push(Clue { kind: ClueKind::CustomaryPort, text, source: "the service's defaults".into() });
+                }
+                speaks.extend(installed::configuration("", service, port));
+            }
+            if let Some(path) = query.path.as_deref().filter(|path| is_path_of(service, path)) {
+                let text = format!("{path} is a path of {}", service.name);
+                speaks.push(Clue { kind: ClueKind::CustomaryPort, text, source: "the target".into() });
+            }
+            for unit in own {
+                clues.extend(speaks.iter().map(|clue| (unit.clone(), clue.clone())));
+            }
+        }
+        let mut found: Vec<UnitFacts> = Vec::new();
+        for (name, clue) in clues {
+            let full = found.len() >= MOST_UNITS;
+            match found.iter_mut().find(|unit| unit.name == name) {
+                Some(unit) => unit.clues.push(clue),
+                None if full => {}
+                None => {
+                    if let Some(mut unit) = self.unit(&name) {
+                        unit.clues.push(clue);
+                        found.push(unit);
+                    }
+                }
+            }
+        }
+        self.socket_units(&mut found);
+        found
+    }
+
+    /// Services that a socket unit starts, and socket units that start a candidate.
+    fn socket_units(&mut self, found: &mut Vec<UnitFacts>) {
+        let mut wanted: Vec<(String, Option<Clue>)> = Vec::new();
+        for unit in found.iter() {
+            if unit.is_socket() {
+                // What speaks for the socket speaks for its service.
+                let clue = unit.clues.iter().find(|clue| clue.kind == ClueKind::SocketUnit).cloned();
+                wanted.extend(unit.triggers.iter().map(|name| (name.clone(), clue.clone())));
+            } else {
+                let sockets = unit.triggered_by.iter().filter(|name| name.ends_with(".socket"));
+                wanted.extend(sockets.map(|name| (name.clone(), None)));
+            }
+        }
+        for (name, clue) in wanted {
+            if !found.iter().any(|unit| unit.name == name) {
+                found.extend(self.unit(&name));
+            }
+            if let (Some(clue), Some(unit)) = (clue, found.iter_mut().find(|unit| unit.name == name)) {
+                unit.clues.push(clue);
+            }
+        }
+    }
+
+    /// Units that candidates cannot do without and that failed.
+    fn failed_needs(&self, candidates: &[UnitFacts]) -> Vec<String> {
+        let needs = candidates.iter().flat_map(|unit| &unit.requires);
+        let failed = |name: &&String| self.listed.iter().any(|unit| unit.name == **name && unit.active == "failed");
+        needs.filter(failed).cloned().collect()
+    }
+
+    /// The slices that the found units live in, for what they deny.
+    fn slices(&mut self, facts: &mut ServiceFacts) {
+        let slices: BTreeSet<String> =
+            facts.units.iter().filter_map(|unit| unit.slice.clone()).flat_map(|slice| up(&slice)).collect();
+        for name in slices {
+            if facts.unit(&name).is_none()
+                && let Some(unit) = self.unit(&name).filter(|unit| !unit.ip_deny.is_empty())
+            {
+                facts.units.push(unit);
+            }
+        }
+    }
+
+    /// The units that this process runs in, the innermost first.
+    fn own(&mut self) -> Observed<Vec<UnitFacts>> {
+        let bytes = match crate::live::files::read("/proc/self/cgroup") {
+            Ok(bytes) => bytes,
+            Err(missing) => return Observed::Missing(missing),
+        };
+        if self.bus.is_none() {
+            return Observed::Missing(Missing::new(Reason::Absent, "no manager tells of the unit unrefuse runs in"));
+        }
+        let names = own_units(&from_bytes(&bytes));
+        let units = names.iter().filter_map(|name| self.unit(name)).collect();
+        Observed::known(units, Source::running("the manager of /proc/self/cgroup"))
+    }
+}
+
+/// The units in a cgroup's path, the innermost first, and the root slice (systemd.slice(5)). A user manager's own units
+/// are not the system manager's: the path ends at its service.
+fn own_units(cgroup: &str) -> Vec<String> {
+    let path =
+        cgroup.lines().find_map(|line| line.strip_prefix("0::").or(line.split_once(":name=systemd:").map(|p| p.1)));
+    let mut names = Vec::new();
+    for part in path.unwrap_or_default().split('/') {
+        if [".slice", ".service", ".scope"].iter().any(|end| part.ends_with(end)) {
+            names.push(part.to_owned());
+        }
+        if part.starts_with("user@") {
+            break;
+        }
+    }
+    names.reverse();
+    names.push("-.slice".to_owned());
+    names
+}
+
+/// A slice and those above it: `a-b.slice` lies in `a.slice`, that in `-.slice`.
+fn up(slice: &str) -> Vec<String> {
+    let mut names = vec![slice.to_owned()];
+    let mut name = slice.trim_end_matches(".slice");
+    while let Some((above, _)) = name.rsplit_once('-').filter(|(above, _)| !above.is_empty()) {
+        names.push(format!("{above}.slice"));
+        name = above;
+    }
+    names.push("-.slice".to_owned());
+    names
+}
+
+/// The services that the target may mean: by its scheme, its path, or its port.
+fn sought(query: &ServiceQuery) -> Vec<&'static KnownService> {
+    if let Some(scheme) = &query.scheme {
+        let found: Vec<_> = catalogue::by_scheme(scheme).collect();
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    match (query.port, &query.path) {
+        (Some(port), _) => catalogue::by_port(port, query.transport).collect(),
+        (None, Some(path)) => catalogue::SERVICES.iter().copied().filter(|s| is_path_of(s, path)).collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Whether a unix socket's path speaks of a service: `/run/postgresql/.s.PGSQL.5432`, `/run/mysqld/mysqld.sock`.
+fn is_path_of(service: &KnownService, path: &str) -> bool {
+    let words = || path.split(['/', '.', '-', '_']).filter(|word| !word.is_empty());
+    let named = |name: &str| words().any(|word| word.eq_ignore_ascii_case(name));
+    named(service.id) || service.processes.iter().filter(|name| **name != "java").any(|name| named(name))
+}
+
+fn read_logs(facts: &mut ServiceFacts, until: Instant) {
+    let silent = |unit: &&mut UnitFacts| !unit.name.ends_with(".slice") && unit.active != ActiveState::Unknown;
+    let mut readings = Vec::new();
+    for unit in facts.units.iter_mut().filter(silent).take(MOST_JOURNALS) {
+        let reading = journal::Reading::start(unit);
+        let service = unit.service.as_deref().and_then(catalogue::by_id);
+        unit.logs = service.map(|service| journal::logs("", service, unit.started_ms)).unwrap_or_default();
+        readings.push((unit, reading));
+    }
+    for (unit, reading) in readings {
+        unit.journal = reading.finish(until);
+    }
+}
+
+fn init() -> Observed<String> {
+    let bytes = crate::live::files::read("/proc/1/comm");
+    match bytes {
+        Ok(bytes) => Observed::known(from_bytes(&bytes).trim().to_owned(), Source::running("/proc/1/comm")),
+        Err(missing) => Observed::Missing(missing),
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_units_of_a_cgroup() {
+        assert_eq!(own_units("0::/system.slice/app.service\n"), ["app.service", "system.slice", "-.slice"]);
+        assert_eq!(
+            own_units("0::/user.slice/user-0.slice/user@0.service/app.slice/x.service\n"),
+            ["user@0.service", "user-0.slice", "user.slice", "-.slice"]
+        );
+        assert_eq!(own_units("12:cpu:/x\n1:name=systemd:/a.slice/b.scope\n"), ["b.scope", "a.slice", "-.slice"]);
+        assert_eq!(own_units("0::/\n"), ["-.slice"]);
+        assert_eq!(up("a-b.slice"), ["a-b.slice", "a.slice", "-.slice"]);
+        assert_eq!(up("-.slice"), ["-.slice", "-.slice"]);
+    }
+
+    #[test]
+    fn what_is_sought() {
+        let query = |port, scheme: Option<&str>, path: Option<&str>| ServiceQuery {
+            port,
+            transport: Transport::Tcp,
+            scheme: scheme.map(str::to_owned),
+            path: path.map(str::to_owned),
+            also: Vec::new(),
+            meant: true,
+        };
+        let ids = |query: &ServiceQuery| sought(query).iter().map(|s| s.id).collect::<Vec<_>>();
+        assert_eq!(ids(&query(Some(5432), None, None)), ["postgresql"]);
+        assert_eq!(ids(&query(Some(80), Some("redis"), None)), ["redis"]);
+        assert!(ids(&query(Some(80), Some("unheard"), None)).contains(&"nginx"));
+        assert_eq!(ids(&query(None, None, Some("/run/mysqld/mysqld.sock"))), ["mariadb"]);
+        assert!(ids(&query(None, None, Some("/tmp/x.sock"))).is_empty());
+    }
+
+    #[test]
+    fn without_a_manager_the_facts_say_so() {
+        let query = ServiceQuery {
+            port: Some(1),
+            transport: Transport::Tcp,
+            scheme: None,
+            path: None,
+            also: Vec::new(),
+            meant: false,
+        };
+        let facts = services(&query, Instant::now() + std::time::Duration::from_secs(5));
+        assert!(facts.now_ms > 0 && facts.init.value().is_some());
+        if facts.manager.value().is_none() {
+            assert!(facts.own_units.value().is_none() && facts.units.is_empty());
+        }
+    }
+}
