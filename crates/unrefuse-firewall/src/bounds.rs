@@ -5,7 +5,13 @@
 use std::collections::BTreeSet;
 
 use crate::bits::ones;
-use crate::model::{Cond, Ct, Elements, Expr, Field, Header, Rule, Ruleset, Scalar, Set, Statement, Table, TuplePart};
+use crate::model::{
+    Cond, Ct, Elements, Expr, Field, Header, Meta, Op, Rule, Ruleset, Scalar, Set, Statement, Table, TuplePart,
+};
+
+/// `NFPROTO_*` (linux/netfilter.h).
+const NFPROTO_IPV4: Scalar = 2;
+const NFPROTO_IPV6: Scalar = 10;
 
 /// The number whose bounds are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,11 @@ impl Bounds {
         bounds
     }
 
+    /// The number whose bounds these are.
+    pub(crate) const fn number(&self) -> Number {
+        self.number
+    }
+
     /// Adds a range.
     pub(crate) fn add(&mut self, from: Scalar, to: Scalar) {
         let mask = ones(self.number.width().into());
@@ -83,6 +94,8 @@ impl Bounds {
     fn rule(&mut self, ruleset: &Ruleset, table: &Table, rule: &Rule) {
         for statement in &rule.statements {
             match statement {
+                // The rest of the rule is for packets of the other family, where the same bytes are something else.
+                Statement::If(cond) if self.is_of_the_other_family(cond) => return,
                 Statement::If(cond) => self.cond(ruleset, table, cond),
                 Statement::Set { value, .. } => self.expr(ruleset, table, value),
                 Statement::VerdictMap { key, set } => self.key(ruleset, table, key, set),
@@ -98,6 +111,19 @@ impl Bounds {
                 _ => {}
             }
         }
+    }
+
+    /// `meta nfproto ipv4`, where addresses of IPv6 are looked at, and the reverse.
+    fn is_of_the_other_family(&self, cond: &Cond) -> bool {
+        let own = match self.number {
+            Number::Port => return false,
+            Number::V4 => NFPROTO_IPV4,
+            Number::V6 => NFPROTO_IPV6,
+        };
+        let Cond::Compare { left: Expr::Field(Field::Meta(Meta::NfProto)), op: Op::Eq, right } = cond else {
+            return false;
+        };
+        *right != own && [NFPROTO_IPV4, NFPROTO_IPV6].contains(right)
     }
 
     fn cond(&mut self, ruleset: &Ruleset, table: &Table, cond: &Cond) {

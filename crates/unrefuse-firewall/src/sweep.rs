@@ -39,34 +39,64 @@ pub fn ports(ruleset: &Ruleset, machine: &dyn Machine, question: &Question) -> S
     Sweep { parts, exact: true }
 }
 
+/// First ports of stretches over which no rule can tell the packets apart, in order, 0 first; `None` where something looks at
+/// ports in a way that has no stretches (their lowest bits, a hash).
+pub fn port_stretches(ruleset: &Ruleset, machine: &dyn Machine) -> Option<Vec<u16>> {
+    let bounds = bounds(ruleset, machine, Number::Port);
+    (!bounds.odd).then(|| bounds.starts.iter().map(|port| *port as u16).collect())
+}
+
 /// Judges the question's packet for every source address of its destination's family.
 pub fn sources(ruleset: &Ruleset, machine: &dyn Machine, question: &Question) -> Sweep<IpAddr> {
-    let v4 = question.packet.dst.is_ipv4();
-    let number = if v4 { Number::V4 } else { Number::V6 };
-    let mut starts = bounds(ruleset, machine, number);
-    let own: &[(&str, u8)] = if v4 {
-        &[("0.0.0.0", 32), ("127.0.0.0", 8), ("224.0.0.0", 4), ("255.255.255.255", 32)]
-    } else {
-        &[("::", 128), ("::1", 128), ("fe80::", 10), ("ff00::", 8)]
-    };
-    let own = own.iter().filter_map(|(a, l)| Some((a.parse::<IpAddr>().ok()?, *l)));
-    for (address, length) in own.chain(machine.prefixes()).filter(|(a, _)| a.is_ipv4() == v4) {
-        let value = crate::conntrack::address_bits(address).value;
-        let host = ones(u32::from(number.width()).saturating_sub(length.into()));
-        starts.add(value & !host, value | host);
+    let sources = Sources::new(ruleset, machine, question.packet.dst.is_ipv4());
+    sources.judge(&Judge::new(ruleset, machine), question)
+}
+
+/// The source addresses of a family, by stretches over which no rule can tell them apart: found once, for many questions.
+pub struct Sources {
+    v4: bool,
+    bounds: Bounds,
+}
+
+impl Sources {
+    /// Finds them in all rules and sets, and in the machine's own addresses and routes.
+    pub fn new(ruleset: &Ruleset, machine: &dyn Machine, v4: bool) -> Self {
+        let number = if v4 { Number::V4 } else { Number::V6 };
+        let mut starts = bounds(ruleset, machine, number);
+        let own: &[(&str, u8)] = if v4 {
+            &[("0.0.0.0", 32), ("127.0.0.0", 8), ("224.0.0.0", 4), ("255.255.255.255", 32)]
+        } else {
+            &[("::", 128), ("::1", 128), ("fe80::", 10), ("ff00::", 8)]
+        };
+        let own = own.iter().filter_map(|(a, l)| Some((a.parse::<IpAddr>().ok()?, *l)));
+        for (address, length) in own.chain(machine.prefixes()).filter(|(a, _)| a.is_ipv4() == v4) {
+            let value = crate::conntrack::address_bits(address).value;
+            let host = ones(u32::from(number.width()).saturating_sub(length.into()));
+            starts.add(value & !host, value | host);
+        }
+        Self { v4, bounds: starts }
     }
-    let judge = Judge::new(ruleset, machine);
-    let address = |n: Scalar| if v4 { IpAddr::V4((n as u32).into()) } else { IpAddr::V6(n.into()) };
-    let ask = |source: Scalar| {
-        let mut question = question.clone();
-        question.packet.src = Some(address(source));
-        judge.judge(&question)
-    };
-    let parts = stretches(&starts, number, ask)
-        .into_iter()
-        .map(|((from, to), answer)| (address(from)..=address(to), answer))
-        .collect();
-    Sweep { parts, exact: !starts.odd }
+
+    /// How many stretches there are: a question is judged so often.
+    pub fn count(&self) -> usize {
+        self.bounds.starts.len()
+    }
+
+    /// Judges the question's packet for all of them. The destination must be of their family.
+    pub fn judge(&self, judge: &Judge<'_>, question: &Question) -> Sweep<IpAddr> {
+        let (v4, number) = (self.v4, self.bounds.number());
+        let address = |n: Scalar| if v4 { IpAddr::V4((n as u32).into()) } else { IpAddr::V6(n.into()) };
+        let ask = |source: Scalar| {
+            let mut question = question.clone();
+            question.packet.src = Some(address(source));
+            judge.judge(&question)
+        };
+        let parts = stretches(&self.bounds, number, ask)
+            .into_iter()
+            .map(|((from, to), answer)| (address(from)..=address(to), answer))
+            .collect();
+        Sweep { parts, exact: !self.bounds.odd }
+    }
 }
 
 fn bounds(ruleset: &Ruleset, machine: &dyn Machine, number: Number) -> Bounds {

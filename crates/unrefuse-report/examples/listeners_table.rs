@@ -6,7 +6,7 @@
 )]
 
 use std::time::Instant;
-use unrefuse_report::{ListenerRow, Style, listeners, listeners_json};
+use unrefuse_report::{ListenerRow, ReachBy, Style, listeners, listeners_json};
 
 fn main() {
     let rows: Vec<ListenerRow<'_>> = (0..100_000)
@@ -18,15 +18,16 @@ fn main() {
             user: "www-data".into(),
             unit: format!("worker@{}.service", n % 250).into(),
             reach: "anywhere".into(),
+            reachable_from: Vec::new(),
             namespace: None,
         })
         .collect();
     for (name, style) in [("terminal", Style::plain(100)), ("no terminal", Style::plain(usize::MAX))] {
         let start = Instant::now();
-        let text = listeners(&rows, &style);
+        let text = listeners(&rows, ReachBy::Filtered, &style);
         println!("{name}: {:.1?} for {} lines, {} KiB", start.elapsed(), text.lines().count(), text.len() / 1024);
     }
     let start = Instant::now();
-    let json = listeners_json(&rows);
+    let json = listeners_json(&rows, ReachBy::Filtered);
     println!("json: {:.1?} for {} KiB", start.elapsed(), json.len() / 1024);
 }

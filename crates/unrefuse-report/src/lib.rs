@@ -28,7 +28,7 @@ mod wrap;
 pub use edit::edit_command;
 pub use explain::{explain, explain_list};
 pub use json::{json, schema};
-pub use listeners::{ListenerRow, listeners, listeners_json};
+pub use listeners::{ListenerRow, ReachBy, ReachableFrom, listeners, listeners_json};
 pub use style::Style;
 pub use text::text;
 pub use who::{WhoRow, who, who_json};

@@ -24,11 +24,40 @@ pub struct ListenerRow<'a> {
     pub user: Cow<'a, str>,
     /// The holder's unit or container.
     pub unit: Cow<'a, str>,
-    /// From where it can be reached as far as the bind address says: `anywhere`, `this machine only`.
+    /// From where it can be reached: `anywhere`, `10.0.0.0/8`, `this machine only`.
     pub reach: Cow<'a, str>,
+    /// The same by each interface and family, as the packet filter says; empty where that was not asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reachable_from: Vec<ReachableFrom>,
     /// Another network namespace than the one asked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Cow<'a, str>>,
+}
+
+/// From where a listener can be reached by one interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReachableFrom {
+    /// `ipv4` or `ipv6`.
+    pub family: &'static str,
+    /// The interface that the packets come in by.
+    pub interface: String,
+    /// Sources that reach it, as prefixes.
+    pub from: Vec<String>,
+    /// Sources that may or may not: it depends on what cannot be known.
+    pub perhaps: Vec<String>,
+    /// How many prefixes more there are of both than are listed.
+    pub more: usize,
+    /// Rules look at sources in prefixes only: else some may fare otherwise than listed.
+    pub exact: bool,
+}
+
+/// What stands behind the column of where listeners can be reached from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReachBy<'a> {
+    /// The bind address and the packet filter.
+    Filtered,
+    /// The bind address only: why the packet filter was not looked at.
+    BindAddress(&'a str),
 }
 
 /// Digits as a JSON number, all else as a string.
@@ -51,29 +80,46 @@ const COLUMNS: [Column; 8] = [
 ];
 
 fn cells<'a>(row: &'a ListenerRow<'_>) -> [&'a str; 8] {
-    let ListenerRow { proto, address, port, process, user, unit, reach, namespace } = row;
+    let ListenerRow { proto, address, port, process, user, unit, reach, namespace, .. } = row;
     [proto, address, port, reach, process, user, namespace.as_deref().unwrap_or_default(), unit]
 }
 
-/// `rows` as a table, one line each, that ends with a newline. The column of namespaces is left out where no row has one.
-pub fn listeners(rows: &[ListenerRow<'_>], style: &Style) -> String {
+/// `rows` as a table, one line each, that ends with a newline. The column of namespaces is left out where no row has one;
+/// where the packet filter was not looked at, the head of the column says so.
+pub fn listeners(rows: &[ListenerRow<'_>], by: ReachBy<'_>, style: &Style) -> String {
     if rows.is_empty() {
         return "nothing listens here\n".to_owned();
     }
-    if rows.iter().any(|row| row.namespace.is_some()) {
-        return table(&COLUMNS, rows.iter().map(cells), style);
+    let mut columns = COLUMNS;
+    if matches!(by, ReachBy::BindAddress(_)) {
+        columns[3].head = "BIND ADDRESS REACHES";
     }
-    let [proto, address, port, reach, process, user, _, unit] = COLUMNS;
+    if rows.iter().any(|row| row.namespace.is_some()) {
+        return table(&columns, rows.iter().map(cells), style);
+    }
+    let [proto, address, port, reach, process, user, _, unit] = columns;
     let cells = rows.iter().map(cells).map(|[a, b, c, d, e, f, _, h]| [a, b, c, d, e, f, h]);
     table(&[proto, address, port, reach, process, user, unit], cells, style)
 }
 
-/// `rows` as JSON, schema `unrefuse.listeners/1`: `{"schema", "listeners": [{"proto", "address", "port", …}]}`.
-pub fn listeners_json(rows: &[ListenerRow<'_>]) -> String {
+/// `rows` as JSON, schema `unrefuse.listeners/1`: `{"schema", "firewall": {"looked", "why"?}, "listeners": [{"proto",
+/// "address", "port", …}]}`.
+pub fn listeners_json(rows: &[ListenerRow<'_>], by: ReachBy<'_>) -> String {
+    #[derive(Serialize)]
+    struct Firewall<'a> {
+        looked: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'a str>,
+    }
     #[derive(Serialize)]
     struct Listeners<'a> {
         schema: &'static str,
+        firewall: Firewall<'a>,
         listeners: &'a [ListenerRow<'a>],
     }
-    pretty(&Listeners { schema: "unrefuse.listeners/1", listeners: rows })
+    let firewall = match by {
+        ReachBy::Filtered => Firewall { looked: true, why: None },
+        ReachBy::BindAddress(why) => Firewall { looked: false, why: Some(why) },
+    };
+    pretty(&Listeners { schema: "unrefuse.listeners/1", firewall, listeners: rows })
 }

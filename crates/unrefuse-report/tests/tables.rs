@@ -6,12 +6,14 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use unrefuse_diagnose::{Gate, Report, registry};
 use unrefuse_report::{
-    ListenerRow, Style, WhoRow, explain, explain_list, listeners, listeners_json, schema, who, who_json,
+    ListenerRow, ReachBy, ReachableFrom, Style, WhoRow, explain, explain_list, listeners, listeners_json, schema, who,
+    who_json,
 };
 
 fn listener<'a>(cells: [&'a str; 7], namespace: Option<&'a str>) -> ListenerRow<'a> {
     let [proto, address, port, process, user, unit, reach] = cells.map(Into::into);
-    ListenerRow { proto, address, port, process, user, unit, reach, namespace: namespace.map(Into::into) }
+    let namespace = namespace.map(Into::into);
+    ListenerRow { proto, address, port, process, user, unit, reach, reachable_from: Vec::new(), namespace }
 }
 
 fn some_listeners() -> Vec<ListenerRow<'static>> {
@@ -37,21 +39,37 @@ fn some_listeners() -> Vec<ListenerRow<'static>> {
 #[test]
 fn the_table_of_listeners() {
     let mut rows = some_listeners();
-    assert_snapshot!("listeners_120", listeners(&rows, &Style::plain(120)));
-    assert_snapshot!("listeners_90", listeners(&rows, &Style::plain(90)));
-    assert_snapshot!("listeners_no_terminal", listeners(&rows, &Style::plain(usize::MAX)));
+    assert_snapshot!("listeners_120", listeners(&rows, ReachBy::Filtered, &Style::plain(120)));
+    assert_snapshot!("listeners_90", listeners(&rows, ReachBy::Filtered, &Style::plain(90)));
+    assert_snapshot!("listeners_no_terminal", listeners(&rows, ReachBy::Filtered, &Style::plain(usize::MAX)));
     rows.push(listener(
         ["tcp", "*", "8080", "java\x1b[31m漢字[7]", "1000", "docker 3f2a", "anywhere"],
         Some("netns blue"),
     ));
-    assert_snapshot!("listeners_namespaces", listeners(&rows, &Style::plain(120)));
-    assert_eq!(listeners(&[], &Style::plain(80)), "nothing listens here\n");
+    assert_snapshot!("listeners_namespaces", listeners(&rows, ReachBy::Filtered, &Style::plain(120)));
+    let blind = listeners(&rows, ReachBy::BindAddress("needs root"), &Style::plain(120));
+    assert!(blind.starts_with("PROTO  ADDRESS       PORT  BIND ADDRESS REACHES"), "{blind}");
+    assert_eq!(listeners(&[], ReachBy::Filtered, &Style::plain(80)), "nothing listens here\n");
 }
 
 #[test]
 fn listeners_as_json() {
-    let value: Value = serde_json::from_str(&listeners_json(&some_listeners())).unwrap();
+    let mut rows = some_listeners();
+    rows[0].reachable_from = vec![ReachableFrom {
+        family: "ipv4",
+        interface: "eth0".into(),
+        from: vec!["10.0.0.0/8".into()],
+        perhaps: Vec::new(),
+        more: 0,
+        exact: true,
+    }];
+    let value: Value = serde_json::from_str(&listeners_json(&rows, ReachBy::Filtered)).unwrap();
     assert_eq!(value["schema"], "unrefuse.listeners/1");
+    assert_eq!(value["firewall"], json!({"looked": true}));
+    assert_eq!(value["listeners"][0]["reachable_from"][0]["from"], json!(["10.0.0.0/8"]));
+    assert_eq!(value["listeners"][1].get("reachable_from"), None);
+    let blind: Value = serde_json::from_str(&listeners_json(&rows, ReachBy::BindAddress("needs root"))).unwrap();
+    assert_eq!(blind["firewall"], json!({"looked": false, "why": "needs root"}));
     assert_eq!(value["listeners"][1]["port"], 5432);
     assert_eq!(value["listeners"][1]["process"], "postgres[812]");
     assert_eq!(value["listeners"][0].get("namespace"), None);

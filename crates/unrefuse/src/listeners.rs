@@ -1,17 +1,26 @@
 //! `unrefuse listeners`: every listening socket, who holds it, and from where it can be reached.
 
+mod ranges;
+mod reach;
+
 use crate::cli::ListenersArgs;
 use crate::{check, output};
+use reach::Reach;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_diagnose::reachable_from;
 use unrefuse_facts::{Link, NetNamespace, Observed, Process, Socket, SocketTable, Transport};
-use unrefuse_report::ListenerRow;
+use unrefuse_report::{ListenerRow, ReachBy};
+
+/// How long the packet filter may be asked about all listeners together.
+const JUDGING: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     check::enter(arguments.netns.as_deref())?;
-    let host = Live::new();
+    let host: Arc<dyn Host> = Arc::new(Live::new());
     let transports = match (arguments.tcp, arguments.udp) {
         (true, _) => vec![Transport::Tcp],
         (_, true) => vec![Transport::Udp],
@@ -25,7 +34,21 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     let links = host.links();
     let mut warnings = unseen(&table);
     let labels = labels(&table);
-    let mut rows = rows(&table, &labels, links.value().map_or(&[], Vec::as_slice), None);
+    let mut reach = Reach::new(&host, Instant::now() + JUDGING, arguments.json);
+    let mut rows = rows(&table, &labels, links.value().map_or(&[], Vec::as_slice), reach.as_mut().ok(), None);
+    let blind = match &reach {
+        Ok(reach) => {
+            let left =
+                |(why, count): (&&str, &usize)| format!("{count} listeners are shown by bind address only: {why}");
+            warnings.extend(reach.left_out.iter().map(left));
+            None
+        }
+        Err(missing) => {
+            let remedy = missing.remedy.as_ref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+            warnings.push(format!("the firewall was not looked at: {missing}{remedy}"));
+            Some(missing.to_string())
+        }
+    };
     let namespaces = arguments.all.then(|| host.other_namespaces(&query));
     let elsewhere: Vec<(&NetNamespace, Labels)> = match &namespaces {
         Some(Observed::Known { value, .. }) => {
@@ -35,10 +58,15 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     };
     match &namespaces {
         Some(Observed::Known { .. }) => {
+            if !elsewhere.is_empty() && blind.is_none() {
+                warnings.push(
+                    "listeners of other namespaces are shown by bind address only: ask there with --netns".to_owned(),
+                );
+            }
             for (namespace, labels) in &elsewhere {
                 match &namespace.table {
                     Observed::Known { value, .. } => {
-                        rows.extend(self::rows(value, labels, &[], Some(&namespace.label())));
+                        rows.extend(self::rows(value, labels, &[], None, Some(&namespace.label())));
                     }
                     Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
                 }
@@ -47,10 +75,11 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
         Some(Observed::Missing(missing)) => warnings.push(missing.to_string()),
         None => {}
     }
+    let by = blind.as_deref().map_or(ReachBy::Filtered, ReachBy::BindAddress);
     let text = if arguments.json {
-        unrefuse_report::listeners_json(&rows) + "\n"
+        unrefuse_report::listeners_json(&rows, by) + "\n"
     } else {
-        unrefuse_report::listeners(&rows, &output::table_style(&arguments.paint))
+        unrefuse_report::listeners(&rows, by, &output::table_style(&arguments.paint))
     };
     output::print(&text)?;
     output::warn(&warnings);
@@ -83,6 +112,7 @@ fn rows<'a>(
     table: &'a SocketTable,
     labels: &'a Labels,
     links: &[Link],
+    mut filters: Option<&mut Reach>,
     namespace: Option<&str>,
 ) -> Vec<ListenerRow<'a>> {
     let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
@@ -90,6 +120,11 @@ fn rows<'a>(
     let mut rows = Vec::with_capacity(sockets.len());
     rows.extend(sockets.into_iter().map(|socket| {
         let owners = table.owners(socket);
+        let mut reach = reachable_from(socket, links);
+        let mut by_interface = Vec::new();
+        if let Some((words, by)) = filters.as_mut().and_then(|filters| filters.of(socket, &reach)) {
+            (reach, by_interface) = (words.into(), by);
+        }
         ListenerRow {
             proto: socket.transport.name().into(),
             address: address(socket).into(),
@@ -97,7 +132,8 @@ fn rows<'a>(
             process: crowd(&owners, labels),
             user: user(&owners, socket),
             unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
-            reach: reachable_from(socket, links),
+            reach,
+            reachable_from: by_interface,
             namespace: namespace.map(|name| name.to_owned().into()),
         }
     }));

@@ -116,6 +116,31 @@ fn a_set_of_sources_and_a_look_at_their_lowest_bits() {
     assert!(!sources(&r, &machine(), &syn(80)).exact);
 }
 
+/// In an inet table bytes of the source of IPv6 are IPv4's destination: a rule that asks for IPv4 first says nothing of them.
+#[test]
+fn rules_of_the_other_family_make_no_bounds() {
+    let v4_only = vec![
+        crate::judge::tests::eq(meta(Meta::NfProto), 2),
+        crate::judge::tests::eq(payload(Header::Network, 96, 32), scalar(THERE)),
+        ACCEPT,
+    ];
+    let r = input(Policy::Drop, vec![v4_only.clone()]);
+    assert!(Sources::new(&r, &machine(), false).bounds.starts.iter().all(|start| *start != scalar(THERE)));
+    let sweep = Sources::new(&r, &machine(), true);
+    assert!(sweep.bounds.starts.contains(&scalar(THERE)));
+    let any = input(Policy::Drop, vec![v4_only[1..].to_vec()]);
+    assert!(Sources::new(&any, &machine(), false).bounds.odd, "without the question it may be either");
+}
+
+#[test]
+fn stretches_of_ports() {
+    let r = input(Policy::Drop, vec![vec![dport(22), ACCEPT], vec![range(80, 90), ACCEPT]]);
+    assert_eq!(port_stretches(&r, &machine()), Some(vec![0, 22, 23, 80, 81, 90, 91]));
+    let lowest = Expr::Bits { of: Box::new(payload(Header::Transport, 16, 16)), mask: 1, xor: 0 };
+    let odd = Statement::If(Cond::Compare { left: lowest, op: Op::Eq, right: 1 });
+    assert_eq!(port_stretches(&input(Policy::Drop, vec![vec![odd, ACCEPT]]), &machine()), None);
+}
+
 /// With many rules an index answers; it must never change a verdict. Small numbers make rules meet packets often.
 #[test]
 fn looked_up_rules_are_the_rules_a_scan_finds() {

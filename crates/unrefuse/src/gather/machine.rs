@@ -1,6 +1,8 @@
 //! This machine as the judge of the packet filters asks for it: its interfaces and routes from the collectors, its rules
 //! and sets from the kernel as far as a packet meets them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use unrefuse_collect::Host;
@@ -20,6 +22,9 @@ pub(crate) struct LiveMachine {
     ruleset: Ruleset,
     links: Vec<Link>,
     addresses: Vec<InterfaceAddress>,
+    /// What the kernel said already: a sweep asks for the same routes and settings again and again.
+    routes: RefCell<HashMap<(IpAddr, Option<String>), Option<Route>>>,
+    sysctls: RefCell<HashMap<String, Option<i64>>>,
 }
 
 impl LiveMachine {
@@ -33,7 +38,8 @@ impl LiveMachine {
         let filters = Live::open(scope).into_value()?;
         let links = host.links().into_value()?;
         let addresses = host.addresses().into_value()?;
-        Ok(Self { host: Arc::clone(host), ruleset: filters.ruleset(), filters, links, addresses })
+        let (routes, sysctls) = Default::default();
+        Ok(Self { host: Arc::clone(host), ruleset: filters.ruleset(), filters, links, addresses, routes, sysctls })
     }
 
     /// Tables and chains; the rules are asked for when a packet reaches them.
@@ -65,6 +71,20 @@ impl LiveMachine {
             master: link.master.and_then(name_of),
             addresses: self.addresses.iter().filter(|a| a.link == link.index).map(|a| a.address).collect(),
         }
+    }
+
+    fn asked(&self, destination: IpAddr, oif: Option<&str>) -> Option<Route> {
+        let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
+        Some(match self.host.route(destination, oif).value()? {
+            RouteDecision::Via(route) => Route {
+                kind: kind(route.kind),
+                oif: route.link.and_then(|index| self.name(index)),
+                gateway: route.gateway,
+                source: route.source,
+            },
+            RouteDecision::No { entry: Some(entry), .. } => nowhere(kind(entry.kind)),
+            RouteDecision::No { entry: None, .. } => nowhere(RouteKind::None),
+        })
     }
 
     fn name(&self, index: u32) -> Option<String> {
@@ -104,11 +124,7 @@ impl Machine for LiveMachine {
                 return Some(RouteKind::Broadcast);
             }
         }
-        match self.host.route(address, None).value()? {
-            RouteDecision::Via(route) => Some(kind(route.kind)),
-            RouteDecision::No { entry: Some(entry), .. } => Some(kind(entry.kind)),
-            RouteDecision::No { entry: None, .. } => Some(RouteKind::None),
-        }
+        Some(self.route(&RouteQuery::to(address))?.kind)
     }
 
     /// Marks and sources may choose another table (ip-rule(8)): a query with a mark is not answered.
@@ -116,21 +132,27 @@ impl Machine for LiveMachine {
         if query.mark.is_some_and(|mark| mark != 0) {
             return None;
         }
-        let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
-        Some(match self.host.route(query.dst, query.oif).value()? {
-            RouteDecision::Via(route) => Route {
-                kind: kind(route.kind),
-                oif: route.link.and_then(|index| self.name(index)),
-                gateway: route.gateway,
-                source: route.source,
-            },
-            RouteDecision::No { entry: Some(entry), .. } => nowhere(kind(entry.kind)),
-            RouteDecision::No { entry: None, .. } => nowhere(RouteKind::None),
-        })
+        let key = (query.dst, query.oif.map(str::to_owned));
+        if let Some(known) = self.routes.borrow().get(&key) {
+            return known.clone();
+        }
+        let route = self.asked(query.dst, query.oif);
+        self.routes.borrow_mut().insert(key, route.clone());
+        route
+    }
+
+    fn prefixes(&self) -> Vec<(IpAddr, u8)> {
+        let alone = |a: &InterfaceAddress| (a.address, if a.address.is_ipv4() { 32 } else { 128 });
+        self.addresses.iter().flat_map(|a| [alone(a), (a.address, a.prefix)]).collect()
     }
 
     fn sysctl(&self, name: &str) -> Option<i64> {
-        self.host.sysctl(name).value()?.trim().parse().ok()
+        if let Some(known) = self.sysctls.borrow().get(name) {
+            return *known;
+        }
+        let value = self.host.sysctl(name).value().and_then(|text| text.trim().parse().ok());
+        self.sysctls.borrow_mut().insert(name.to_owned(), value);
+        value
     }
 
     fn element(&self, table: Option<(model::Family, &str)>, set: &str, key: &[Scalar]) -> Option<Option<Element>> {
