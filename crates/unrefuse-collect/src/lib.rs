@@ -7,6 +7,7 @@
 //!
 //! What cannot be seen is an [`unrefuse_facts::Missing`] with its reason, never an empty answer.
 
+pub mod configs;
 pub mod filters;
 pub mod firewall;
 pub mod live;

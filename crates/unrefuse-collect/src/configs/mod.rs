@@ -1,0 +1,117 @@
+//! Configurations of the services that run here and matter to a question: which files, read with which grammar.
+//!
+//! The running process says where its configuration is: its command line names the file, else it is the one that the
+//! catalogue knows. Files are read bounded (size, count, depth); what this user may not read is a problem in the
+//! result, never an empty configuration. Files are configured state: what the process does may differ.
+
+mod files;
+mod instances;
+mod main_files;
+
+use crate::live::missing::missing;
+use files::LiveFiles;
+use instances::Instance;
+use std::collections::BTreeSet;
+use unrefuse_facts::catalogue::{self, KnownService};
+use unrefuse_facts::{ConfigFile, ConfigProblem, ConfiguredProcess, Observed, ServiceConfig, Source, Transport};
+use unrefuse_parse::config::{self, Parsed, Start};
+
+/// Instances of one service that are read: a host with a hundred PostgreSQL clusters is asked about one.
+const MOST_INSTANCES: usize = 16;
+
+/// Which services matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigQuery {
+    /// The port that is asked for, and its transport.
+    pub port: u16,
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// The scheme of the target's URL.
+    pub scheme: Option<String>,
+    /// Processes that hold a socket on the port.
+    pub holders: BTreeSet<u32>,
+}
+
+/// The configurations of running services whose port or scheme it is, and of those who hold the port.
+pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
+    let processes = match instances::processes() {
+        Ok(processes) => processes,
+        Err(errno) => return Observed::Missing(missing("list /proc", errno)),
+    };
+    let mut wanted: Vec<&KnownService> = catalogue::by_port(query.port, query.transport).collect();
+    wanted.extend(query.scheme.as_deref().into_iter().flat_map(catalogue::by_scheme));
+    let held_by = |pid: &u32| processes.get(pid).and_then(|process| catalogue::by_process(&process.command));
+    wanted.extend(query.holders.iter().filter_map(held_by));
+    wanted.sort_by_key(|service| service.id);
+    wanted.dedup_by_key(|service| service.id);
+
+    let mut all = Vec::new();
+    for service in wanted {
+        let Some(grammar) = config::grammar(service.id) else { continue };
+        for instance in instances::of(service, &processes).into_iter().take(MOST_INSTANCES) {
+            all.push(of_service(service, grammar, &instance));
+        }
+    }
+    for pid in &query.holders {
+        let known = all.iter().any(|one: &ServiceConfig| one.process.as_ref().is_some_and(|p| p.pids.contains(pid)));
+        if !known && let Some(process) = processes.get(pid) {
+            all.extend(of_command_line(&Instance::of(process, &processes)));
+        }
+    }
+    Observed::known(all, Source::configured("configuration files"))
+}
+
+fn of_service(service: &KnownService, grammar: config::Grammar, instance: &Instance) -> ServiceConfig {
+    let arguments = instance.arguments();
+    let mut files = LiveFiles;
+    let mains = main_files::of(service, instance, &arguments);
+    let variables = main_files::variables(service, instance);
+    let start = Start { files: &mains.paths, arguments: &arguments, variables: &variables, command: &instance.command };
+    let mut parsed = grammar(&start, &mut files);
+    if service.id == "memcached" && !mains.paths.is_empty() {
+        parsed = memcached(grammar, &start, parsed, instance);
+    }
+    let mut problems = std::mem::take(&mut parsed.problems);
+    problems.extend(mains.problem);
+    finished(service.id, service.name, instance, parsed, problems)
+}
+
+/// memcached itself reads no file: where the file says otherwise than the running command line and was not changed since
+/// the start, it is not what starts it.
+fn memcached(grammar: config::Grammar, start: &Start<'_>, from_file: Parsed, instance: &Instance) -> Parsed {
+    let from_line = grammar(&Start { files: &[], ..*start }, &mut LiveFiles);
+    let ends = |parsed: &Parsed| parsed.listens.iter().map(|l| (l.endpoint(), l.protocol)).collect::<Vec<_>>();
+    let changed = start.files.iter().filter_map(|path| files::changed_ms(path)).max();
+    let since = changed.zip(instance.loaded_ms).is_some_and(|(changed, loaded)| changed > loaded);
+    if since || ends(&from_file) == ends(&from_line) { from_file } else { from_line }
+}
+
+fn of_command_line(instance: &Instance) -> Option<ServiceConfig> {
+    let parsed = config::command_line(&instance.command, &instance.arguments())?;
+    let name = instance.command.clone();
+    Some(finished(&name, &name, instance, parsed, Vec::new()))
+}
+
+fn finished(id: &str, name: &str, instance: &Instance, parsed: Parsed, problems: Vec<ConfigProblem>) -> ServiceConfig {
+    let file = |path: &String| ConfigFile {
+        path: path.clone(),
+        size: files::size(path).unwrap_or_default(),
+        changed_ms: files::changed_ms(path),
+    };
+    ServiceConfig {
+        service: id.to_owned(),
+        name: name.to_owned(),
+        process: Some(ConfiguredProcess {
+            pid: instance.pid,
+            command: instance.command.clone(),
+            unit: instance.unit.clone(),
+            loaded_ms: instance.loaded_ms,
+            pids: instance.pids.clone(),
+        }),
+        files: parsed.files.iter().map(file).collect(),
+        listens: parsed.listens,
+        disabled: parsed.disabled,
+        place: parsed.place,
+        problems,
+    }
+}
