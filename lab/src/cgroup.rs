@@ -40,6 +40,11 @@ impl Cgroup {
     pub(crate) fn commands(&self) -> Result<File> {
         open(&self.path.join("lab"))
     }
+
+    /// The same for the group of a system unit that runs.
+    pub(crate) fn unit(&self, unit: &str) -> Result<File> {
+        open(&self.path.join("system.slice").join(unit))
+    }
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -146,7 +146,9 @@ fn connect(node: &Node, call: &Call) -> Result<Option<Output>> {
     };
     let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
     command.arg("connect").arg(protocol).arg(endpoint);
-    node.run(command, call.user, CALL_LIMIT).map(Some)
+    // The unit is one of the machine that calls.
+    let unit = call.unit.as_deref().filter(|_| call.connect_from.is_none());
+    node.run_in(command, call.user, unit, CALL_LIMIT).map(Some)
 }
 
 /// A service may need a moment after the fix (to empty its queue, to look again): waits until a plain connect works. That it
@@ -160,7 +162,7 @@ fn await_open(node: &Node, call: &Call) {
 fn ask(node: &Node, call: &Call, options: &[&str]) -> Result<Output> {
     let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse"));
     command.args(options).args(&call.args).arg(&call.target).envs(&call.env);
-    node.run(command, call.user, CALL_LIMIT)
+    node.run_in(command, call.user, call.unit.as_deref(), CALL_LIMIT)
 }
 
 /// Runs a job to its end. Whatever was built is gone afterwards.

@@ -150,7 +150,11 @@ impl Node {
     }
 
     /// Starts a command on the node. `netns` names one of the node's own further network namespaces.
-    pub(crate) fn spawn(&self, mut command: Command, user: User, netns: Option<&str>) -> Result<Child> {
+    pub(crate) fn spawn(&self, command: Command, user: User, netns: Option<&str>) -> Result<Child> {
+        self.spawn_in(command, user, netns, None)
+    }
+
+    fn spawn_in(&self, mut command: Command, user: User, netns: Option<&str>, unit: Option<&str>) -> Result<Child> {
         let namespaces = CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWUTS
@@ -158,7 +162,12 @@ impl Node {
             | CloneFlags::CLONE_NEWCGROUP;
         let target = self.pidfd.try_clone()?;
         let inner = netns.map(|name| File::open(self.path(&format!("/run/netns/{name}")))).transpose()?;
-        let door = self.cgroup.as_ref().map(Cgroup::commands).transpose()?;
+        let door = match (&self.cgroup, unit) {
+            (Some(cgroup), None) => Some(cgroup.commands()?),
+            (Some(cgroup), Some(unit)) => Some(cgroup.unit(unit)?),
+            (None, None) => None,
+            (None, Some(unit)) => bail!("{} is no systemd host and has no unit {unit}", self.name),
+        };
         // SAFETY: only system calls on descriptors made before the fork; nothing is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -194,10 +203,21 @@ impl Node {
     }
 
     /// Runs a command to its end, or kills it at its deadline.
-    pub(crate) fn run(&self, mut command: Command, user: User, limit: Duration) -> Result<Output> {
+    pub(crate) fn run(&self, command: Command, user: User, limit: Duration) -> Result<Output> {
+        self.run_in(command, user, None, limit)
+    }
+
+    /// The same in the cgroup of a unit.
+    pub(crate) fn run_in(
+        &self,
+        mut command: Command,
+        user: User,
+        unit: Option<&str>,
+        limit: Duration,
+    ) -> Result<Output> {
         let (mut stdout, mut stderr) = (sys::memory_file()?, sys::memory_file()?);
         command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        let mut child = self.spawn(command, user, None)?;
+        let mut child = self.spawn_in(command, user, None, unit)?;
         let status = sys::wait_child(&mut child, Instant::now() + limit)?;
         Ok(Output { status, stdout: sys::contents(&mut stdout), stderr: sys::contents(&mut stderr) })
     }

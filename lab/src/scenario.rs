@@ -176,6 +176,9 @@ pub(crate) struct Call {
     /// Who calls.
     #[serde(default)]
     pub(crate) user: User,
+    /// A unit of a systemd host whose cgroup the call and the lab's own connect are made in, as if it ran them:
+    /// `app.service`.
+    pub(crate) unit: Option<String>,
     /// What the lab's own connect is told, where it can't be derived from `target` and `args`: `tcp HOST:PORT`,
     /// `udp HOST:PORT`, `unix PATH`, or a reason after `none`.
     pub(crate) connect: Option<String>,
