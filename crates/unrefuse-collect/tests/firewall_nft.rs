@@ -125,24 +125,21 @@ fn what_a_rule_does_is_what_was_written() {
         let found = read();
         let table = |name: &str| found.tables.iter().find(|t| t.name == name).unwrap();
         let of = |chain: &str| rules(&found, chain).into_iter().map(|r| r.statements).collect::<Vec<_>>();
-        let Statement::Nat(Nat { kind: NatKind::Dnat, address: Some((Expr::Const(a), Expr::Const(b))), port, .. }) =
-            &of("pre")[0][2]
-        else {
-            panic!("{:?}", of("pre")[0])
+        let nat = |chain: &str, rule: usize, at: usize| match &of(chain)[rule][at] {
+            Statement::Nat(nat) => Nat::clone(nat),
+            other => panic!("{chain} {rule}: {other:?}"),
         };
-        assert_eq!((*a, *b), (0x0a00_0005, 0x0a00_0005));
-        assert_eq!(*port, Some((Expr::Const(8080), Expr::Const(8080))));
-        assert!(
-            matches!(&of("pre")[1][2], Statement::Nat(Nat { kind: NatKind::Redirect, port: Some(p), .. }) if p.0 == Expr::Const(8081))
-        );
-        assert!(matches!(
-            &of("pre")[2].last(),
-            Some(Statement::Nat(Nat { address: Some((Expr::Map { part: 0, .. }, _)), .. }))
-        ));
-        assert!(
-            matches!(&of("post")[0][1], Statement::Nat(Nat { kind: NatKind::Snat, address: Some((a, b)), .. }) if a != b)
-        );
-        assert!(matches!(&of("post")[1][0], Statement::Nat(Nat { kind: NatKind::Masquerade, .. })));
+        let constants = |a: u32, b: u32| Some((Expr::Const(a.into()), Expr::Const(b.into())));
+        let first = nat("pre", 0, 2);
+        assert_eq!((first.kind, first.address), (NatKind::Dnat, constants(0x0a00_0005, 0x0a00_0005)));
+        assert_eq!(first.port, constants(8080, 8080));
+        let second = nat("pre", 1, 2);
+        assert_eq!((second.kind, second.port), (NatKind::Redirect, constants(8081, 8081)));
+        let third = nat("pre", 2, of("pre")[2].len() - 1);
+        assert!(matches!(third.address, Some((Expr::Map { part: 0, .. }, _))), "{third:?}");
+        let fourth = nat("post", 0, 1);
+        assert!(fourth.kind == NatKind::Snat && fourth.address.as_ref().is_some_and(|(a, b)| a != b), "{fourth:?}");
+        assert_eq!(nat("post", 1, 0).kind, NatKind::Masquerade);
         assert!(
             of("c")[0].iter().any(|s| matches!(s, Statement::Set { target: SetTarget::Payload { .. }, .. })),
             "{:?}",

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::bits::Bits;
+use crate::digest::Answers;
 use crate::model::{Cond, Expr, Field, Meta, Op, Rule, Scalar, Statement};
 use crate::packet::{Loaded, Packet};
 
@@ -50,15 +51,22 @@ struct Ranged {
 
 /// The rules that may hold for one packet, taken in order.
 #[derive(Debug)]
-pub(crate) struct Candidates<'i> {
-    lists: Vec<&'i [u32]>,
+pub(crate) enum Candidates<'i> {
+    /// The places that an index names.
+    Named(Vec<&'i [u32]>),
+    /// Those of which the digest does not say otherwise.
+    Asked(Answers<'i>),
 }
 
 impl Candidates<'_> {
     /// The first rule from `at` on. Ask with growing `at` only.
     pub(crate) fn next(&mut self, at: usize) -> Option<usize> {
+        let lists = match self {
+            Self::Named(lists) => lists,
+            Self::Asked(answers) => return answers.next(at),
+        };
         let mut lowest = None::<u32>;
-        for list in &mut self.lists {
+        for list in lists {
             while let [first, rest @ ..] = *list
                 && (*first as usize) < at
             {
@@ -75,7 +83,7 @@ impl Candidates<'_> {
 }
 
 /// A test that can be looked up.
-enum Guard<'r> {
+pub(crate) enum Guard<'r> {
     Masked(&'r Field, Scalar, Scalar),
     Ranged(&'r Field, Vec<(Scalar, Scalar)>),
 }
@@ -161,12 +169,12 @@ impl Index {
             }
         }
         lists.retain(|l| !l.is_empty());
-        Candidates { lists }
+        Candidates::Named(lists)
     }
 }
 
 /// A field's value; `Some(None)`: its load fails, no rule that needs it holds.
-fn load(packet: &Packet, field: &Field) -> Option<Option<Bits>> {
+pub(crate) fn load(packet: &Packet, field: &Field) -> Option<Option<Bits>> {
     match field {
         Field::Payload { base, offset, len } => match packet.image.load(*base, *offset, *len) {
             Ok(bits) => Some(Some(bits)),
@@ -183,7 +191,7 @@ fn load(packet: &Packet, field: &Field) -> Option<Option<Bits>> {
 }
 
 /// Tests before the rule's first effect that can be looked up.
-fn guards(rule: &Rule) -> Vec<Guard<'_>> {
+pub(crate) fn guards(rule: &Rule) -> Vec<Guard<'_>> {
     let mut out = Vec::new();
     for statement in &rule.statements {
         match statement {

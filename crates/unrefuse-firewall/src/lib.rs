@@ -12,6 +12,7 @@ pub mod answer;
 pub mod bits;
 mod bounds;
 pub mod conntrack;
+mod digest;
 pub mod image;
 mod index;
 pub mod iptables;

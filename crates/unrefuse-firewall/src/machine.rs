@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Element, Family, Rule, Scalar};
+use crate::model::{Element, Family, Rules, Scalar};
 
 /// A host's interfaces, routes and settings.
 pub trait Machine {
@@ -53,7 +53,7 @@ pub trait Machine {
     }
 
     /// The rules of a chain that was not read with its table.
-    fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+    fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
         let _ = (family, table, chain);
         None
     }

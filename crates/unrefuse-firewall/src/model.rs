@@ -9,11 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 mod expr;
+mod rules;
 mod set;
 
 pub use expr::{
     BitOp, Cond, Ct, Direction, Expr, FibOf, FibResult, Field, Header, Meta, Op, OptionSpace, SocketKey, TuplePart,
 };
+pub use rules::{Rules, RulesBuilder};
 pub use set::{Element, Elements, Set};
 
 /// A field's value: at most 16 bytes.
@@ -87,7 +89,7 @@ pub struct Chain {
     /// Where it is hooked in; `None` for a chain that is only jumped to.
     pub base: Option<Base>,
     /// Rules in order. Shared: a large chain is read once.
-    pub rules: Arc<Vec<Rule>>,
+    pub rules: Arc<Rules>,
     /// The rules were not read (yet): a judge must ask for them and, where it cannot, leave the verdict open.
     pub unread: bool,
     /// Packets and bytes that met the policy, where counted.
@@ -194,7 +196,8 @@ pub enum Statement {
         set: String,
     },
     /// Translates addresses or ports of the connection, and accepts (iptables) or accepts in that chain (nft).
-    Nat(Nat),
+    /// Boxed: it is large and rare, and a judge walks over tens of thousands of statements.
+    Nat(Box<Nat>),
     /// Connection tracking does not see this packet.
     Notrack,
     /// Answers with an error and drops.

@@ -329,7 +329,7 @@ fn targets_decide_or_go_on() {
 #[test]
 fn translations() {
     let nat = |rule: &str, family| match statements_in("nat", rule, family).pop() {
-        Some(Statement::Nat(nat)) => nat,
+        Some(Statement::Nat(nat)) => *nat,
         other => panic!("{rule}: {other:?}"),
     };
     let pair = |from, to| Some((Expr::Const(from), Expr::Const(to)));
@@ -355,8 +355,9 @@ fn translations() {
     let netmap =
         dump("nat", "-A PREROUTING -j NETMAP --to 10.0.1.0/24\n-A INPUT -j NETMAP --to 10.0.1.0/24", Family::Ip);
     let of = |chain: &str| netmap.tables[0].chains[chain].rules[0].statements[0].clone();
-    let mapped =
-        |kind| Statement::Nat(Nat { address: pair(0x0a00_0100, 0x0a00_0100), prefix: Some(24), ..plain(kind) });
+    let mapped = |kind| {
+        Statement::Nat(Box::new(Nat { address: pair(0x0a00_0100, 0x0a00_0100), prefix: Some(24), ..plain(kind) }))
+    };
     assert_eq!((of("PREROUTING"), of("INPUT")), (mapped(NatKind::Dnat), mapped(NatKind::Snat)));
 }
 

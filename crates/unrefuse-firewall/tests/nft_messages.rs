@@ -88,7 +88,7 @@ fn a_rule_becomes_the_tests_that_it_makes() {
     let (_, dnat) = rule("dnat to tcp dport map @m");
     let to = Expr::Map { key: vec![port()], set: "m".into(), part: 0 };
     let nat = Nat { kind: NatKind::Dnat, family: None, address: Some((to.clone(), to)), port: None, prefix: None };
-    assert_eq!(dnat.statements.last(), Some(&Statement::Nat(nat)));
+    assert_eq!(dnat.statements.last(), Some(&Statement::Nat(Box::new(nat))));
 }
 
 /// A rule is there or a problem is; nothing that was cut or damaged stops the reading.

@@ -7,7 +7,7 @@ use crate::live::missing::missing;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use unrefuse_facts::{Missing, Observed, Source};
-use unrefuse_firewall::model::{Element, Family, Problem, Rule, Ruleset, Scalar, Set};
+use unrefuse_firewall::model::{Element, Family, Problem, Rules, Ruleset, Scalar, Set};
 use unrefuse_firewall::nft::Context;
 
 /// Which tables are wanted.
@@ -132,7 +132,7 @@ impl Live {
     }
 
     /// The rules of one chain; `None` where it cannot be read.
-    pub fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+    pub fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
         self.inner().chain(family, table, chain)
     }
 
@@ -172,7 +172,7 @@ impl Inner {
         }
     }
 
-    fn chain(&mut self, family: Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+    fn chain(&mut self, family: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
         let rules = self.nft.as_mut()?.chain(&mut self.heads, &self.context, family, table, chain);
         rules.ok().map(|(rules, _)| rules)
     }

@@ -5,7 +5,7 @@ use super::nft::Nft;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use unrefuse_firewall::model::{Backend, Element, Family, Problem, Rule, Scalar, Set, Table};
+use unrefuse_firewall::model::{Backend, Element, Family, Problem, Rules, RulesBuilder, Scalar, Set, Table};
 use unrefuse_firewall::nft::{self, Context, SetHead, Sets};
 
 /// Small sets are read with the heads, so that rules can be written out and keys that are known in part can be looked up,
@@ -23,7 +23,7 @@ struct Decoder<'a> {
     chain: &'a str,
     sets: &'a mut Sets,
     context: &'a Context,
-    rules: Vec<Rule>,
+    rules: RulesBuilder,
 }
 
 impl Decoder<'_> {
@@ -170,7 +170,7 @@ impl Tables {
         family: Family,
         table: &str,
         chain: &str,
-    ) -> Result<(Arc<Vec<Rule>>, bool), Errno> {
+    ) -> Result<(Arc<Rules>, bool), Errno> {
         let place = (family, table.to_owned());
         let at = *heads.places.get(&place).ok_or(Errno::NOENT)?;
         let found = heads.tables.get(at).ok_or(Errno::NOENT)?;
@@ -181,7 +181,8 @@ impl Tables {
         let backend = found.backend;
         let sets = heads.sets.get_mut(&place).ok_or(Errno::NOENT)?;
         let uses = heads.uses.get(&place).and_then(|uses| uses.get(chain)).copied().unwrap_or(0);
-        let mut decoder = Decoder { backend, chain, sets, context, rules: Vec::with_capacity(uses.min(MOST_RESERVED)) };
+        let mut decoder =
+            Decoder { backend, chain, sets, context, rules: RulesBuilder::with_capacity(uses.min(MOST_RESERVED)) };
         let mut steady = false;
         for _ in 0..TRIES {
             decoder.rules.clear();
@@ -196,8 +197,8 @@ impl Tables {
         }
         let mut rules = decoder.rules;
         let found = &mut heads.tables[at];
-        rules.iter_mut().for_each(|rule| nft::with_elements(rule, family, &found.sets));
-        let rules = Arc::new(rules);
+        rules.texts_mut().for_each(|rule| nft::with_elements(rule, family, &found.sets));
+        let rules = Arc::new(rules.finish());
         if let Some(known) = found.chains.get_mut(chain) {
             known.rules = Arc::clone(&rules);
             known.unread = false;

@@ -329,7 +329,7 @@ impl Raw {
                 rules.push(Rule { number: rules.len() as u32 + 1, statements, ..Rule::default() });
             }
             let base = raw.policy.and_then(|policy| base::built_in(&self.name, &name, policy));
-            let chain = Chain { base, rules: Arc::new(rules), unread: false, policy_counters: raw.counters };
+            let chain = Chain { base, rules: Arc::new(rules.into()), unread: false, policy_counters: raw.counters };
             chains.insert(name, chain);
         }
         Table { family, name: self.name, backend, dormant: false, chains, sets: BTreeMap::new() }

@@ -27,6 +27,7 @@ use crate::spec::PacketSpec;
 
 use hooks::Hooked;
 use path::ChainCode;
+pub(crate) use tracked::needs as needs_conntrack;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

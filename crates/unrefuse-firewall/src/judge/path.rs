@@ -5,12 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::answer::StackReason;
-use crate::index::Index;
-use crate::model::{Hook, Reject, Rule};
+use crate::digest::Digest;
+use crate::index::{Candidates, Index};
+use crate::model::{Hook, Reject, Rules};
 use crate::packet::Packet;
 
-/// So often a chain is walked rule by rule.
-const WALKS: u32 = 4;
+/// So often a chain is walked by its digest: an index costs as much as hundreds of such walks, and is faster from then on.
+const WALKS: u32 = 100;
+/// Chains with fewer rules are tried one by one.
+const WORTH_IT: usize = 16;
 
 /// A chain as the judge walks it.
 #[derive(Debug)]
@@ -20,26 +23,44 @@ pub(crate) struct ChainCode {
     /// Name.
     pub(crate) name: String,
     /// Rules; `None` where they could not be read.
-    pub(crate) rules: Option<Arc<Vec<Rule>>>,
+    pub(crate) rules: Option<Arc<Rules>>,
     /// How often it was walked: an index is built when that pays.
     walked: Cell<u32>,
     index: OnceCell<Option<Index>>,
 }
 
 impl ChainCode {
-    pub(crate) fn new(table: usize, name: &str, rules: Option<Arc<Vec<Rule>>>) -> Self {
+    pub(crate) fn new(table: usize, name: &str, rules: Option<Arc<Rules>>) -> Self {
         Self { table, name: name.to_owned(), rules, walked: Cell::new(0), index: OnceCell::new() }
     }
 
-    /// Which rules may hold for a packet; `None` where all are tried: a few walks are cheaper than an index.
-    pub(crate) fn index(&self) -> Option<&Index> {
-        let rules = self.rules.as_ref()?;
+    /// What tells which rules may hold for a packet; `None` where all are tried.
+    pub(crate) fn index(&self) -> Option<Lookup<'_>> {
+        let rules = self.rules.as_ref().filter(|rules| rules.len() >= WORTH_IT)?;
         let walked = self.walked.get();
-        if walked < WALKS {
-            self.walked.set(walked + 1);
-            return None;
+        if walked >= WALKS
+            && let Some(index) = self.index.get_or_init(|| Index::build(rules))
+        {
+            return Some(Lookup::Index(index));
         }
-        self.index.get_or_init(|| Index::build(rules)).as_ref()
+        self.walked.set(walked.saturating_add(1));
+        Some(Lookup::Digest(rules.digest()))
+    }
+}
+
+/// How the rules that may hold for a packet are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lookup<'c> {
+    Digest(&'c Digest),
+    Index(&'c Index),
+}
+
+impl<'c> Lookup<'c> {
+    pub(crate) fn candidates(self, packet: &Packet) -> Candidates<'c> {
+        match self {
+            Self::Digest(digest) => Candidates::Asked(digest.answers(packet)),
+            Self::Index(index) => index.candidates(packet),
+        }
     }
 }
 

@@ -23,13 +23,12 @@ impl Judge<'_> {
     fn rules_need_it(&self, family: Family) -> bool {
         let sees = |f: Family| f == family || (f == Family::Inet && family != Family::Bridge);
         let tables = self.ruleset.tables.iter().filter(|t| sees(t.family));
-        tables
-            .flat_map(|t| t.chains.values())
-            .any(|chain| chain.unread || chain.rules.iter().flat_map(|r| &r.statements).any(needs))
+        tables.flat_map(|t| t.chains.values()).any(|chain| chain.unread || chain.rules.digest().tracked)
     }
 }
 
-fn needs(statement: &Statement) -> bool {
+/// Whether a statement needs conntrack, or may.
+pub(crate) fn needs(statement: &Statement) -> bool {
     match statement {
         Statement::If(cond) => tests(cond),
         Statement::Set { target, value } => *target == SetTarget::CtMark || value_needs(value),

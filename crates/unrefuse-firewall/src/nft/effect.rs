@@ -81,7 +81,7 @@ fn nat(p: &mut Program<'_>, data: &[u8]) -> Done {
     };
     let prefix = if t.be32(7).unwrap_or(0) & NETMAP != 0 { Some(netmap(address.as_ref()?, family?.1)?) } else { None };
     let family = family.map(|(family, _)| family).filter(|_| p.family == Family::Inet);
-    then(p, Statement::Nat(Nat { kind, family, address, port, prefix }))
+    then(p, Statement::Nat(Box::new(Nat { kind, family, address, port, prefix })))
 }
 
 /// The length of the prefix that a range of addresses is.
@@ -108,7 +108,7 @@ fn ports(p: &mut Program<'_>, data: &[u8], kind: NatKind, first: usize) -> Done 
         Some(register) => Some(pair(p, register, t.be32(first + 1), 2)?),
         None => None,
     };
-    then(p, Statement::Nat(Nat { kind, family: None, address: None, port, prefix: None }))
+    then(p, Statement::Nat(Box::new(Nat { kind, family: None, address: None, port, prefix: None })))
 }
 
 /// `reject` (net/ipv4/netfilter/nft_reject_ipv4.c, net/netfilter/nft_reject_inet.c, …).

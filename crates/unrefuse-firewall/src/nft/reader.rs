@@ -147,7 +147,7 @@ impl Reader {
             let sets = sets.collect();
             let chains = building.chains.into_iter().map(|(name, (chain, mut rules))| {
                 rules.iter_mut().for_each(|rule| super::with_elements(rule, building.family, &sets));
-                (name, Chain { rules: Arc::new(rules), ..chain })
+                (name, Chain { rules: Arc::new(rules.into()), ..chain })
             });
             let chains = chains.collect();
             Table { family: building.family, name, backend, dormant: building.dormant, chains, sets }

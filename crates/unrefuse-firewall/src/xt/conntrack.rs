@@ -42,6 +42,8 @@ fn states(mask: u32, more: &[(u32, &'static str)]) -> String {
 const VIRTUAL: &[(u32, &str)] = &[(256, "UNTRACKED"), (64, "SNAT"), (128, "DNAT")];
 
 fn conntrack(family: Family, revision: u8, info: Info<'_>) -> Option<Options> {
+    // The whole struct must be there, even where its flags ask for none of the last fields.
+    info.bytes(0, [152, 154, 162][usize::from(revision) - 1])?;
     let (asked, turned) = (info.u16(146)?, info.u16(148)?);
     let (states_mask, status) = match revision {
         1 => (u32::from(info.u8(150)?), u32::from(info.u8(151)?)),
@@ -92,4 +94,22 @@ fn conntrack(family: Family, revision: u8, info: Info<'_>) -> Option<Options> {
         options.one("ctdir", false, if not(1 << 12) { "REPLY" } else { "ORIGINAL" });
     }
     Some(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fuzzing found that a struct cut within the ends of port ranges was taken where no port is asked for.
+    #[test]
+    fn a_struct_that_is_cut_is_not_understood() {
+        for (revision, size) in [(1, 152), (2, 154), (3, 162)] {
+            let mut bytes = vec![0; size];
+            bytes[146] = 1;
+            bytes[150] = 8;
+            let read = |bytes: &[u8]| options(Family::Ip, "conntrack", revision, Info(bytes)).is_some();
+            assert!(read(&bytes), "revision {revision}");
+            assert!(!read(&bytes[..size - 1]), "revision {revision}");
+        }
+    }
 }

@@ -127,7 +127,7 @@ pub fn decode(
             rules.pop();
         }
         let base = head.policy.and_then(|_| built_in(name, &head.name, policy));
-        let chain = Chain { base, rules: Arc::new(rules), unread: false, policy_counters };
+        let chain = Chain { base, rules: Arc::new(rules.into()), unread: false, policy_counters };
         chains.insert(head.name.clone(), chain);
     }
     let table = Table {

@@ -9,7 +9,7 @@ use unrefuse_collect::Host;
 use unrefuse_collect::firewall::{Live, Scope};
 use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, RouteDecision};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
-use unrefuse_firewall::model::{self, Element, Rule, Ruleset, Scalar};
+use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 
 /// ARP hardware types (linux/if_arp.h).
 const ETHERNET: u16 = 1;
@@ -159,7 +159,7 @@ impl Machine for LiveMachine {
         self.filters.element(table, set, key)
     }
 
-    fn chain(&self, family: model::Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+    fn chain(&self, family: model::Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
         self.filters.chain(family, table, chain)
     }
 }

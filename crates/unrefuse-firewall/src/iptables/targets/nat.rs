@@ -49,7 +49,7 @@ fn to_address(case: &Case<'_>, given: &[Given<'_>], option: &str, kind: NatKind)
     if address.is_none() && port.is_none() {
         return Err("neither address nor port".into());
     }
-    Ok(vec![Statement::Nat(Nat { address, port: port.map(constant), ..nat(kind) })])
+    Ok(vec![Statement::Nat(Box::new(Nat { address, port: port.map(constant), ..nat(kind) }))])
 }
 
 /// Addresses and ports of `10.0.0.1-10.0.0.9:80-90`, `:80`, `[2001:db8::1]:80`, `2001:db8::1-2001:db8::9`.
@@ -77,7 +77,7 @@ fn port_range(text: &str) -> Result<(u16, u16), String> {
 
 fn to_ports(given: &[Given<'_>], kind: NatKind) -> Result<Vec<Statement>, String> {
     let port = value(given, "to-ports").map(port_range).transpose()?;
-    Ok(vec![Statement::Nat(Nat { port: port.map(constant), ..nat(kind) })])
+    Ok(vec![Statement::Nat(Box::new(Nat { port: port.map(constant), ..nat(kind) }))])
 }
 
 /// In PREROUTING and OUTPUT the destination's prefix is replaced, in POSTROUTING and INPUT the source's. A chain of its
@@ -95,7 +95,7 @@ fn netmap(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Statement>, String
         _ => return Err("in a chain that does not say whether source or destination is meant".into()),
     };
     let address = Some(constant((address, address)));
-    Ok(vec![Statement::Nat(Nat { address, prefix: Some(length), ..nat(kind) })])
+    Ok(vec![Statement::Nat(Box::new(Nat { address, prefix: Some(length), ..nat(kind) }))])
 }
 
 fn tproxy(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Statement>, String> {

@@ -231,7 +231,7 @@ fn loopback_leaves_and_arrives() {
 fn an_unread_chain_is_asked_for_or_leaves_the_verdict_open() {
     struct Lazy(bool);
     impl crate::machine::Machine for Lazy {
-        fn chain(&self, _: Family, table: &str, chain: &str) -> Option<Arc<Vec<Rule>>> {
+        fn chain(&self, _: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
             assert_eq!((table, chain), ("t", "c"));
             self.0.then(|| rules(vec![vec![DROP]]))
         }

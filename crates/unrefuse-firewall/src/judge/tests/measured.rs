@@ -16,7 +16,7 @@ fn router() -> KnownMachine {
 
 fn snat(to: &str) -> Statement {
     let address = Some((Expr::Const(scalar(to)), Expr::Const(scalar(to))));
-    Statement::Nat(Nat { kind: NatKind::Snat, family: None, address, port: None, prefix: None })
+    Statement::Nat(Box::new(Nat { kind: NatKind::Snat, family: None, address, port: None, prefix: None }))
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_map_without_the_key_ends_a_nat_rule() {
     let address = Expr::Map { key, set: "m".into(), part: 0 };
     let nat =
         Nat { kind: NatKind::Dnat, family: None, address: Some((address.clone(), address)), port: None, prefix: None };
-    let chain = base(Hook::Prerouting, -100, Policy::Accept, vec![vec![Statement::Nat(nat)]]);
+    let chain = base(Hook::Prerouting, -100, Policy::Accept, vec![vec![Statement::Nat(Box::new(nat))]]);
     let mut t = table(Family::Ip, "t", vec![("p", chain)]);
     let element = Element { data: Some(vec![scalar("198.51.100.9")]), ..Element::default() };
     let elements = Elements::Exact([(vec![80], element)].into());

@@ -93,7 +93,7 @@ pub(crate) fn set_mark(value: Scalar) -> Statement {
     Statement::Set { target: SetTarget::Mark, value: Expr::Const(value) }
 }
 
-pub(crate) fn rules(list: Vec<Vec<Statement>>) -> Arc<Vec<Rule>> {
+pub(crate) fn rules(list: Vec<Vec<Statement>>) -> Arc<Rules> {
     let rule = |(i, statements): (usize, Vec<Statement>)| Rule {
         number: i as u32 + 1,
         text: format!("rule {}", i + 1),

@@ -10,7 +10,7 @@ fn dnat(address: Option<(&str, &str)>, port: Option<(u16, u16)>) -> Statement {
 fn nat(kind: NatKind, address: Option<(&str, &str)>, port: Option<(u16, u16)>) -> Statement {
     let address = address.map(|(a, b)| (Expr::Const(scalar(a)), Expr::Const(scalar(b))));
     let port = port.map(|(a, b)| (Expr::Const(a.into()), Expr::Const(b.into())));
-    Statement::Nat(Nat { kind, family: None, address, port, prefix: None })
+    Statement::Nat(Box::new(Nat { kind, family: None, address, port, prefix: None }))
 }
 
 fn prerouting(list: Vec<Vec<Statement>>) -> (&'static str, Chain) {
@@ -140,13 +140,13 @@ fn masquerade_takes_the_routes_source_and_the_answer_finds_back() {
 
 #[test]
 fn netmap_replaces_the_prefix_only() {
-    let netmap = Statement::Nat(Nat {
+    let netmap = Statement::Nat(Box::new(Nat {
         kind: NatKind::Dnat,
         family: None,
         address: Some((Expr::Const(scalar("198.51.100.0")), Expr::Const(scalar("198.51.100.255")))),
         port: None,
         prefix: Some(24),
-    });
+    }));
     let r = ruleset(vec![table(Family::Ip, "t", vec![prerouting(vec![vec![netmap]])])]);
     let q = Question::incoming(Some("eth0"), PacketSpec::tcp(Some(ip(THERE)), ip("203.0.113.9"), 80));
     let answer = judge(&r, &machine().with_sysctl("net.ipv4.ip_forward", 1), &q);
@@ -155,13 +155,13 @@ fn netmap_replaces_the_prefix_only() {
 
 #[test]
 fn nat_for_the_other_family_in_an_inet_table_passes_by() {
-    let v6 = Statement::Nat(Nat {
+    let v6 = Statement::Nat(Box::new(Nat {
         kind: NatKind::Dnat,
         family: Some(Family::Ip6),
         address: Some((Expr::Const(scalar("2001:db8::9")), Expr::Const(scalar("2001:db8::9")))),
         port: None,
         prefix: None,
-    });
+    }));
     let r = ruleset(vec![table(Family::Inet, "t", vec![prerouting(vec![vec![v6]])])]);
     assert_eq!(to(&ask(&r, &syn(80)))[0].0, HERE);
 }

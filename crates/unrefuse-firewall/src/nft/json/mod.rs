@@ -62,7 +62,7 @@ pub fn parse(bytes: &[u8]) -> Result<Ruleset, NotJson> {
         let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
         table.backend = super::backend(table.family, &table.name, bases);
         for chain in table.chains.values_mut() {
-            for rule in Arc::make_mut(&mut chain.rules) {
+            for rule in Arc::make_mut(&mut chain.rules).iter_mut() {
                 rule.text = text::nft(rule, table.family, &[], &table.sets);
             }
         }
@@ -144,7 +144,7 @@ fn rule(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
     }
     let (statements, counters): (_, Option<Counters>) = (reader.statements, reader.counters);
     let chain = table.chains.get_mut(text_of(content, "chain")?)?;
-    let rules = Arc::make_mut(&mut chain.rules);
+    let rules = &mut **Arc::make_mut(&mut chain.rules);
     rules.push(Rule {
         handle: content.get("handle").and_then(Value::as_u64),
         number: u32::try_from(rules.len() + 1).unwrap_or(u32::MAX),

@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let family = family.filter(|_| self.family == Family::Inet);
-        self.push(Statement::Nat(Nat { kind, family, address, port, prefix: None }))
+        self.push(Statement::Nat(Box::new(Nat { kind, family, address, port, prefix: None })))
     }
 
     fn pair(&mut self, kind: Kind, json: &Value) -> Option<(Expr, Expr)> {
