@@ -4,7 +4,7 @@ mod samples;
 
 use unicode_width::UnicodeWidthStr;
 use unrefuse_diagnose::Gate;
-use unrefuse_report::{ListenerRow, Style, explain, explain_list, json, listeners, text, who};
+use unrefuse_report::{ListenerRow, ReachBy, Style, explain, explain_list, json, listeners, text, who};
 
 /// Every style at `width`.
 fn styles(width: usize) -> Vec<Style> {
@@ -63,11 +63,15 @@ fn nothing_hidden_reaches_a_terminal() {
         user: evil.into(),
         unit: evil.into(),
         reach: evil.into(),
+        reachable_from: Vec::new(),
         namespace: Some(evil.into()),
     };
     let report = samples::hostile();
-    let mut texts =
-        vec![json(&report), listeners(&[row], &Style::plain(80)), explain(evil, evil, evil, &Style::plain(80))];
+    let mut texts = vec![
+        json(&report),
+        listeners(&[row], ReachBy::Filtered, &Style::plain(80)),
+        explain(evil, evil, evil, &Style::plain(80)),
+    ];
     texts.push(explain_list(&[(evil, evil, Gate::Name)], &Style::plain(80)));
     texts.push(explain(&format!("## {evil}\n\n```\n{evil}\n```\n- {evil} `{evil}`"), "a/b", "c", &Style::plain(80)));
     texts.push(who(&[], &Style::plain(80)));

@@ -224,6 +224,7 @@ Examples:
   unrefuse firewall --to 203.0.113.7:443                    may this machine connect there?
   unrefuse firewall --from fe80::9%eth0 --to [fe80::1]:22   by that interface
   iptables-save | unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules -
+  nft -j list ruleset | unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules -
   unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules rules.v4 sets.ipset --address 10.0.0.5/24%eth0
 
 No packet is sent: the rules are read and judged as the kernel would. What cannot be known beforehand (rate limits), and
@@ -251,7 +252,8 @@ pub(crate) struct FirewallArgs {
     /// The client's port [default: one that clients choose, 32768 or higher]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) sport: Option<u16>,
-    /// Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input
+    /// Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is
+    /// standard input
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = clap::ValueHint::FilePath, conflicts_with = "netns")]
     pub(crate) rules: Vec<String>,
     /// With --rules: an address of that machine, may be repeated [default: --to is one of it]

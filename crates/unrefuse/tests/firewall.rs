@@ -222,8 +222,9 @@ fn wrong_calls_are_one_line_and_status_2() {
     let of = |path: &str| refused(&["--to", "10.0.0.5:22", "--rules", path]);
     assert!(of(&folder.file("none", "")).contains("empty"));
     assert!(of(&folder.file("noise", b"\x00\xff\xfe")).contains("neither iptables-save"));
-    assert!(of(&folder.file("nft", "table inet filter {\n}\n")).contains("nft"));
-    assert!(of(&folder.file("json", "{\"nftables\": []}")).contains("nft"));
+    assert!(of(&folder.file("nft", "table inet filter {\n}\n")).contains("nft -j list ruleset > rules.json"));
+    assert!(of(&folder.file("json", "{\"nftables\": [")).contains("--rules"));
+    assert!(of(&folder.file("other", "{\"rules\": []}")).contains("no list \"nftables\""));
     assert!(of(folder.0.to_str().unwrap()).contains("directory"));
     assert!(of(&folder.file("large", vec![b'#'; (16 << 20) + 1])).contains("larger than 16 MiB"));
     assert!(of("/no/such/file").contains("No such file"));
@@ -247,5 +248,126 @@ fn the_machine_itself_is_read_or_said_to_be_closed() {
         assert!(!report["reason"].as_str().unwrap().is_empty(), "{report:#}");
     } else {
         assert_eq!(report["question"]["rules"], serde_json::json!([]));
+    }
+}
+
+/// A chain of JSON as nft(8) 1.0.6 prints it; `rules` go into it, comma first.
+fn json_rules(rules: &str) -> String {
+    format!(
+        r#"{{"nftables": [{{"metainfo": {{"version": "1.0.6", "json_schema_version": 1}}}},
+        {{"table": {{"family": "ip", "name": "filter", "handle": 1}}}},
+        {{"chain": {{"family": "ip", "table": "filter", "name": "INPUT", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}}}{rules}]}}"#
+    )
+}
+
+#[test]
+fn nft_as_json() {
+    let folder = Folder::new("json");
+    let of_port = |port: u16, more: &str| {
+        format!(
+            r#", {{"rule": {{"family": "ip", "table": "filter", "chain": "INPUT", "handle": {port}, "expr": [
+            {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "tcp", "field": "dport"}}}}, "right": {port}}}}}{more}, {{"accept": null}}]}}}}"#
+        )
+    };
+    let xt = r#", {"xt": {"type": "match", "name": "recent"}}"#;
+    let json = folder.file("rules.json", json_rules(&(of_port(22, "") + &of_port(23, xt))));
+    let with = |to: &str, files: &[&str]| asked(&[&["--from", "10.0.0.9%eth0", "--to", to, "--rules"], files].concat());
+    let (status, report) = with("10.0.0.5:22", &[&json]);
+    assert_eq!((status, &report["decided_by"]["handle"]), (0, &22.into()), "{report:#}");
+    assert_eq!(report["decided_by"]["text"], "tcp dport 22 accept");
+    let (status, report) = with("10.0.0.5:80", &[&json]);
+    assert_eq!((status, &report["decided_by"]["kind"]), (1, &"policy".into()), "{report:#}");
+    // What the JSON leaves out stays open, and what would tell is named.
+    let (status, report) = with("10.0.0.5:23", &[&json]);
+    assert_eq!((status, &report["fate"]), (3, &"depends".into()), "{report:#}");
+    assert!(report["ignored"].to_string().contains("recent"), "{report:#}");
+    assert!(
+        report["problems"].to_string().contains("1 rules of iptables are named without their options"),
+        "{report:#}"
+    );
+    // iptables-save says more of the same table, whichever comes first.
+    let save = folder.file("save", table("-A INPUT -p tcp --dport 23 -j ACCEPT\n"));
+    for files in [[json.as_str(), &save], [&save, &json]] {
+        let (status, report) = with("10.0.0.5:23", &files);
+        assert_eq!((status, &report["decided_by"]["file"]), (0, &save.as_str().into()), "{report:#}");
+    }
+    let (status, report) = asked(&["--from", "2001:db8::9%eth0", "--to", "[2001:db8::5]:22", "--rules", &json]);
+    assert_eq!((status, &report["fate"]), (3, &"unknown".into()), "{report:#}");
+}
+
+#[test]
+fn a_part_of_the_json_that_is_not_understood_leaves_all_open() {
+    let folder = Folder::new("json-broken");
+    let odd = r#", {"chain": {"family": "ip", "table": "filter", "name": "new", "type": "filter", "hook": "new", "prio": 0}}"#;
+    let json = folder.file("rules.json", json_rules(odd).replace("\"drop\"", "\"accept\""));
+    let (status, report) = asked(&["--from", "10.0.0.9%eth0", "--to", "10.0.0.5:22", "--rules", &json]);
+    assert_eq!((status, &report["fate"]), (3, &"unknown".into()), "{report:#}");
+    assert!(report["reason"].as_str().unwrap().contains("chain new"), "{report:#}");
+}
+
+/// The kernel's rules and nft's JSON of them say the same of each packet.
+#[test]
+fn json_of_nft_and_the_kernel_agree() {
+    const RULES: &str = "table inet t {
+        set office { type ipv4_addr; flags interval; elements = { 10.1.0.0/16, 203.0.113.7 }; }
+        map verdicts { type inet_service : verdict; elements = { 100 : accept, 101 : drop, 102 : jump inner }; }
+        chain inner { meta l4proto tcp reject with tcp reset; }
+        chain input {
+            type filter hook input priority 0; policy drop;
+            ct state established,related accept
+            ct state invalid drop
+            tcp dport vmap @verdicts
+            tcp dport { 22, 8000-8010 } ip saddr @office counter accept
+            ip6 saddr 2001:db8:5::/48 tcp dport 22 accept
+            tcp dport 23 reject with icmpx type admin-prohibited
+            iifname \"in0\" tcp dport 24 accept
+            udp dport 53 limit rate 5/second accept
+        }
+        chain nat { type nat hook prerouting priority -100; tcp dport 8443 dnat ip to 192.0.2.1:100; }
+    }\n";
+    let folder = Folder::new("json-kernel");
+    let json = folder.file("rules.json", "");
+    let questions: Vec<[String; 4]> = ["10.1.2.3", "10.2.2.3", "203.0.113.7", "2001:db8:5::9", "2001:db8:6::9"]
+        .iter()
+        .flat_map(|from| {
+            let to = if from.contains(':') { "[2001:db8:1::1]" } else { "192.0.2.1" };
+            [22, 23, 24, 100, 101, 102, 8005, 8443, 9]
+                .map(|port| ["--from".to_owned(), format!("{from}%in0"), "--to".to_owned(), format!("{to}:{port}")])
+        })
+        .collect();
+    let binary = env!("CARGO_BIN_EXE_unrefuse");
+    let live: String =
+        questions.iter().map(|words| format!("{binary} firewall --json {} || true\n", words.join(" "))).collect();
+    let script = format!(
+        "set -e; ip link set lo up; ip link add in0 type veth peer name out0; ip link set in0 up; ip link set out0 up
+         ip address add 192.0.2.1/24 dev in0; ip address add 2001:db8:1::1/64 dev in0 nodad
+         ip route add default via 192.0.2.254; ip -6 route add default via 2001:db8:1::fe dev in0
+         nft -f -; nft -j list ruleset > {json}\n{live}"
+    );
+    let may = Command::new("unshare").args(["--net", "true"]).output().is_ok_and(|output| output.status.success());
+    if !may {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: json_of_nft_and_the_kernel_agree needs root");
+        return;
+    }
+    let mut child = Command::new("unshare")
+        .args(["--net", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(RULES.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let answers: Vec<Value> =
+        serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(answers.len(), questions.len());
+    let own = ["--rules", &json, "--address", "192.0.2.1/24%in0", "--address", "2001:db8:1::1/64%in0"];
+    for (question, live) in questions.iter().zip(&answers) {
+        let words: Vec<&str> = question.iter().map(String::as_str).chain(own).collect();
+        let (_, file) = asked(&words);
+        assert_eq!(file["fate"], live["fate"], "{question:?} {file:#} {live:#}");
+        assert_eq!(file["client_sees"], live["client_sees"], "{question:?}");
+        assert_eq!(file["decided_by"]["handle"], live["decided_by"]["handle"], "{question:?} {file:#} {live:#}");
+        assert_eq!(file["decided_by"]["text"], live["decided_by"]["text"], "{question:?}");
     }
 }

@@ -1,18 +1,19 @@
-//! Rulesets from files: iptables-save and ipset; the kind is told by what is in them.
+//! Rulesets from files: iptables-save, ipset and nft's JSON; the kind is told by what is in them.
 
 use super::tables_of;
 use std::io::Read;
 use std::path::Path;
 use unrefuse_facts::{Family, text};
-use unrefuse_firewall::iptables;
-use unrefuse_firewall::model::{Backend, Problem, Ruleset, Table};
+use unrefuse_firewall::model::{Backend, Problem, Ruleset, Statement, Table};
+use unrefuse_firewall::{iptables, nft};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// Why files of nft are not taken.
-const NO_NFT: &str =
-    "rules of nft are read from the kernel only, which says more of them: ask on that machine itself, without --rules";
+/// Why files in nft's own language are not taken, and what is. The second command loads them into a namespace of its own, so
+/// that nothing changes.
+const NO_NFT: &str = "rules in nft's own language are not read: give its JSON. Of the rules in force: nft -j list ruleset > \
+     rules.json; of a file: unshare --net sh -c 'nft -f FILE; nft -j list ruleset' > rules.json (as root)";
 
 /// What the files hold.
 pub(super) struct Files {
@@ -21,6 +22,8 @@ pub(super) struct Files {
     pub(super) names: Vec<String>,
     /// For each table the file that it is from.
     pub(super) of_table: Vec<String>,
+    /// A table, chain or rule that could not be read at all: no verdict can be believed without it.
+    broken: Option<String>,
 }
 
 /// What a file is.
@@ -33,10 +36,11 @@ enum Kind {
 
 /// Reads files one after the other; `-` is standard input. An error is a sentence for a person.
 pub(super) fn read(paths: &[String]) -> Result<Files, String> {
-    let mut files = Files { ruleset: Ruleset::default(), names: Vec::new(), of_table: Vec::new() };
+    let mut files = Files { ruleset: Ruleset::default(), names: Vec::new(), of_table: Vec::new(), broken: None };
     if paths.iter().filter(|path| *path == "-").count() > 1 {
         return Err("--rules: standard input (-) can be read only once".to_owned());
     }
+    let mut read_later = Vec::new();
     for path in paths {
         let name = if path == "-" { "standard input".to_owned() } else { path.clone() };
         let bytes = bytes(path).map_err(|error| format!("--rules {name}: {error}"))?;
@@ -47,7 +51,7 @@ pub(super) fn read(paths: &[String]) -> Result<Files, String> {
                 if read.tables.is_empty() {
                     return Err(format!("--rules {name}: there is no table in it: give the whole of iptables-save"));
                 }
-                files.take(read, &name);
+                read_later.push((read, name.clone()));
             }
             Kind::Ipset => {
                 let mut read = Ruleset::default();
@@ -55,12 +59,32 @@ pub(super) fn read(paths: &[String]) -> Result<Files, String> {
                 files.take(read, &name);
             }
             Kind::NftJson => {
-                return Err(format!("--rules {name}: {NO_NFT}"));
+                let mut read = nft::json::parse(&bytes).map_err(|error| format!("--rules {name}: {}", error.0))?;
+                if let Some(problem) = read.problems.first() {
+                    files.broken = Some(format!("{name}: {}: {}", problem.place, problem.text));
+                }
+                read.problems.extend(left_out(&read));
+                files.take(read, &name);
             }
         }
         files.names.push(name);
     }
+    // After nft's JSON: of tables that are in both, iptables-save says more.
+    for (read, name) in read_later {
+        files.take(read, &name);
+    }
     Ok(files)
+}
+
+/// What nft's JSON does not say of rules that iptables-nft wrote.
+fn left_out(read: &Ruleset) -> Option<Problem> {
+    let chains = read.tables.iter().filter(|table| table.backend == Backend::IptablesNft);
+    let rules = chains.flat_map(|table| table.chains.values()).flat_map(|chain| chain.rules.iter());
+    let open = rules.filter(|rule| rule.statements.iter().any(|one| matches!(one, Statement::Unknown(_)))).count();
+    let text = format!(
+        "{open} rules of iptables are named without their options: give that machine's iptables-save and ip6tables-save, too"
+    );
+    (open > 0).then(|| Problem { place: "nft JSON".to_owned(), text })
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, String> {
@@ -102,11 +126,11 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
             return Ok(Kind::NftJson);
         }
         let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        if is_nft(line) {
+            return Err(NO_NFT.to_owned());
+        }
         if matches!(word, b"create" | b"Name:") {
             return Ok(Kind::Ipset);
-        }
-        if (word == b"table" && line.ends_with(b"{")) || line == b"flush ruleset" {
-            return Err(NO_NFT.to_owned());
         }
         let text = line.windows(8).any(|part| part == b"iptables") || line.windows(9).any(|part| part == b"ip6tables");
         if starts("*") || starts(":") || starts("-") || starts("[") || text || line == b"COMMIT" {
@@ -115,7 +139,25 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
     }
     match bytes.is_empty() || (!comments && bytes.iter().all(u8::is_ascii_whitespace)) {
         true => Err("it is empty: a dump of no rules at all says nothing".to_owned()),
-        false => Err("neither iptables-save nor `ipset save`".to_owned()),
+        false => Err("neither iptables-save, `ipset save` nor `nft -j list ruleset`".to_owned()),
+    }
+}
+
+/// A line of nft's own language (nft(8)) that begins a file. `add` alone is a word of ipset, too.
+fn is_nft(line: &[u8]) -> bool {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let objects: [&[u8]; 5] = [b"table", b"chain", b"rule", b"set", b"map"];
+    match words.next() {
+        Some(b"table") => line.contains(&b'{'),
+        Some(b"flush") => words.next().is_some_and(|word| word == b"ruleset" || objects.contains(&word)),
+        Some(b"add" | b"insert" | b"create" | b"destroy" | b"delete") => {
+            let object = words.next().is_some_and(|word| objects.contains(&word));
+            let families: [&[u8]; 6] = [b"ip", b"ip6", b"inet", b"arp", b"bridge", b"netdev"];
+            object && words.next().is_some_and(|word| families.contains(&word))
+        }
+        Some(b"include") => line.contains(&b'"'),
+        Some(b"define") => line.contains(&b'='),
+        _ => false,
     }
 }
 
@@ -145,6 +187,9 @@ impl Files {
     /// Why the files cannot say anything of packets of that family.
     pub(super) fn lacks(&self, family: Family) -> Option<String> {
         use unrefuse_firewall::model::Family::{Inet, Netdev};
+        if let Some(broken) = &self.broken {
+            return Some(format!("a part of the rules is not understood: {broken}"));
+        }
         let of = |table: &Table| table.family == tables_of(family) || matches!(table.family, Inet | Netdev);
         if self.ruleset.tables.iter().any(of) {
             return None;
@@ -184,7 +229,18 @@ mod tests {
         assert_eq!(kind(b"create bad hash:ip family inet\nadd bad 192.0.2.1\n"), Ok(Kind::Ipset));
         assert_eq!(kind(b"Name: bad\nType: hash:ip\n"), Ok(Kind::Ipset));
         assert_eq!(kind(b" {\"nftables\": []}"), Ok(Kind::NftJson));
-        assert!(kind(b"table inet filter {\n}\n").unwrap_err().contains("nft"));
+        let nft = [
+            "table inet filter {\n}\n",
+            "#!/usr/sbin/nft -f\nflush ruleset\n",
+            "add table inet filter\n",
+            "create chain ip t c\n",
+            "define WAN = eth0\n",
+            "include \"/etc/nftables.d/*\"\n",
+        ];
+        for text in nft {
+            assert!(kind(text.as_bytes()).unwrap_err().contains("nft -j list ruleset"), "{text}");
+        }
+        assert_eq!(kind(b"create table hash:ip family inet\n"), Ok(Kind::Ipset), "a set may be called so");
         assert!(kind(b"\n").unwrap_err().contains("empty"));
         assert!(kind(b"\x7fELF\x02\x01").unwrap_err().contains("neither"));
         assert!(kind(b"# only a comment\n").unwrap_err().contains("neither"));
