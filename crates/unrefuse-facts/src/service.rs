@@ -1,6 +1,6 @@
 //! Services of this machine: which may have been meant, what their units say, and what their logs say.
 
-use crate::{Observed, Socket, UnitFacts};
+use crate::{Observed, SocketTable, UnitFacts};
 use serde::{Deserialize, Serialize};
 
 /// What was seen of services, as far as one question needs it.
@@ -23,8 +23,9 @@ pub struct ServiceFacts {
     pub sought: Vec<String>,
     /// Executables of known services that are installed.
     pub installed: Vec<Installed>,
-    /// Sockets with the target's port as their own that do not listen: connections that hold the port, or linger.
-    pub port_users: Observed<Vec<Socket>>,
+    /// Sockets with the target's port as their own that do not listen, with their owners: connections that hold the port,
+    /// or linger.
+    pub port_users: Observed<SocketTable>,
     /// Files with the process id of a daemon under /run, whose process is gone.
     pub stale_pid_files: Vec<String>,
     /// Container engines whose executable is here: a service may be meant to run in a container.

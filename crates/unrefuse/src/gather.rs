@@ -9,6 +9,7 @@ pub(crate) mod machine;
 mod names;
 mod proxy;
 mod server;
+mod services;
 
 use crate::ask::{Asked, ask};
 use firewall::Sender;
@@ -118,6 +119,8 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
     if target.protocol == Protocol::Unix {
         case.attempts = vec![unrefuse_probe::unix(&target.host, options.timeout)];
         case.host.unix_socket = host.unix_socket(&target.host);
+        let services = services::Services::start(&case, host, local_until);
+        case.host.services = services.map(services::Services::finish).unwrap_or_default();
     } else {
         let found = case.resolution.result.clone().unwrap_or_default();
         case.routing = found.iter().map(|a| routing(target, a.ip(), host)).collect();
@@ -130,7 +133,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         if let Some(server) = server {
             server.finish(&mut case, host, local_until);
         }
+        let services = services::Services::start(&case, host, local_until);
         after_attempts(&mut case, options, host);
+        case.host.services = services.map(services::Services::finish).unwrap_or_default();
         if !works(&case) {
             case.firewall = judged.facts(&case, options, host);
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
