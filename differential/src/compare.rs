@@ -9,7 +9,7 @@ use crate::world;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Destination, Fate};
-use unrefuse_firewall::model::{Ct, Expr, Field, Rule, Ruleset, SetTarget, Statement, Table};
+use unrefuse_firewall::model::{Expr, Rule, Ruleset, Statement, Table};
 
 /// How an answer compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +154,8 @@ fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> 
             probe.proto == proto::UDP && open != Some(true) && matches!((icmp, code), (3, 3) | (1, 4))
         }
         (ClientSees::Silence, Sees::Nothing) => true,
+        // An answer that gets through under another address is none to the client.
+        (ClientSees::Silence, Sees::AnswerFrom { .. }) => answer.reply.as_ref().is_some_and(|r| r.fate.is_accepted()),
         (ClientSees::Reset, Sees::Reset) => true,
         (ClientSees::Icmp { v6, kind, code }, Sees::Icmp { v6: v, icmp, code: c }) => (v6, kind, code) == (v, icmp, c),
         (ClientSees::Errno(errno), Sees::Errno { name }) => name == errno,
@@ -211,7 +213,7 @@ fn find<'r>(ruleset: &'r Ruleset, key: &Key) -> Option<&'r Rule> {
     chain.rules.iter().find(|r| r.number == key.number)
 }
 
-/// Whether the rule asks a map, or writes to a connection: it counts the packet, and may have nothing to say to it.
+/// Whether the rule asks a map: it counts the packet, and may have nothing to say to it.
 fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
     fn map(e: &Expr) -> bool {
         match e {
@@ -223,14 +225,12 @@ fn looks_up(ruleset: &Ruleset, key: &Key) -> bool {
     find(ruleset, key).is_some_and(|r| {
         r.statements.iter().any(|s| match s {
             Statement::VerdictMap { .. } => true,
-            Statement::Set { target, value } => *target == SetTarget::CtMark || map(value) || *value == CT_MARK,
+            Statement::Set { value, .. } => map(value),
             Statement::Nat(nat) => nat.address.iter().chain(&nat.port).any(|(from, _)| map(from)),
             _ => false,
         })
     })
 }
-
-const CT_MARK: Expr = Expr::Field(Field::Ct(Ct::Mark));
 
 fn list<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     let all: Vec<_> = keys.map(ToString::to_string).collect();

@@ -120,6 +120,10 @@ impl Probe {
             96..98 => rng.pick(pool.loopback),
             _ => rng.pick(pool.odd),
         });
+        // What is sent to it could not be told from what is sent to its destination.
+        if self.src == Some(self.dst) {
+            self.dst = address(pool.own_in[0]);
+        }
     }
 
     fn leave(&mut self, rng: &mut Rng, pool: &Pool) {

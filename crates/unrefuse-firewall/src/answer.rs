@@ -161,6 +161,8 @@ pub enum StackReason {
     NotUnicast,
     /// REDIRECT on an interface without an address drops.
     RedirectWithoutAddress,
+    /// TPROXY took a packet that is not routed to this machine (`ip_forward`, `ip6_forward`).
+    ProxiedElsewhere,
 }
 
 /// One thing on a packet's way.

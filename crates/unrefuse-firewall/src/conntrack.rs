@@ -74,6 +74,8 @@ pub struct Conntrack {
     pub direction: Direction,
     /// Bits of [`status`].
     pub status: u32,
+    /// Protocol: of an ICMP error's connection, that connection's.
+    pub proto: u8,
     /// Mark.
     pub mark: Bits,
     /// As it began.
@@ -84,8 +86,9 @@ pub struct Conntrack {
 
 impl Conntrack {
     /// A connection whose first packet this is.
-    pub const fn new(tuple: Tuple) -> Self {
+    pub const fn new(tuple: Tuple, proto: u8) -> Self {
         Self {
+            proto,
             state: state::NEW,
             direction: Direction::Original,
             status: 0,

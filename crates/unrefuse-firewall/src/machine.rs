@@ -285,8 +285,12 @@ impl Machine for KnownMachine {
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
-        if self.is_local(query.dst, None) {
-            let source = Some(query.dst);
+        // Bound to an interface, only that one's routes count, local ones as well.
+        let elsewhere = query.oif.is_some_and(|oif| oif != "lo" && !self.is_local(query.dst, Some(oif)));
+        if self.is_local(query.dst, None) && !elsewhere {
+            // 127.0.0.0/8 is one local route, which prefers the address of lo.
+            let of_lo = query.dst.is_loopback() && query.dst.is_ipv4();
+            let source = Some(if of_lo { [127, 0, 0, 1].into() } else { query.dst });
             return Some(Route { kind: RouteKind::Local, oif: Some("lo".into()), gateway: None, source });
         }
         let best = self

@@ -90,6 +90,10 @@ pub struct Packet {
     pub bridge_port: Option<String>,
     /// `PACKET_*` (linux/if_packet.h): 0 host, 1 broadcast, 2 multicast.
     pub pkttype: u8,
+    /// The routing decision called its destination a broadcast or multicast address (`RTCF_BROADCAST`, `RTCF_MULTICAST`).
+    pub to_many: bool,
+    /// TPROXY gave it a socket: it may not be forwarded any more.
+    pub proxied: bool,
     /// The socket that sends it; `None`: it has none here (forwarded, arriving).
     pub socket: Option<Socket>,
     /// The connected socket here that takes it, which INPUT sees (`tcp_v4_early_demux`).
@@ -135,6 +139,8 @@ impl Packet {
             rerouted: None,
             bridge_port: None,
             pkttype: 0,
+            to_many: false,
+            proxied: false,
             socket: None,
             receiver: None,
             ct: None,
@@ -239,6 +245,19 @@ impl Packet {
             None => Bits::unknown(8),
         };
         self.image.store(Header::Network, place.0, place.1, ttl);
+    }
+
+    /// Writes the length from the network header on. IPv6's own field leaves out the header's 40 bytes.
+    pub fn set_length(&mut self, length: Bits) {
+        self.length = Bits::partly(length.value, length.known | !ones(16), 32);
+        if self.is_v6() {
+            // Of "less than 128" as much is known of the part.
+            let part = Bits::partly(0, if length.value == 0 { length.known } else { 0 }, 16);
+            let payload = length.exact().map_or(part, |n| Bits::known(n.saturating_sub(40), 16));
+            self.image.store(Header::Network, 32, 16, payload);
+        } else {
+            self.image.store(Header::Network, 16, 16, Bits::partly(length.value, length.known, 16));
+        }
     }
 
     /// Addresses and ports as they stand in the headers.

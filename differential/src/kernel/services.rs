@@ -106,7 +106,10 @@ impl Services {
             self.listen_anew()?;
         }
         for socket in &self.tcp {
-            while socket.accept().is_ok() {}
+            // Reset, not closed in order: a FIN that a rule drops would be sent again, in the midst of a later probe.
+            while let Ok((connection, _)) = socket.accept() {
+                connection.set_linger(Some(Duration::ZERO))?;
+            }
         }
         let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
         for socket in self.udp.iter().map(|(s, _)| s).chain(&self.icmp) {

@@ -19,6 +19,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ipv6/icmp/ratemask", ""),
     // A SYN-ACK that is a cookie belongs to no socket, which rules on sockets would see.
     ("ipv4/tcp_syncookies", "0"),
+    // A SYN-ACK that is sent again moves counters while another packet is under way.
+    ("ipv4/tcp_synack_retries", "0"),
     // Where connection tracking has summed up a packet, a rule that changes its IPv6 hop limit or traffic class makes the
     // kernel (6.18) take a datagram of more than 76 bytes for damaged.
     ("netfilter/nf_conntrack_checksum", "0"),

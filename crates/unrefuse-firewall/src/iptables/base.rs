@@ -3,6 +3,10 @@
 
 use crate::model::{Base, ChainKind, Hook, Policy};
 
+/// iptables-nft hooks its table `security` in later than the kernel's own one stands (iptables/nft.c `xtables_ipv4`):
+/// behind `nat`, not before it.
+pub(super) const NFT_SECURITY: i32 = 150;
+
 /// Hook, priority and kind of a built-in chain; `None`: the table has no such chain.
 pub(super) fn built_in(table: &str, chain: &str, policy: Policy) -> Option<Base> {
     let hook = match chain {

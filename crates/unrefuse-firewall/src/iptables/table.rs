@@ -328,7 +328,10 @@ impl Raw {
                 let statements = vec![Statement::If(Cond::Const(true)), Statement::Unknown(format!("policy {odd}"))];
                 rules.push(Rule { number: rules.len() as u32 + 1, statements, ..Rule::default() });
             }
-            let base = raw.policy.and_then(|policy| base::built_in(&self.name, &name, policy));
+            let mut base = raw.policy.and_then(|policy| base::built_in(&self.name, &name, policy));
+            if let Some(base) = base.as_mut().filter(|_| backend == Backend::IptablesNft && self.name == "security") {
+                base.priority = base::NFT_SECURITY;
+            }
             let chain = Chain { base, rules: Arc::new(rules.into()), unread: false, policy_counters: raw.counters };
             chains.insert(name, chain);
         }

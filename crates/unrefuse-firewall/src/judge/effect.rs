@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::model::{Rule, Statement, Verdict};
+use crate::model::{Backend, Rule, Statement, Verdict};
 
 use super::path::{By, ChainCode, Exit, Happened, Parted, Path};
 use super::run::{Here, Results, Run, decide, push_end};
@@ -78,6 +78,7 @@ impl Run<'_, '_> {
             }
             Statement::Set { target, value } => {
                 let Some(what) = self.set(here, &mut path.packet, target, value) else {
+                    path.way.push(step("continues".into()));
                     to.ways.push((at + 1, path));
                     return None;
                 };
@@ -97,7 +98,7 @@ impl Run<'_, '_> {
             }
             Statement::Reject(reject) => {
                 path.way.push(step(format!("reject with {}", super::outcome::reject_text(*reject))));
-                let kind = super::outcome::reject_for(*reject, &path.packet);
+                let kind = self.reject_for(here.hook, *reject, &path.packet);
                 decide(here, &mut path, by);
                 push_end(to.ends, kind.map_or(Exit::Drop, Exit::Reject), path);
                 return None;
@@ -106,7 +107,20 @@ impl Run<'_, '_> {
                 if let Some((value, mask)) = mark {
                     path.packet.mark = path.packet.mark.masked((!mask).into(), (*value).into());
                 }
+                // To a client's own socket, which is no proxy's, TPROXY gives nothing: iptables drops (tproxy_tg4), nft goes on
+                // (nft_tproxy_eval_v4).
+                if path.packet.receiver.is_some() {
+                    path.way.push(step("tproxy finds a socket that is no proxy's".into()));
+                    if self.judge.ruleset.tables[here.table].backend == Backend::Nft {
+                        to.ways.push((at + 1, path));
+                    } else {
+                        decide(here, &mut path, by);
+                        push_end(to.ends, Exit::Drop, path);
+                    }
+                    return None;
+                }
                 self.assume(|| "the proxy that TPROXY hands to takes the packet".into());
+                path.packet.proxied = true;
                 path.way.push(step("tproxy".into()));
                 decide(here, &mut path, by);
                 push_end(to.ends, Exit::Accept, path);

@@ -192,8 +192,13 @@ impl Run<'_, '_> {
                 path.packet.rerouted = Some(device);
                 Some(path)
             }
-            Err(reason) => {
-                ends.push(self.stack(Hook::Output, path, Exit::Stack(reason.clone()), reason));
+            Err((reason, errno)) => {
+                // The error is the verdict (NF_DROP_ERR), which a datagram's socket is told; TCP only tries again.
+                let asks = path.packet.proto == proto::UDP
+                    && path.packet.socket.is_some()
+                    && path.packet.ct.as_ref().is_none_or(|ct| ct.direction == Direction::Original);
+                let exit = if asks { Exit::NotSent(reason.clone(), errno) } else { Exit::Stack(reason.clone()) };
+                ends.push(self.stack(Hook::Output, path, exit, reason));
                 None
             }
         }
@@ -216,7 +221,10 @@ impl Run<'_, '_> {
                     path = kept;
                 }
             }
-            if is_done(&path) { out.push(path) } else { open.push(path) }
+            // nf_nat_ipv4_fn, nf_nat_ipv6_fn: an error that belongs to a connection is translated with it, and meets no rule.
+            let error = path.packet.ct.as_ref().is_some_and(|ct| ct.state == state::RELATED)
+                && matches!(path.packet.proto, proto::ICMP | proto::ICMP6);
+            if error || is_done(&path) { out.push(path) } else { open.push(path) }
         }
         for group in groups {
             let before: Vec<_> = open.iter().map(|p| routing_key(&p.packet)).collect();
@@ -323,7 +331,7 @@ fn track(packet: &mut Packet) {
         _ => true,
     };
     if begins {
-        let mut ct = Conntrack::new(packet.tuple());
+        let mut ct = Conntrack::new(packet.tuple(), packet.proto);
         ct.state = state::NEW;
         packet.ct = Some(ct);
     }

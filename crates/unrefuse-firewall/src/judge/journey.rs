@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use crate::answer::StackReason;
 use crate::conntrack::status;
 use crate::machine::{RouteKind, RouteQuery};
-use crate::model::Hook;
+use crate::model::{Hook, Reject};
 use crate::packet::{Device, Packet, proto};
 use crate::spec::PacketSpec;
 
 use super::hooks::{Alive, merge};
 use super::path::{By, Decided, Exit, Happened, Path};
-use super::reply::{reply_to, socket};
+use super::reply::socket;
 use super::route::{Onward, local_errno};
 use super::run::{Ends, Run};
 use super::{Question, Way};
@@ -25,6 +25,7 @@ impl Run<'_, '_> {
                 packet.image.set_link(true);
                 set_macs(&mut packet, &question.packet);
                 packet.iif = self.arriving(iif.as_deref(), question.packet.src);
+                packet.pkttype = self.frame_type(&question.packet);
                 packet.bridge_port.clone_from(&question.bridge_port);
                 let mut ends = Vec::new();
                 self.arrive(vec![Box::new(Path::new(packet))], &mut ends);
@@ -45,6 +46,26 @@ impl Run<'_, '_> {
                 Device::Named(name)
             }
             None => Device::Unknown,
+        }
+    }
+
+    /// What its Ethernet address makes of a frame (net/ethernet/eth.c `eth_type_trans`); where that is not known, it is as the
+    /// IP address would have it.
+    fn frame_type(&self, spec: &PacketSpec) -> u8 {
+        match spec.dst_mac {
+            Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => 1,
+            Some([first, ..]) => {
+                if first & 1 == 0 {
+                    0
+                } else {
+                    2
+                }
+            }
+            None => match self.kind_of(spec.dst, None) {
+                Some(RouteKind::Broadcast) => 1,
+                Some(RouteKind::Multicast) => 2,
+                _ => 0,
+            },
         }
     }
 
@@ -113,9 +134,15 @@ impl Run<'_, '_> {
         }
         let alive = self.hook(Hook::Input, alive, ends);
         for path in alive {
-            // tcp_v4_conn_request, tcp_v6_conn_request; icmp_echo is silent, too (icmp_echo_ignore_broadcasts).
-            let connects = path.packet.proto == proto::TCP || path.packet.proto == proto::ICMP;
-            if connects && path.packet.pkttype != 0 {
+            let packet = &path.packet;
+            let many = match packet.proto {
+                // tcp_v4_rcv looks at the frame, tcp_v4_conn_request and tcp_v6_conn_request at the route.
+                proto::TCP => packet.to_many || packet.pkttype != 0,
+                // icmp_rcv (icmp_echo_ignore_broadcasts).
+                proto::ICMP => packet.to_many,
+                _ => false,
+            };
+            if many {
                 let reason = StackReason::NotUnicast;
                 ends.push(self.stack(Hook::Input, path, Exit::Stack(reason.clone()), reason));
             } else {
@@ -180,7 +207,7 @@ impl Run<'_, '_> {
     }
 
     /// The TTL or hop limit of packets made here (ip4_dst_hoplimit, ip6_dst_hoplimit; a route or a socket may have its own).
-    fn own_ttl(&self, family_of: IpAddr) -> Option<u8> {
+    pub(crate) fn own_ttl(&self, family_of: IpAddr) -> Option<u8> {
         let name = if family_of.is_ipv4() { "net.ipv4.ip_default_ttl" } else { "net.ipv6.conf.all.hop_limit" };
         self.judge.machine.sysctl(name).and_then(|n| u8::try_from(n).ok())
     }
@@ -196,6 +223,7 @@ impl Run<'_, '_> {
 
     /// The way of what answers a packet that ended so.
     pub(crate) fn answer(&self, question: &Question, first: &Ends) -> Ends {
+        let mut ends = Vec::new();
         let mut from_here = Vec::new();
         let mut arriving = Vec::new();
         for (exit, path) in first {
@@ -204,33 +232,64 @@ impl Run<'_, '_> {
             if from_device && *exit != Exit::Accept {
                 continue;
             }
-            let Some(packet) = reply_to(exit, &path.packet, question, self.own_ttl(question.packet.dst)) else {
-                continue;
-            };
+            let Some(packet) = self.reply_to(exit, path, question) else { continue };
             let here = packet.iif == Device::None;
             if !here {
                 self.assume_way_back(&packet);
             }
+            let lost = here && self.strict_reset_is_lost(exit, question, &packet);
             let way = Box::new(Path::new(packet));
+            if lost {
+                ends.push(self.stack(Hook::Output, way, Exit::Stack(StackReason::NoRoute), StackReason::NoRoute));
+                continue;
+            }
             if here { from_here.push(way) } else { arriving.push(way) }
         }
         merge(&mut from_here);
         merge(&mut arriving);
-        let mut ends = Vec::new();
         if !arriving.is_empty() {
             self.arrive(arriving, &mut ends);
         }
-        for path in &mut from_here {
+        let mut sent = Vec::with_capacity(from_here.len());
+        for mut path in from_here {
             let came_by = path.packet.oif.clone();
-            path.packet.oif = self.reroute(&path.packet).unwrap_or(Device::Unknown);
+            match self.reroute(&path.packet) {
+                Ok(device) => path.packet.oif = device,
+                // It is never made (inet_csk_route_req, icmp_route_lookup).
+                Err((reason, _)) => {
+                    ends.push(self.stack(Hook::Output, path, Exit::Stack(reason.clone()), reason));
+                    continue;
+                }
+            }
             if let (Device::Unknown, Device::Named(name)) = (&path.packet.oif, &came_by) {
                 self.assume(|| format!("the answer leaves by {name}, as the packet came"));
                 path.packet.oif = came_by;
             }
+            sent.push(path);
         }
-        let alive = self.hook(Hook::Output, from_here, &mut ends);
+        let alive = self.hook(Hook::Output, sent, &mut ends);
         self.leave(alive, &mut ends);
         ends
+    }
+}
+
+impl Run<'_, '_> {
+    /// Whether a reset that stops an answer may itself be rejected: it bears the client's address, and so the client is told
+    /// by that error, though the answer is lost.
+    pub(crate) fn reset_is_rejected(&self, question: &Question, replies: &Ends) -> bool {
+        let mut resets = Vec::new();
+        for (exit, path) in replies {
+            if *exit == Exit::Reject(Reject::TcpReset)
+                && let Some(mut packet) = self.reply_to(exit, path, question)
+            {
+                packet.oif = self.reroute(&packet).unwrap_or(Device::Unknown);
+                resets.push(Box::new(Path::new(packet)));
+            }
+        }
+        let mut ends = Vec::new();
+        let alive = self.hook(Hook::Output, resets, &mut ends);
+        self.leave(alive, &mut ends);
+        ends.iter().any(|(exit, _)| matches!(exit, Exit::Reject(_)))
     }
 }
 

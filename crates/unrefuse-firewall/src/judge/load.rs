@@ -123,7 +123,15 @@ impl Run<'_, '_> {
                 Device::Unknown => return Loaded::Unknown("which interface it is, is not known".into()),
             },
         };
-        match self.kind_of(address, device) {
+        let kind = match (device, address) {
+            // A route of this interface's own is looked for (ip6_route_output_flags, RT6_LOOKUP_F_IFACE).
+            (Some(oif), IpAddr::V6(_)) if self.kind_of(address, device) == Some(RouteKind::Unicast) => {
+                let query = RouteQuery { oif: Some(oif), ..RouteQuery::to(address) };
+                self.judge.machine.route(&query).map(|r| r.kind)
+            }
+            _ => self.kind_of(address, device),
+        };
+        match kind {
             // match_lookup_rt6: each route that is none is the same to it, and so is none at all.
             Some(RouteKind::Blackhole | RouteKind::Prohibit | RouteKind::Throw | RouteKind::None)
                 if address.is_ipv6() && !address.is_unspecified() =>
@@ -157,7 +165,19 @@ impl Run<'_, '_> {
             self.assume(|| format!("{address} is an address of this machine"));
             return Some(RouteKind::Local);
         }
-        known
+        match known {
+            // A route that is none fails the look-up: IPv4 takes the address for unicast then (`__inet_dev_addr_type`), IPv6
+            // for unreachable where there is no route at all (`__nft_fib6_eval_type`).
+            Some(
+                RouteKind::Blackhole
+                | RouteKind::Unreachable
+                | RouteKind::Prohibit
+                | RouteKind::Throw
+                | RouteKind::None,
+            ) if address.is_ipv4() => Some(RouteKind::Unicast),
+            Some(RouteKind::None) => Some(RouteKind::Unreachable),
+            known => known,
+        }
     }
 
     /// net/ipv4/netfilter/nft_fib_ipv4.c, net/ipv6/netfilter/nft_fib_ipv6.c.
@@ -183,14 +203,21 @@ impl Run<'_, '_> {
         }
         // nft_fib_is_loopback: a packet that came in by lo finds lo.
         let early = matches!(here.hook, Hook::Ingress | Hook::Prerouting | Hook::Input);
+        let arrived = |device: &Device| match device {
+            Device::Named(name) => Some(name.clone()),
+            _ => None,
+        };
         let found = if early && packet.iif == Device::Named("lo".into()) {
             Some("lo".to_owned())
+        } else if early && asks_for_address(packet) {
+            arrived(&packet.iif)
         } else {
             let other = bits_address(if of.source { packet.destination() } else { packet.source() });
             let mark = if of.mark { packet.mark.exact().and_then(|m| u32::try_from(m).ok()) } else { None };
-            let query = RouteQuery { dst: address, src: other, mark, iif: None, oif: limit };
+            // The interface does not choose among routes: the best one must be its own.
+            let query = RouteQuery { dst: address, src: other, mark, iif: None, oif: None };
             match self.judge.machine.route(&query) {
-                Some(route) if route.kind == RouteKind::Unicast => match (route.oif, limit) {
+                Some(route) if leads_out(route.kind, packet.is_v6()) => match (route.oif, limit) {
                     (oif, None) => oif,
                     (Some(oif), Some(limit)) => (oif == limit).then_some(oif),
                     (None, Some(_)) => None,
@@ -211,6 +238,20 @@ impl Run<'_, '_> {
     }
 }
 
+/// nft_fib4_eval, nft_fib6_eval: what kind of route counts as one.
+fn leads_out(kind: RouteKind, v6: bool) -> bool {
+    kind == RouteKind::Unicast || !v6 && matches!(kind, RouteKind::Broadcast | RouteKind::Multicast)
+}
+
+/// A client without an address asks for one (nft_fib4_eval, rpfilter_mt): its packet is taken to come from where it does.
+fn asks_for_address(packet: &Packet) -> bool {
+    let (Some(IpAddr::V4(source)), Some(IpAddr::V4(to))) = (packet.source_address(), packet.destination_address())
+    else {
+        return false;
+    };
+    source.is_unspecified() && (to.is_broadcast() || matches!(to.octets(), [224, 0, 0, _]))
+}
+
 fn name_bits(name: Option<&str>) -> Loaded {
     Loaded::Value(Bits::known(name.map_or(0, interface_scalar), 128))
 }
@@ -228,7 +269,7 @@ fn conntrack(packet: &Packet, key: Ct) -> Loaded {
         Ct::Status => value(ct.status.into(), 32),
         Ct::Mark => Loaded::Value(ct.mark),
         Ct::L3Proto => value(if packet.family == Family::Ip6 { 10 } else { 2 }, 8),
-        Ct::Proto => value(packet.proto.into(), 8),
+        Ct::Proto => value(ct.proto.into(), 8),
         Ct::Helper => Loaded::Absent,
         Ct::Zone => value(0, 16),
         Ct::Label => value(0, 128),

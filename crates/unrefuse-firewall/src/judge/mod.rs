@@ -131,7 +131,8 @@ impl<'a> Judge<'a> {
         let run = run::Run::new(self, local);
         let first = run.first(question);
         let replies = question.reply.then(|| run.answer(question, &first));
-        outcome::answer(&run, question, &first, replies.as_ref())
+        let error = replies.as_ref().is_some_and(|replies| run.reset_is_rejected(question, replies));
+        outcome::answer(&run, question, &first, replies.as_ref(), error)
     }
 
     pub(crate) fn chain(&self, table: usize, name: &str) -> Option<Rc<ChainCode>> {

@@ -28,7 +28,12 @@ impl Run<'_, '_> {
         if parts.into_iter().any(|e| matches!(self.value(here, &path.packet, e), Value::Absent)) {
             return vec![(Exit::End, path)];
         }
-        let destination = matches!(nat.kind, NatKind::Dnat | NatKind::Redirect);
+        // NETMAP translates what its hook translates, by whatever chain it is reached (net/netfilter/xt_NETMAP.c); nft's own
+        // `dnat prefix to` stands only where that is the destination.
+        let destination = match nat.prefix {
+            Some(_) => translates_destination(here.hook),
+            None => matches!(nat.kind, NatKind::Dnat | NatKind::Redirect),
+        };
         let width = path.packet.address_width();
         let addresses = match (&nat.address, nat.kind) {
             (Some((from, to)), _) => {
@@ -76,7 +81,12 @@ impl Run<'_, '_> {
                 if nat.kind == NatKind::Redirect {
                     way.packet.to_here = true;
                 }
-                let what = what(nat.kind, *address, *port, way.packet.has_ports());
+                let kind = match (nat.prefix, destination) {
+                    (None, _) => nat.kind,
+                    (Some(_), true) => NatKind::Dnat,
+                    (Some(_), false) => NatKind::Snat,
+                };
+                let what = what(kind, *address, *port, way.packet.has_ports());
                 way.way.push(Happened { hook: here.hook, by: by.clone(), what });
                 way.decided.push(Decided { hook: here.hook, filter: false, by: by.clone() });
                 if forks {
@@ -133,9 +143,20 @@ impl Run<'_, '_> {
         let unknown = Some(Bits::unknown(packet.address_width()));
         let Device::Named(name) = &packet.iif else { return unknown };
         let Some(interface) = self.judge.machine.interface(name) else { return unknown };
-        let local = |a: &IpAddr| matches!(a, IpAddr::V6(a) if a.is_unicast_link_local());
-        let wanted = packet.destination_address().is_some_and(|a| local(&a));
-        interface.addresses.iter().find(|a| a.is_ipv6() == v6 && local(a) == wanted).map(|a| address_bits(*a))
+        // nf_nat_redirect_ipv6_usable: a destination of less than global scope wants an address of that scope. The kernel's
+        // list begins with those of the widest.
+        let wanted = match packet.destination_address() {
+            Some(address) => narrow_scope(address),
+            None if v6 => return unknown,
+            None => None,
+        };
+        let mut usable: Vec<_> = interface
+            .addresses
+            .iter()
+            .filter(|a| a.is_ipv6() == v6 && (wanted.is_none() || narrow_scope(**a) == wanted))
+            .collect();
+        usable.sort_by_key(|a| narrow_scope(**a).is_some());
+        usable.first().map(|a| address_bits(**a))
     }
 
     /// The outgoing interface's address that the route prefers (net/netfilter/nf_nat_masquerade.c).
@@ -174,6 +195,29 @@ impl Run<'_, '_> {
             SetTarget::Other(name) => format!("{name} set {shown}"),
         })
     }
+}
+
+/// The scope of an IPv6 address that is less than global (net/ipv6/addrconf_core.c `__ipv6_addr_type`), as multicast
+/// addresses number it.
+fn narrow_scope(address: IpAddr) -> Option<u8> {
+    let IpAddr::V6(a) = address else { return None };
+    match a.octets() {
+        [0xff, second, ..] => Some(second & 0xf).filter(|scope| matches!(scope, 1 | 2 | 5)),
+        [0xfe, second, ..] if second & 0xc0 == 0x80 => Some(2),
+        [0xfe, second, ..] if second & 0xc0 == 0xc0 => Some(5),
+        _ => a.is_loopback().then_some(1),
+    }
+}
+
+/// Translates to an address and a port that are not known.
+pub(crate) fn to_anywhere(here: &Here, packet: &mut Packet) {
+    let address = Bits::unknown(packet.address_width());
+    apply(packet, translates_destination(here.hook), address, Bits::unknown(16));
+}
+
+/// `HOOK2MANIP` (net/netfilter/nf_nat_core.c).
+const fn translates_destination(hook: Hook) -> bool {
+    matches!(hook, Hook::Prerouting | Hook::Output)
 }
 
 fn narrowed(bits: Option<Bits>, width: u32) -> Bits {

@@ -3,24 +3,46 @@
 use std::net::IpAddr;
 
 use crate::answer::{Answer, ChainRef, ClientSees, Decider, Destination, Fate, Reply, RuleRef, Step, Translated};
+use crate::bits::Bits;
 use crate::conntrack::{bits_address, status};
-use crate::model::{Hook, Reject};
+use crate::machine::RouteKind;
+use crate::model::{Header, Hook, Reject};
 use crate::packet::{Device, Packet, proto};
 
 use super::path::{By, Decided, Exit, Path};
 use super::run::{Ends, Run};
 use super::{Judge, Question, Way};
 
-/// The error that a reject statement sends for this packet; `None`: it drops without a word, because a reset answers TCP
-/// only, and an ICMP error only its own family (nf_reject_ipv4.c, nf_reject_ipv6.c, nft_reject_inet.c).
-pub(crate) fn reject_for(reject: Reject, packet: &Packet) -> Option<Reject> {
-    let v6 = packet.is_v6();
-    // Nobody answers to, or for, an address that is not one host's (icmp_send, nf_send_reset, nf_send_reset6).
-    let several =
-        |a: Option<IpAddr>| a.is_some_and(|a| a.is_multicast() || matches!(a, IpAddr::V4(a) if a.is_broadcast()));
-    if packet.pkttype != 0 || several(packet.source_address()) || several(packet.destination_address()) {
-        return None;
+impl Run<'_, '_> {
+    /// The error that a reject statement sends for this packet; `None`: it drops without a word, because a reset answers
+    /// TCP only, and an ICMP error only its own family (nf_reject_ipv4.c, nf_reject_ipv6.c, nft_reject_inet.c).
+    pub(crate) fn reject_for(&self, hook: Hook, reject: Reject, packet: &Packet) -> Option<Reject> {
+        if self.to_or_for_many(hook, reject, packet) { None } else { error_for(reject, packet) }
     }
+
+    /// Nobody answers to, or for, an address that is not one host's.
+    fn to_or_for_many(&self, hook: Hook, reject: Reject, packet: &Packet) -> bool {
+        // icmp_send, icmp6_send, nft_reject_netdev_eval; a reset does not look at the frame.
+        let by_frame = packet.pkttype != 0 && (hook == Hook::Ingress || reject != Reject::TcpReset);
+        let many = |address: Option<IpAddr>| {
+            let kind = address.and_then(|a| self.kind_of(a, None));
+            matches!(kind, Some(RouteKind::Broadcast | RouteKind::Multicast))
+        };
+        by_frame
+            || match hook {
+                Hook::Ingress | Hook::Egress => false,
+                // icmp6_send, nf_send_reset6: neither address.
+                _ if packet.is_v6() => many(packet.source_address()) || many(packet.destination_address()),
+                // icmp_send, nf_send_reset: the flags of the packet's route, which in PREROUTING is that back to its source
+                // (nf_reject_fill_skb_dst).
+                Hook::Prerouting => many(packet.source_address()),
+                _ => many(packet.destination_address()),
+            }
+    }
+}
+
+fn error_for(reject: Reject, packet: &Packet) -> Option<Reject> {
+    let v6 = packet.is_v6();
     match reject {
         Reject::TcpReset => {
             let flags = packet.image.load(crate::model::Header::Transport, 104, 8).ok().and_then(|b| b.exact());
@@ -53,16 +75,28 @@ pub(crate) fn reject_text(reject: Reject) -> String {
 }
 
 /// The answer to a question from the ends of the packet's ways and of its answer's.
-pub(crate) fn answer(run: &Run<'_, '_>, question: &Question, first: &Ends, replies: Option<&Ends>) -> Answer {
+pub(crate) fn answer(
+    run: &Run<'_, '_>,
+    question: &Question,
+    first: &Ends,
+    replies: Option<&Ends>,
+    error_on_error: bool,
+) -> Answer {
     let judged = sum_up(run, first);
     let reply = replies.filter(|r| !r.is_empty()).map(|ends| {
         let judged = sum_up(run, ends);
         Reply { fate: judged.fate, decided_by: judged.decided_by, way: judged.way }
     });
+    // The address that a packet from here was sent with, where its socket has chosen none.
+    let chosen = |(_, path): &End| path.packet.ct.as_ref().map_or(path.packet.source(), |ct| ct.original.src);
+    let asker = question.packet.src.or_else(|| first.first().and_then(|end| bits_address(chosen(end))));
+    // Where the packet ends before it comes in again by lo, sendto() itself is told.
+    let told = |(_, path): &End| path.packet.iif == Device::None;
+    let by_socket = question.way == Way::Out && first.iter().any(told);
     let sent = Sent {
-        // Where the packet ends before it comes in again by lo, sendto() itself is told.
-        by_socket: question.way == Way::Out && first.iter().all(|(_, path)| path.packet.iif == Device::None),
-        comes_back: replies.is_none_or(|ends| ends.iter().all(|(_, path)| comes_back(question, &path.packet))),
+        by_socket: by_socket.then(|| first.iter().all(told)),
+        error_on_error,
+        comes_back: replies.is_none_or(|ends| ends.iter().all(|(_, path)| comes_back(question, asker, &path.packet))),
     };
     let client_sees = seen(question, &judged.fate, reply.as_ref(), &sent);
     let (assumptions, ignored) = run.notes();
@@ -207,47 +241,46 @@ fn translated(packet: &Packet) -> Option<Translated> {
 
 /// What the sender's side of a packet's fate depends on.
 struct Sent {
-    /// The packet ended where the socket's own call still waits.
-    by_socket: bool,
+    /// The packet ended where the socket's own call still waits. `Some(false)`: it may have.
+    by_socket: Option<bool>,
+    /// The reset that stops an answer may be rejected in its turn, by which the client is told.
+    error_on_error: bool,
     /// The answer reaches who asked, under the address that was asked.
     comes_back: bool,
 }
 
 /// Whether an answer that got through is one to the question's packet: a translation that was not undone (untracked on its
 /// way back) brings it to another address, or from another one.
-fn comes_back(question: &Question, answer: &Packet) -> bool {
+fn comes_back(question: &Question, asker: Option<IpAddr>, answer: &Packet) -> bool {
     let differs = |a: Option<IpAddr>, b: Option<IpAddr>| matches!((a, b), (Some(a), Some(b)) if a != b);
-    if differs(question.packet.src, answer.destination_address()) {
+    if differs(asker, answer.destination_address()) {
         return false;
     }
-    let error = matches!(answer.proto, proto::ICMP | proto::ICMP6) && answer.proto != question_proto(question);
+    let kind = || answer.image.load(Header::Transport, 0, 8).ok().and_then(Bits::exact);
+    let error = match answer.proto {
+        proto::ICMP => kind().is_some_and(|kind| matches!(kind, 3 | 11 | 12)),
+        proto::ICMP6 => kind().is_some_and(|kind| kind < 128),
+        _ => false,
+    };
     // A client does not know an answer from another address, or from another port.
     let port = answer.sport().exact().filter(|_| answer.has_ports()).and_then(|p| u16::try_from(p).ok());
     let other_port = matches!((question.packet.dport(), port), (Some(asked), Some(port)) if asked != port);
     error || !(other_port || differs(Some(question.packet.dst), answer.source_address()))
 }
 
-fn question_proto(question: &Question) -> u8 {
-    use crate::spec::L4;
-    match question.packet.l4 {
-        L4::Tcp { .. } => proto::TCP,
-        L4::Udp { .. } => proto::UDP,
-        L4::Sctp { .. } => proto::SCTP,
-        L4::Icmp { .. } if question.packet.dst.is_ipv4() => proto::ICMP,
-        L4::Icmp { .. } => proto::ICMP6,
-        L4::Other(n) => n,
-    }
-}
-
 fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>, sent: &Sent) -> ClientSees {
     let udp = matches!(question.packet.l4, crate::spec::L4::Udp { .. });
-    let eperm = udp && sent.by_socket;
+    let eperm = udp && sent.by_socket == Some(true);
+    if udp && sent.by_socket == Some(false) && matches!(fate, Fate::Dropped | Fate::Rejected(_)) {
+        return ClientSees::Unclear;
+    }
     // Where the answer does not come back, nothing is seen.
     let unless_lost = |seen: ClientSees| match reply.map(|r| &r.fate) {
         None => seen,
         Some(Fate::Accepted { .. }) if sent.comes_back => seen,
         Some(Fate::Accepted { .. }) => ClientSees::Silence,
         Some(Fate::Depends { .. } | Fate::Unknown(_)) => ClientSees::Unclear,
+        Some(Fate::Rejected(_)) if sent.error_on_error => ClientSees::Unclear,
         // A rejected datagram is a dropped one to the call that sends it.
         Some(_) if eperm && matches!(fate, Fate::Rejected(_)) => ClientSees::Errno("EPERM"),
         Some(_) => ClientSees::Silence,

@@ -37,7 +37,14 @@ impl Run<'_, '_> {
             ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
             return Vec::new();
         }
+        let v6 = path.packet.is_v6();
+        // ::1 is asked for with its interface (net/ipv6/route.c `rt6_need_strict`), which has no address of that name.
+        let strict = v6 && dst.is_loopback() && !on_lo;
+        if strict && iif.is_none() {
+            return self.either(path, "the interface that the packet arrives by is not known");
+        }
         let kind = match self.kind_of(dst, None) {
+            _ if strict => RouteKind::Unicast,
             Some(kind) => kind,
             None if dst.is_loopback() || path.packet.to_here => RouteKind::Local,
             None => {
@@ -47,7 +54,7 @@ impl Run<'_, '_> {
         };
         match kind {
             RouteKind::Local | RouteKind::Anycast => {
-                return match self.reverse_path(&path.packet, src, iif.as_deref(), on_lo) {
+                return match self.reverse_path(&path.packet, src, Some(dst), iif.as_deref(), on_lo) {
                     Checked::Passes => vec![(Onward::Local, path)],
                     Checked::Stops(reason) => {
                         ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
@@ -56,12 +63,16 @@ impl Run<'_, '_> {
                 };
             }
             RouteKind::Broadcast | RouteKind::Multicast => {
-                path.packet.pkttype = if kind == RouteKind::Broadcast { 1 } else { 2 };
+                path.packet.to_many = true;
+                // Broadcasts and multicasts are validated, too, as if they were for 0.0.0.0 (ip_mc_validate_source).
+                if let Checked::Stops(reason) = self.reverse_path(&path.packet, src, None, iif.as_deref(), on_lo) {
+                    ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
+                    return Vec::new();
+                }
                 return vec![(Onward::Local, path)];
             }
             _ => {}
         }
-        let v6 = path.packet.is_v6();
         let off = match self.forwarding(v6, iif.as_deref()) {
             (Some(false), name) => Some(StackReason::ForwardingOff(name)),
             (None, name) => {
@@ -76,7 +87,7 @@ impl Run<'_, '_> {
             return Vec::new();
         }
         let mark = path.packet.mark.exact().and_then(|m| u32::try_from(m).ok());
-        let query = RouteQuery { dst, src, mark, iif: iif.as_deref(), oif: None };
+        let query = RouteQuery { dst, src, mark, iif: iif.as_deref(), oif: iif.as_deref().filter(|_| strict) };
         let route = self.judge.machine.route(&query);
         if let (None, Some(reason)) = (&route, &off) {
             ends.push(stop(self, path, Exit::Stack(reason.clone()), reason.clone()));
@@ -98,7 +109,17 @@ impl Run<'_, '_> {
             ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
             return Vec::new();
         }
-        if let Checked::Stops(reason) = self.reverse_path(&path.packet, src, iif.as_deref(), on_lo) {
+        if let Checked::Stops(reason) = self.reverse_path(&path.packet, src, Some(dst), iif.as_deref(), on_lo) {
+            ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
+            return Vec::new();
+        }
+        // ip_forward, ip6_forward.
+        let unfit = match (path.packet.proxied, path.packet.pkttype) {
+            (true, _) => Some(StackReason::ProxiedElsewhere),
+            (false, 0) => None,
+            (false, _) => Some(StackReason::NotUnicast),
+        };
+        if let Some(reason) = unfit {
             ends.push(stop(self, path, Exit::Stack(reason.clone()), reason));
             return Vec::new();
         }
@@ -125,7 +146,8 @@ impl Run<'_, '_> {
         match (src, dst) {
             (Some(IpAddr::V4(s)), IpAddr::V4(d)) => {
                 // Since Linux 5.3 only 0.0.0.0 itself is a "zero net" (ipv4_is_zeronet).
-                let unspecified = s.is_unspecified() && !d.is_broadcast() && !d.is_unspecified();
+                let exempt = d.is_broadcast() || d.is_unspecified() || matches!(d.octets(), [224, 0, 0, _]);
+                let unspecified = s.is_unspecified() && !exempt;
                 if s.is_multicast() || s.is_broadcast() || unspecified {
                     return Some(StackReason::MartianSource);
                 }
@@ -168,7 +190,14 @@ impl Run<'_, '_> {
     }
 
     /// net/ipv4/fib_frontend.c `fib_validate_source`. IPv6 has none.
-    fn reverse_path(&self, packet: &Packet, src: Option<IpAddr>, iif: Option<&str>, on_lo: bool) -> Checked {
+    fn reverse_path(
+        &self,
+        packet: &Packet,
+        src: Option<IpAddr>,
+        dst: Option<IpAddr>,
+        iif: Option<&str>,
+        on_lo: bool,
+    ) -> Checked {
         let (Some(src @ IpAddr::V4(v4)), false) = (src, on_lo) else { return Checked::Passes };
         if v4.is_unspecified() {
             return Checked::Passes;
@@ -183,7 +212,7 @@ impl Run<'_, '_> {
         }
         let valid_mark = self.setting("net.ipv4.conf", iif, "src_valid_mark").unwrap_or(0) != 0;
         let mark = if valid_mark { packet.mark.exact().and_then(|m| u32::try_from(m).ok()) } else { None };
-        let query = RouteQuery { dst: src, src: packet.destination_address(), mark, iif: None, oif: None };
+        let query = RouteQuery { dst: src, src: dst, mark, iif: None, oif: None };
         let Some(back) = self.judge.machine.route(&query) else {
             self.assume(|| format!("the way back to {src} passes rp_filter"));
             return Checked::Passes;
@@ -217,15 +246,15 @@ impl Run<'_, '_> {
         (machine.sysctl("net.ipv4.ip_forward").map(|v| v != 0), "net.ipv4.ip_forward".into())
     }
 
-    /// The interface by which a packet from here leaves when it is routed anew, or why it is dropped instead
+    /// The interface by which a packet from here leaves when it is routed anew, or why it is dropped instead, and the errno
     /// (net/ipv4/netfilter.c `ip_route_me_harder`, net/ipv6/netfilter.c `ip6_route_me_harder`).
-    pub(crate) fn reroute(&self, packet: &Packet) -> Result<Device, StackReason> {
+    pub(crate) fn reroute(&self, packet: &Packet) -> Result<Device, (StackReason, &'static str)> {
         let Some(dst) = packet.destination_address() else { return Ok(Device::Unknown) };
         let mark = packet.mark.exact().and_then(|m| u32::try_from(m).ok());
         let query = RouteQuery { dst, src: packet.source_address(), mark, iif: None, oif: None };
         let device = match self.judge.machine.route(&query) {
             Some(route) => match local_errno(&route) {
-                Some((reason, _)) if reason != StackReason::NotUnicast => return Err(reason),
+                Some((reason, errno)) if reason != StackReason::NotUnicast => return Err((reason, errno)),
                 _ => route.oif.map_or(Device::Unknown, Device::Named),
             },
             None if dst.is_loopback() => Device::Named("lo".into()),
@@ -234,7 +263,7 @@ impl Run<'_, '_> {
         if let Device::Named(oif) = &device
             && self.loopback_leaves(packet.source_address(), oif)
         {
-            return Err(StackReason::MartianSource);
+            return Err((StackReason::MartianSource, "EINVAL"));
         }
         Ok(device)
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::answer::StackReason;
 use crate::index::Candidates;
-use crate::model::{Hook, Rule, Statement, Verdict};
+use crate::model::{Hook, Reject, Rule, Statement, Verdict};
 use crate::packet::Packet;
 
 use super::Judge;
@@ -250,10 +250,17 @@ impl<'j, 'a> Run<'j, 'a> {
         }
     }
 
-    /// Anything may happen here: accept, drop, or on with the next rule.
+    /// Anything may happen here: accept, drop, an answer instead of it, a translation, or on with the next rule.
     pub(crate) fn anything(&self, here: &Here, path: Box<Path>, by: Option<&By>, why: &str) -> Ends {
         self.fork();
-        [Exit::End, Exit::Accept, Exit::Drop]
+        let mut exits = vec![Exit::End, Exit::Accept, Exit::Drop];
+        // Which error, is not known either: one stands for all of them. Behind the last routing decision no rule may reject
+        // (ipt_REJECT.c, nft_reject.c `nft_reject_validate`).
+        if !matches!(here.hook, Hook::Postrouting | Hook::Egress) {
+            let v6 = path.packet.is_v6();
+            exits.push(Exit::Reject(if v6 { Reject::Icmp6(1, 4) } else { Reject::Icmp(3, 3) }));
+        }
+        let mut ends: Ends = exits
             .into_iter()
             .enumerate()
             .map(|(side, exit)| {
@@ -264,7 +271,14 @@ impl<'j, 'a> Run<'j, 'a> {
                 }
                 (exit, way)
             })
-            .collect()
+            .collect();
+        if here.nat && path.packet.ct.is_some() {
+            let mut way = path;
+            way.parted.push(Parted { hook: here.hook, by: by.cloned(), why: why.to_owned(), side: u8::MAX });
+            super::nat::to_anywhere(here, &mut way.packet);
+            ends.push((Exit::Accept, way));
+        }
+        ends
     }
 
     /// A stack decision that ends a way.

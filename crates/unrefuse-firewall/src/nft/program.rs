@@ -235,20 +235,26 @@ impl<'a> Program<'a> {
         {
             self.protocol = u8::try_from(right).ok();
         }
-        let family = match (left, right) {
-            (Expr::Field(Field::Meta(Meta::NfProto)), 2) => Family::Ip,
-            (Expr::Field(Field::Meta(Meta::NfProto)), 10) => Family::Ip6,
-            (
-                Expr::Field(Field::Meta(Meta::Protocol) | Field::Payload { base: Header::Link, offset: 96, len: 16 }),
-                0x0800,
-            ) => Family::Ip,
-            (
-                Expr::Field(Field::Meta(Meta::Protocol) | Field::Payload { base: Header::Link, offset: 96, len: 16 }),
-                0x86dd,
-            ) => Family::Ip6,
+        let ethertype = match left {
+            Expr::Field(Field::Meta(Meta::NfProto)) => match right {
+                2 => 0x0800,
+                10 => 0x86dd,
+                _ => return,
+            },
+            Expr::Field(Field::Meta(Meta::Protocol)) => right,
+            // Alone, or behind an address that was loaded with it.
+            Expr::Field(Field::Payload { base: Header::Link, offset, len })
+                if *offset <= 96 && offset + len >= 112 && *len <= 128 =>
+            {
+                right >> (offset + len - 112) & 0xffff
+            }
             _ => return,
         };
-        self.packet_family = Some(family);
+        self.packet_family = match ethertype {
+            0x0800 => Some(Family::Ip),
+            0x86dd => Some(Family::Ip6),
+            _ => return,
+        };
     }
 }
 

@@ -102,5 +102,8 @@ pub(super) fn stack(reason: &StackReason) -> String {
         StackReason::RedirectWithoutAddress => {
             "REDIRECT drops it: the interface that it came by has no address".to_owned()
         }
+        StackReason::ProxiedElsewhere => {
+            "TPROXY took it, but its route leads to another host: no policy route brings it to this one".to_owned()
+        }
     }
 }

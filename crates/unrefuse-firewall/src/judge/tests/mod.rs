@@ -3,6 +3,7 @@
 mod bridge;
 mod flow;
 mod forks;
+mod found;
 mod measured;
 mod nat;
 mod stack;

@@ -316,6 +316,7 @@ fn stack_text(reason: &StackReason) -> String {
         StackReason::Route(kind) => format!("a {kind:?} route").to_lowercase(),
         StackReason::NotUnicast => "the destination is a broadcast or multicast address".to_owned(),
         StackReason::RedirectWithoutAddress => "REDIRECT on an interface without an address".to_owned(),
+        StackReason::ProxiedElsewhere => "TPROXY of a packet that is routed to another host".to_owned(),
     }
 }
 
