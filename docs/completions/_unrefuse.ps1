@@ -45,7 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'unrefuse' -ScriptBlock {
             [CompletionResult]::new('who', 'who', [CompletionResultType]::ParameterValue, 'Who holds a port, in this and other network namespaces')
             [CompletionResult]::new('firewall', 'firewall', [CompletionResultType]::ParameterValue, 'The way of one packet through the packet filters, of this machine or of files')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain a cause, list them all, or search them by word')
-            [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Print the JSON schema of the report')
+            [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Print the JSON schema of a report')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script for a shell')
             break
         }
@@ -94,7 +94,7 @@ Register-ArgumentCompleter -Native -CommandName 'unrefuse' -ScriptBlock {
             [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Where to: host:port, [v6]:port, or :port of this machine')
             [CompletionResult]::new('--iface', '--iface', [CompletionResultType]::ParameterName, 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by')
             [CompletionResult]::new('--sport', '--sport', [CompletionResultType]::ParameterName, 'The client''s port [default: one that clients choose, 32768 or higher]')
-            [CompletionResult]::new('--rules', '--rules', [CompletionResultType]::ParameterName, 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input')
+            [CompletionResult]::new('--rules', '--rules', [CompletionResultType]::ParameterName, 'Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is standard input')
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'With --rules: an address of that machine, may be repeated [default: --to is one of it]')
             [CompletionResult]::new('--netns', '--netns', [CompletionResultType]::ParameterName, 'Stand in another network namespace: a name of `ip netns`, or a process id')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours')
@@ -114,8 +114,8 @@ Register-ArgumentCompleter -Native -CommandName 'unrefuse' -ScriptBlock {
             break
         }
         'unrefuse;schema' {
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'unrefuse;completions' {

@@ -239,7 +239,7 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__schema)
-            opts="-h --help"
+            opts="-h --help report firewall"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

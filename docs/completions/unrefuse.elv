@@ -42,7 +42,7 @@ set edit:completion:arg-completer[unrefuse] = {|@words|
             cand who 'Who holds a port, in this and other network namespaces'
             cand firewall 'The way of one packet through the packet filters, of this machine or of files'
             cand explain 'Explain a cause, list them all, or search them by word'
-            cand schema 'Print the JSON schema of the report'
+            cand schema 'Print the JSON schema of a report'
             cand completions 'Print the completion script for a shell'
         }
         &'unrefuse;check'= {
@@ -87,7 +87,7 @@ set edit:completion:arg-completer[unrefuse] = {|@words|
             cand --to 'Where to: host:port, [v6]:port, or :port of this machine'
             cand --iface 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by'
             cand --sport 'The client''s port [default: one that clients choose, 32768 or higher]'
-            cand --rules 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input'
+            cand --rules 'Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is standard input'
             cand --address 'With --rules: an address of that machine, may be repeated [default: --to is one of it]'
             cand --netns 'Stand in another network namespace: a name of `ip netns`, or a process id'
             cand --color 'Colours'
@@ -105,8 +105,8 @@ set edit:completion:arg-completer[unrefuse] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'unrefuse;schema'= {
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'unrefuse;completions'= {
             cand -h 'Print help'

@@ -47,7 +47,7 @@ complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "listeners" -d 'Every
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "who" -d 'Who holds a port, in this and other network namespaces'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "firewall" -d 'The way of one packet through the packet filters, of this machine or of files'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "explain" -d 'Explain a cause, list them all, or search them by word'
-complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "schema" -d 'Print the JSON schema of the report'
+complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "schema" -d 'Print the JSON schema of a report'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "completions" -d 'Print the completion script for a shell'
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l timeout -d 'How long one attempt may take' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l deadline -d 'How long everything may take' -r
@@ -85,7 +85,7 @@ complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l from -d '
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l to -d 'Where to: host:port, [v6]:port, or :port of this machine' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l iface -d 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l sport -d 'The client\'s port [default: one that clients choose, 32768 or higher]' -r
-complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save and `ipset save`; - is standard input' -r -F
+complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is standard input' -r -F
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l address -d 'With --rules: an address of that machine, may be repeated [default: --to is one of it]' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l netns -d 'Stand in another network namespace: a name of `ip netns`, or a process id' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l color -d 'Colours' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'
@@ -100,5 +100,5 @@ always\t'Always'
 never\t'Never'"
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand explain" -l markdown -d 'Print the pages as Markdown'
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c unrefuse -n "__fish_unrefuse_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c unrefuse -n "__fish_unrefuse_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand completions" -s h -l help -d 'Print help'

@@ -12,6 +12,7 @@ pub use convert::{Made, report};
 pub use text::text;
 
 use crate::json::pretty;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 pub const SCHEMA: &str = "unrefuse.firewall/1";
 
 /// What was asked, and what the rules say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -80,8 +81,18 @@ pub fn json(report: &Report) -> String {
     pretty(report)
 }
 
+/// The JSON Schema (draft 2020-12) of [`json`]'s output.
+pub fn schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12();
+    let mut schema = settings.into_generator().into_root_schema_for::<Report>().to_value();
+    if let Some(serde_json::Value::Object(name)) = schema.pointer_mut("/properties/schema") {
+        name.insert("const".to_owned(), SCHEMA.into());
+    }
+    schema
+}
+
 /// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Question {
     /// Source address; left out for a packet that a process of this machine sends from the address that its route gives.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,11 +102,13 @@ pub struct Question {
     /// Destination port.
     pub port: u16,
     /// `tcp` or `udp`.
+    #[schemars(extend("enum" = ["tcp", "udp"]))]
     pub protocol: &'static str,
     /// Source port, where it was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_port: Option<u16>,
     /// `in`: it arrives, for this machine or to be forwarded; `out`: a process of this machine sends it.
+    #[schemars(extend("enum" = ["in", "out"]))]
     pub way: &'static str,
     /// The interface that it arrives by (`in`) or leaves by (`out`), where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +118,7 @@ pub struct Question {
 }
 
 /// What happens to a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
     /// It gets through.
@@ -123,7 +136,7 @@ pub enum Fate {
 }
 
 /// Where a packet ends up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Destination {
     /// Address after NAT; left out where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,9 +152,10 @@ pub struct Destination {
 }
 
 /// What decides, or does something on the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Decider {
     /// `rule`, `policy` or `stack`.
+    #[schemars(extend("enum" = ["rule", "policy", "stack"]))]
     pub kind: &'static str,
     /// Netfilter hook: `prerouting`, `input` …
     pub hook: &'static str,
@@ -184,7 +198,7 @@ pub struct Decider {
 }
 
 /// Packets and bytes that met a rule or policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counters {
     /// Packets.
     pub packets: u64,
@@ -193,7 +207,7 @@ pub struct Counters {
 }
 
 /// The program that made a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Owner {
     /// Its name: `ufw`, `firewalld`, `fail2ban` …
     pub name: String,
@@ -203,7 +217,7 @@ pub struct Owner {
 }
 
 /// One thing on a packet's way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// What did it.
     pub by: Decider,
@@ -214,9 +228,10 @@ pub struct Step {
 }
 
 /// What the sender observes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClientSees {
     /// `answer`, `silence`, `reset`, `icmp`, `errno` or `unclear`.
+    #[schemars(extend("enum" = ["answer", "silence", "reset", "icmp", "errno", "unclear"]))]
     pub kind: &'static str,
     /// ICMP: 4, or 6 for ICMPv6.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,7 +248,7 @@ pub struct ClientSees {
 }
 
 /// Addresses after NAT; what is left out is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Translated {
     /// Source address.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -250,7 +265,7 @@ pub struct Translated {
 }
 
 /// What happens to the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reply {
     /// What happens to it.
     pub fate: Fate,

@@ -66,13 +66,26 @@ pub(crate) enum Action {
     Firewall(FirewallArgs),
     /// Explain a cause, list them all, or search them by word
     Explain(ExplainArgs),
-    /// Print the JSON schema of the report
-    Schema,
+    /// Print the JSON schema of a report
+    Schema {
+        /// Of which command's JSON
+        #[arg(value_enum, default_value_t = Schema::Report)]
+        of: Schema,
+    },
     /// Print the completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// A form of JSON that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Schema {
+    /// A diagnosis
+    Report,
+    /// `unrefuse firewall`
+    Firewall,
 }
 
 /// Arguments of a diagnosis.

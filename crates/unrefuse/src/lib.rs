@@ -66,8 +66,12 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
         Some(Action::Who(arguments)) => who::run(&arguments),
         Some(Action::Firewall(arguments)) => firewall::run(&arguments),
         Some(Action::Explain(arguments)) => explain::run(&arguments),
-        Some(Action::Schema) => {
-            output::print(&format!("{:#}\n", unrefuse_report::schema(&ids())))?;
+        Some(Action::Schema { of }) => {
+            let schema = match of {
+                cli::Schema::Report => unrefuse_report::schema(&ids()),
+                cli::Schema::Firewall => unrefuse_report::firewall::schema(),
+            };
+            output::print(&format!("{schema:#}\n"))?;
             Ok(0)
         }
         Some(Action::Completions { shell }) => {

@@ -171,14 +171,18 @@ fn stands(page: &Page<'_>, by: &Decider) -> String {
     if let Some(handle) = by.handle {
         parts.push(format!("handle {handle}"));
     }
-    let counted = match by.counters {
+    parts.join(", ") + &counted(by)
+}
+
+/// `; 3 packets, 180 bytes so far`.
+fn counted(by: &Decider) -> String {
+    match by.counters {
         Some(c) => {
             let packets = if c.packets == 1 { "packet" } else { "packets" };
             format!("; {} {packets}, {} bytes so far", c.packets, c.bytes)
         }
         None => String::new(),
-    };
-    parts.join(", ") + &counted
+    }
 }
 
 fn destination(page: &Page<'_>, to: &Destination) -> String {
@@ -268,12 +272,28 @@ fn way(page: &mut Page<'_>, title: &str, steps: &[Step], fate: Fate, told: bool)
         };
         page.entry(STEP, label, &body);
         let told = jumps_to(step).is_some() || told && step.decides;
-        if let Some(text) = step.by.text.as_ref().filter(|_| step.by.kind == "rule" && (page.style.verbose || !told)) {
-            let text = page.safe(text);
-            page.entry(STEP + 2, Spans::default(), &Spans::new(Ink::Faint, &text));
+        let told = told && !page.style.verbose;
+        let text = step.by.text.as_ref().filter(|_| step.by.kind == "rule" && !told).map(|text| page.safe(text));
+        let found = if page.style.verbose { found_by(page, &step.by) } else { String::new() };
+        for line in text.into_iter().chain(Some(found).filter(|found| !found.is_empty())) {
+            page.entry(STEP + 2, Spans::default(), &Spans::new(Ink::Faint, &line));
         }
     }
     page.left_out(4, shown.iter().filter(|shown| !**shown).count());
+}
+
+/// `line 7 of rules.v4, handle 4; 3 packets, 180 bytes so far`.
+fn found_by(page: &Page<'_>, by: &Decider) -> String {
+    let line = by.line.map(|line| match &by.file {
+        Some(file) => format!("line {line} of {}", page.safe(file)),
+        None => format!("line {line}"),
+    });
+    let place: Vec<String> = line.into_iter().chain(by.handle.map(|handle| format!("handle {handle}"))).collect();
+    let counted = counted(by);
+    match (place.is_empty(), counted.strip_prefix("; ")) {
+        (true, Some(counted)) => counted.to_owned(),
+        _ => place.join(", ") + &counted,
+    }
 }
 
 fn chain(page: &Page<'_>, by: &Decider) -> String {
