@@ -286,7 +286,7 @@ impl Machine for KnownMachine {
 
     fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
         // Bound to an interface, only that one's routes count, local ones as well.
-        let elsewhere = query.oif.is_some_and(|oif| oif != "lo" && !self.is_local(query.dst, Some(oif)));
+        let elsewhere = query.oif.is_some_and(|oif| !self.is_local(query.dst, Some(oif)));
         if self.is_local(query.dst, None) && !elsewhere {
             // 127.0.0.0/8 is one local route, which prefers the address of lo.
             let of_lo = query.dst.is_loopback() && query.dst.is_ipv4();

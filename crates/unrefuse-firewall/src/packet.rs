@@ -104,6 +104,9 @@ pub struct Packet {
     pub expected: Option<Box<Conntrack>>,
     /// Connection tracking was told not to see it.
     pub untracked: bool,
+    /// It answers a packet that was taken out of connection tracking: iptables takes that for a connection, and does not
+    /// take it out (nf_conntrack_attach, xt_ct_target).
+    pub attached: bool,
     /// Its destination is this machine, even where the address is not known (REDIRECT).
     pub to_here: bool,
 }
@@ -146,6 +149,7 @@ impl Packet {
             ct: None,
             expected: None,
             untracked: false,
+            attached: false,
             to_here: false,
         };
         packet.set_source(src.map_or(Bits::unknown(packet.address_width()), address_bits));

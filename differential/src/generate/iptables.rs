@@ -105,5 +105,11 @@ fn rule(rng: &mut Rng, place: &Place<'_>) -> Rule {
         matches.retain(|m| !m.contains("--tcp-flags") && !m.contains("--syn"));
         matches.push(needs.into());
     }
+    // iptables takes a match twice in a row, but not with another between that has the same option.
+    let mut marks = 0;
+    matches.retain(|m| {
+        marks += usize::from(m.starts_with("-m mark ") || m.starts_with("-m connmark "));
+        marks < 2 || !m.contains("mark ")
+    });
     Rule { matches, action: target.text }
 }

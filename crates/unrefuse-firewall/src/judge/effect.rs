@@ -85,7 +85,8 @@ impl Run<'_, '_> {
                 path.way.push(step(what));
             }
             Statement::Notrack => {
-                if path.packet.ct.is_none() {
+                let kept = path.packet.attached && self.judge.ruleset.tables[here.table].backend != Backend::Nft;
+                if path.packet.ct.is_none() && !kept {
                     path.packet.untracked = true;
                 }
                 path.way.push(step("notrack".into()));

@@ -163,7 +163,8 @@ impl Run<'_, '_> {
     fn masquerade_address(&self, packet: &Packet) -> Bits {
         let unknown = Bits::unknown(packet.address_width());
         let (Device::Named(oif), Some(dst)) = (&packet.oif, packet.destination_address()) else { return unknown };
-        let query = RouteQuery { oif: Some(oif), ..RouteQuery::to(dst) };
+        // The local route of an address of another interface is that one's, though it leads over lo.
+        let query = RouteQuery { oif: Some(oif.as_str()).filter(|oif| *oif != "lo"), ..RouteQuery::to(dst) };
         let source = self.judge.machine.route(&query).filter(|r| r.oif.as_ref() == Some(oif)).and_then(|r| r.source);
         source.map_or(unknown, address_bits)
     }

@@ -96,7 +96,12 @@ pub(crate) fn answer(
     let sent = Sent {
         by_socket: by_socket.then(|| first.iter().all(told)),
         error_on_error,
-        comes_back: replies.is_none_or(|ends| ends.iter().all(|(_, path)| comes_back(question, asker, &path.packet))),
+        comes_back: replies.map_or(Some(true), |ends| {
+            let through = |end: &&End| matches!(end.0, Exit::Accept | Exit::End);
+            let mut back = ends.iter().filter(through).map(|(_, path)| comes_back(question, asker, &path.packet));
+            let first = back.next().unwrap_or(true);
+            back.all(|other| other == first).then_some(first)
+        }),
     };
     let client_sees = seen(question, &judged.fate, reply.as_ref(), &sent);
     let (assumptions, ignored) = run.notes();
@@ -245,8 +250,8 @@ struct Sent {
     by_socket: Option<bool>,
     /// The reset that stops an answer may be rejected in its turn, by which the client is told.
     error_on_error: bool,
-    /// The answer reaches who asked, under the address that was asked.
-    comes_back: bool,
+    /// The answer reaches who asked, under the address that was asked. `None`: it may.
+    comes_back: Option<bool>,
 }
 
 /// Whether an answer that got through is one to the question's packet: a translation that was not undone (untracked on its
@@ -277,8 +282,11 @@ fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>, sent: &Sent) ->
     // Where the answer does not come back, nothing is seen.
     let unless_lost = |seen: ClientSees| match reply.map(|r| &r.fate) {
         None => seen,
-        Some(Fate::Accepted { .. }) if sent.comes_back => seen,
-        Some(Fate::Accepted { .. }) => ClientSees::Silence,
+        Some(Fate::Accepted { .. }) => match sent.comes_back {
+            Some(true) => seen,
+            Some(false) => ClientSees::Silence,
+            None => ClientSees::Unclear,
+        },
         Some(Fate::Depends { .. } | Fate::Unknown(_)) => ClientSees::Unclear,
         Some(Fate::Rejected(_)) if sent.error_on_error => ClientSees::Unclear,
         // A rejected datagram is a dropped one to the call that sends it.

@@ -90,6 +90,7 @@ fn reply_to(exit: &Exit, packet: &Packet, question: &Question, own_ttl: Option<u
     // (nf_ct_attach), others are found to belong to it, as a closed port's error: UDP forgets the connection first
     // (`__udp4_lib_rcv`, nf_reset_ct). Where there is none, the packet untracked or not, conntrack finds the answer invalid.
     if maker == Maker::Refuser {
+        reply.attached = packet.untracked;
         reply.ct = ct
     } else {
         reply.expected = ct.map(Box::new)

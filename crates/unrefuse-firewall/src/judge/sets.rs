@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::bits::Bits;
 
 use crate::model::{Element, Elements, Field, Header, Scalar, Set};
-use crate::packet::Packet;
+use crate::packet::{Packet, proto};
 use crate::ranges::RangeIndex;
 
 use super::run::{Here, Run};
@@ -148,9 +148,11 @@ impl Run<'_, '_> {
                     if !packet.has_ports() && !matches!(packet.proto, 1 | 58) {
                         return Ok(None);
                     }
-                    // bitmap:port looks at the number only.
+                    // bitmap:port looks at the number only, of TCP and UDP only (bitmap_port_kadt).
                     if !kind.starts_with("bitmap") {
                         key.push(Bits::known(packet.proto.into(), 8));
+                    } else if !matches!(packet.proto, proto::TCP | proto::UDP) {
+                        return Ok(None);
                     }
                     let port = match packet.proto {
                         // ip_set_get_icmp_port: type and code.
