@@ -33,7 +33,7 @@ pub(crate) fn differences(answer: &Answer, expect: &Expect) -> Vec<String> {
     let blockers = report["blockers"].as_array().map_or(0, Vec::len);
     if let Some(root) = &expect.root {
         same("root of the first blocker", root.clone(), text(&first["root"]));
-        let gate = expect.gate.clone().unwrap_or_else(|| root.split('/').next().unwrap_or_default().to_owned());
+        let gate = expect.gate.clone().unwrap_or_else(|| gate_of(root).to_owned());
         same("gate of the first blocker", gate, text(&first["gate"]));
     }
     let expected = expect.blockers.or_else(|| expect.root.as_ref().map(|_| 1));
@@ -85,6 +85,14 @@ pub(crate) fn healthy(answer: &Answer, notes: &[String]) -> Vec<String> {
     mentions("notes", &answer.report["notes"], notes, &mut out);
     consistent(&answer.report, &mut out);
     out
+}
+
+/// The gate that a root blocks. Behind the listener, roots are filed under what is to blame for it.
+fn gate_of(root: &str) -> &str {
+    match root.split('/').next().unwrap_or_default() {
+        "service" | "config" | "container" => "listener",
+        gate => gate,
+    }
 }
 
 /// What holds for every report: the root is the last why, and no root is told twice.
@@ -187,6 +195,14 @@ mod tests {
         ] {
             assert_eq!(differences(&answer(), &expect(toml)).len(), 1, "{toml}");
         }
+    }
+
+    #[test]
+    fn a_service_or_its_configuration_blocks_the_listener() {
+        assert_eq!(
+            ["service/failed", "config/overridden", "route/none"].map(gate_of),
+            ["listener", "listener", "route"]
+        );
     }
 
     #[test]
