@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// What the names begin with; the lab's process and a number follow.
+const PREFIX: &str = "unrefuse-lab-";
+
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// A cgroup that a host takes for the root of the tree. It is removed at the end.
@@ -24,7 +27,10 @@ impl Cgroup {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
         let top = version2(&mounts).context("no cgroup2 file system is mounted here")?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = top.join(format!("unrefuse-lab-{}-{number}", std::process::id()));
+        if number == 0 {
+            sweep(&top);
+        }
+        let path = top.join(format!("{PREFIX}{}-{number}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
         // Where the lab's own commands run: systemd keeps out of what it has not made.
         std::fs::create_dir(path.join("lab"))?;
@@ -56,6 +62,19 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         // Busy until the last of its processes is buried.
         sys::poll_until(Instant::now() + Duration::from_secs(5), || remove(&self.path).is_ok());
+    }
+}
+
+/// Removes what labs left behind that were killed.
+fn sweep(top: &Path) {
+    for entry in std::fs::read_dir(top).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some((pid, _)) = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.split_once('-')) else {
+            continue;
+        };
+        if !Path::new("/proc").join(pid).exists() {
+            let _ = remove(&entry.path());
+        }
     }
 }
 
