@@ -6,7 +6,8 @@
 mod manager;
 
 pub use manager::{
-    FirewalldFacts, RuleKeeper, RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, UfwAction, UfwFacts, UfwRule,
+    FirewalldFacts, RuleKeeper, RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, UfwAction, UfwFacts, UfwPlaced,
+    UfwRule,
 };
 
 use crate::{AttemptOutcome, Counter, Errno, Observed};

@@ -32,7 +32,7 @@ pub use firewall::{
     AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
     FilterRule, FirewallFacts, FirewalldFacts, Judgement, RejectKind, RuleCounters, RuleKeeper, RuleOwner, SavedKind,
     SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation, UfwAction, UfwFacts,
-    UfwRule, WayStep,
+    UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
 pub use name::{

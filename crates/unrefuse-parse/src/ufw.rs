@@ -14,7 +14,7 @@
 
 use crate::lines;
 use std::collections::HashMap;
-use unrefuse_facts::{UfwAction, UfwRule, text::from_bytes};
+use unrefuse_facts::{UfwAction, UfwPlaced, UfwRule, text::from_bytes};
 
 /// Rules that are read from both files together.
 const MAX_RULES: usize = 100_000;
@@ -53,20 +53,65 @@ pub fn user_rules(v4: &[u8], v6: &[u8]) -> Vec<UfwRule> {
     let tuples = [(v4, false), (v6, true)]
         .into_iter()
         .flat_map(|(bytes, v6)| lines::numbered(bytes).filter_map(move |(_, line)| Tuple::read(line, v6)));
-    let mut profiles: HashMap<String, u32> = HashMap::new();
-    let mut next = 1;
+    let mut numbers = Numbers::default();
     let mut rules = Vec::new();
     for tuple in tuples.take(MAX_RULES) {
-        let number = match tuple.profile() {
-            None => next,
-            Some(profile) => *profiles.entry(profile).or_insert(next),
-        };
-        next = next.max(number + 1);
+        let number = numbers.of(&tuple);
         if !tuple.routed {
             rules.push(tuple.rule(number));
         }
     }
     rules
+}
+
+/// Which rules of the kernel the user rules become: the lines for iptables-restore(8) that follow each, counted by chain.
+///
+/// ```
+/// let v4 = b"### tuple ### deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in\n-A ufw-user-input -p tcp --dport 80 -j DROP\n";
+/// let placed = unrefuse_parse::ufw::placed(v4, b"");
+/// assert_eq!((placed[0].chain.as_str(), placed[0].position, placed[0].number), ("ufw-user-input", 1, 1));
+/// ```
+pub fn placed(v4: &[u8], v6: &[u8]) -> Vec<UfwPlaced> {
+    let mut numbers = Numbers::default();
+    let mut placed = Vec::new();
+    for (bytes, v6) in [(v4, false), (v6, true)] {
+        let mut filled: HashMap<&[u8], u32> = HashMap::new();
+        let mut number = None;
+        for (_, line) in lines::numbered(bytes) {
+            if line.starts_with(b"###") {
+                // What is no rule of the user's ends with the next one that is: `### END RULES ###`.
+                number = Tuple::read(line, v6).map(|tuple| numbers.of(&tuple));
+                continue;
+            }
+            let mut words = lines::words(line);
+            let (Some(b"-A"), Some(chain)) = (words.next(), words.next()) else { continue };
+            let position = filled.entry(chain).or_default();
+            *position += 1;
+            if let Some(number) = number.filter(|_| placed.len() < MAX_RULES) {
+                placed.push(UfwPlaced { chain: from_bytes(chain), position: *position, number });
+            }
+        }
+    }
+    placed
+}
+
+/// Numbers of rules, as `ufw status numbered` gives them.
+#[derive(Default)]
+struct Numbers {
+    profiles: HashMap<String, u32>,
+    last: u32,
+}
+
+impl Numbers {
+    fn of(&mut self, tuple: &Tuple) -> u32 {
+        let next = self.last + 1;
+        let number = match tuple.profile() {
+            None => next,
+            Some(profile) => *self.profiles.entry(profile).or_insert(next),
+        };
+        self.last = self.last.max(number);
+        number
+    }
 }
 
 /// One `### tuple ###` line.

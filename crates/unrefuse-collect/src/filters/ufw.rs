@@ -3,7 +3,7 @@
 use super::rules;
 use crate::live::files;
 use unrefuse_facts::{Missing, Observed, Reason, Source, UfwFacts};
-use unrefuse_parse::ufw::{setting, user_rules};
+use unrefuse_parse::ufw::{placed, setting, user_rules};
 
 /// ufw's settings and user rules, as its files have them; missing as absent where it is not installed. What ufw has in
 /// the kernel is found by its chains.
@@ -25,6 +25,7 @@ fn read(root: &str) -> Observed<UfwFacts> {
         let facts = UfwFacts {
             enabled: yes("ENABLED"),
             rules: user_rules(&v4, &v6),
+            placed: placed(&v4, &v6),
             default_input: value("DEFAULT_INPUT_POLICY").map(|word| word.to_ascii_uppercase()),
         };
         Ok((facts, path))
@@ -48,8 +49,11 @@ mod tests {
     fn installed(root: &Root, conf: &str, ipv6: &str) {
         root.file("/etc/ufw/ufw.conf", conf);
         root.file("/etc/default/ufw", &format!("IPV6={ipv6}\nDEFAULT_INPUT_POLICY=\"drop\"\n"));
-        root.file("/etc/ufw/user.rules", "### tuple ### deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in\n");
-        root.file("/etc/ufw/user6.rules", "### tuple ### deny tcp 80 ::/0 any ::/0 in\n");
+        let deny = "-p tcp --dport 80 -j DROP";
+        let v4 = format!("### tuple ### deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in\n-A ufw-user-input {deny}\n");
+        root.file("/etc/ufw/user.rules", &v4);
+        let v6 = format!("### tuple ### deny tcp 80 ::/0 any ::/0 in\n-A ufw6-user-input {deny}\n");
+        root.file("/etc/ufw/user6.rules", &v6);
     }
 
     #[test]
@@ -61,6 +65,8 @@ mod tests {
         assert_eq!(facts.default_input.as_deref(), Some("DROP"));
         let shown: Vec<_> = facts.rules.iter().map(|r| (r.number, r.action, r.to.as_str())).collect();
         assert_eq!(shown, [(1, UfwAction::Deny, "80/tcp"), (2, UfwAction::Deny, "80/tcp (v6)")]);
+        let placed: Vec<_> = facts.placed.iter().map(|p| (p.chain.as_str(), p.position, p.number)).collect();
+        assert_eq!(placed, [("ufw-user-input", 1, 1), ("ufw6-user-input", 1, 2)]);
     }
 
     #[test]

@@ -69,6 +69,11 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
     fixes.extend(
         wanted.iter().filter_map(|wanted| one(view, stop, place, wanted)).map(|fix| answers_too(fix, view, stop)),
     );
+    if let (Some(_), Some(RuleOwner::Ufw { rule: Some(number) })) =
+        (stop.decider().and_then(Decider::rule), stop.decider().and_then(Decider::owner))
+    {
+        fixes.extend(managers::ufw_delete(view, *number));
+    }
     fixes
 }
 

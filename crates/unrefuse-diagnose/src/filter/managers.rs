@@ -6,7 +6,7 @@ use super::{Leg, Stop};
 use crate::View;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
-use unrefuse_facts::{ChainPlace, FilterHook, RuleOwner, UfwAction};
+use unrefuse_facts::{ChainPlace, FilterHook, RuleOwner, UfwAction, UfwRule};
 
 /// ufw(8): a user rule; before the rule that denies, where one does.
 pub(crate) fn ufw(
@@ -48,6 +48,55 @@ pub(crate) fn ufw(
         fix = fix.undo(format!("ufw {route}{rule_text}"));
     }
     Some(fix.persistent())
+}
+
+/// Takes a denying user rule out, by its number; `--force` asks nothing (ufw(8)).
+pub(crate) fn ufw_delete(view: &View<'_>, number: u32) -> Option<Fix> {
+    let rules = view.firewall().and_then(|f| f.ufw.value()).map_or(&[][..], |ufw| &ufw.rules);
+    let known = rules.iter().find(|rule| rule.number == number);
+    let shown = known.map(|rule| format!(" ({} {} from {})", action(rule.action), safe(&rule.to), safe(&rule.from)));
+    let title = format!("take ufw's rule {number}{} out, for all packets that it names", shown.unwrap_or_default());
+    let fix = Fix::new(view, Risk::High, title).command(format!("ufw --force delete {number}")).persistent();
+    let last = rules.iter().all(|rule| rule.number <= number);
+    let again = known.and_then(|rule| again(rule, if last { None } else { Some(number) }));
+    Some(match again {
+        Some(again) => fix.undo(again),
+        None => fix,
+    })
+}
+
+fn action(action: UfwAction) -> &'static str {
+    match action {
+        UfwAction::Allow => "allow",
+        UfwAction::Deny => "deny",
+        UfwAction::Reject => "reject",
+        UfwAction::Limit => "limit",
+    }
+}
+
+/// The command that makes a simple rule again: a port from anywhere or from one address. Others would need more of ufw's
+/// grammar than is shown of them.
+fn again(rule: &UfwRule, at: Option<u32>) -> Option<String> {
+    let (port, protocol) = rule.to.split_once('/').filter(|_| !rule.v6 && !rule.out)?;
+    let plain =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b",:./".contains(&b));
+    if !plain(port) || !["tcp", "udp"].contains(&protocol) {
+        return None;
+    }
+    let place = at.map(|at| format!("insert {at} ")).unwrap_or_default();
+    let action = action(rule.action);
+    let comment = match &rule.comment {
+        Some(comment) => format!(" comment {}", quote(comment)?),
+        None => String::new(),
+    };
+    let from = rule.from.as_str();
+    Some(match from {
+        "Anywhere" => format!("ufw {place}{action} {port}/{protocol}{comment}"),
+        from if plain(from) && from.split('/').next()?.parse::<std::net::IpAddr>().is_ok() => {
+            format!("ufw {place}{action} from {from} to any port {port} proto {protocol}{comment}")
+        }
+        _ => return None,
+    })
 }
 
 /// The rule may stand behind the denying one already, word for word.

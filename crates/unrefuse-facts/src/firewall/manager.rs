@@ -133,6 +133,20 @@ pub struct UfwFacts {
     pub rules: Vec<UfwRule>,
     /// What happens to incoming packets that no rule names (`DEFAULT_INPUT_POLICY`): `DROP`, `REJECT`, `ACCEPT`.
     pub default_input: Option<String>,
+    /// Where the rules of the kernel that the user rules become stand, as the files have them.
+    #[serde(default)]
+    pub placed: Vec<UfwPlaced>,
+}
+
+/// A rule of the kernel that a user rule becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UfwPlaced {
+    /// Chain: `ufw-user-input`, `ufw6-user-input` …
+    pub chain: String,
+    /// Number in it, from 1.
+    pub position: u32,
+    /// Number of the user rule, as `ufw status numbered` counts.
+    pub number: u32,
 }
 
 /// Action of a ufw rule.

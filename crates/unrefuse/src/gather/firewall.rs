@@ -3,6 +3,7 @@
 
 mod around;
 mod convert;
+mod ufw;
 mod what_if;
 
 use super::Options;

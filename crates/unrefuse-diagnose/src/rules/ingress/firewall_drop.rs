@@ -73,11 +73,8 @@ pub(super) fn zone(view: &View<'_>, stop: &Stop<'_>) -> Option<Evidence> {
         None => String::new(),
     };
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { visible(&items.join(" ")) };
-    let text = format!(
-        "{interface}zone {zone}: services {}, ports {}{open}",
-        list(&facts.services),
-        list(&facts.ports)
-    );
+    let text =
+        format!("{interface}zone {zone}: services {}, ports {}{open}", list(&facts.services), list(&facts.ports));
     Some(Evidence::new(text, source))
 }
 
@@ -105,8 +102,8 @@ mod tests {
     use crate::testing::Scene;
     use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy, rule};
     use unrefuse_facts::{
-        Decider, FilterBackend, FilterHook, FirewalldFacts, Judgement, Observed, RuleOwner, Source, UfwAction, UfwFacts,
-        UfwRule,
+        Decider, FilterBackend, FilterHook, FirewalldFacts, Judgement, Observed, RuleOwner, Source, UfwAction,
+        UfwFacts, UfwRule,
     };
 
     fn scene(by: Decider) -> Scene {
@@ -155,7 +152,8 @@ mod tests {
         assert_eq!(commands(&fixes[1].steps), ["ufw allow 80/tcp"]);
         assert!(fixes[0].persistent);
 
-        let mut deny = rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
+        let mut deny =
+            rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
         deny.owner = RuleOwner::Ufw { rule: None };
         let user = UfwRule {
             number: 2,
@@ -166,12 +164,28 @@ mod tests {
             v6: false,
             comment: None,
         };
-        let facts = UfwFacts { enabled: true, rules: vec![user], default_input: Some("DROP".into()) };
-        let report = scene(Decider::Rule(deny))
-            .filters(|f| f.ufw = Observed::known(facts, Source::configured("/etc/ufw/user.rules")))
-            .silent()
-            .report();
-        assert_eq!(commands(&report.blockers[0].fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+        let facts =
+            UfwFacts { enabled: true, rules: vec![user], default_input: Some("DROP".into()), ..UfwFacts::default() };
+        let report = |deny| {
+            let facts = Observed::known(facts.clone(), Source::configured("/etc/ufw/user.rules"));
+            scene(Decider::Rule(deny)).filters(|f| f.ufw = facts).silent().report()
+        };
+        let by_port = report(deny.clone());
+        assert_eq!(commands(&by_port.blockers[0].fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+        // Where it is known which rule it is, that one may be taken out.
+        (deny.owner, deny.comment) = (RuleOwner::Ufw { rule: Some(2) }, Some("no web".into()));
+        let by_number = report(deny);
+        let blocker = &by_number.blockers[0];
+        assert_eq!(commands(&blocker.fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+        let last = blocker.fixes.last().unwrap();
+        assert_eq!(
+            (commands(&last.steps), commands(&last.undo)),
+            (vec!["ufw --force delete 2"], vec!["ufw deny 80/tcp"])
+        );
+        assert_eq!((last.risk, last.persistent), (Risk::High, true));
+        let evidence: Vec<&str> = blocker.whys[0].evidence.iter().map(|e| e.text.as_str()).collect();
+        assert!(evidence.contains(&"its comment: no web"), "{evidence:?}");
+        assert!(evidence.contains(&"made by ufw: rule 2 of `ufw status numbered`"), "{evidence:?}");
     }
 
     #[test]
@@ -206,11 +220,8 @@ mod tests {
     fn the_answer_is_dropped() {
         let output = dropped(Decider::Rule(iptables(FilterHook::Output, "-A OUTPUT -p tcp --sport 80 -j DROP")));
         let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
-        let report = scene
-            .filtered(None, Some(accepted()))
-            .filters(|f| f.judgements[0].reply = Some(output))
-            .silent()
-            .report();
+        let report =
+            scene.filtered(None, Some(accepted())).filters(|f| f.judgements[0].reply = Some(output)).silent().report();
         let blocker = &report.blockers[0];
         assert_eq!(blocker.root, "ingress/firewall-drop");
         assert!(blocker.whys[0].title.starts_with("the answer of 10.1.0.2:80 is dropped on its way out: rule 3 of"));

@@ -1,6 +1,7 @@
 //! What stands around the rules: the tools that make them, files that are loaded at boot, the connection table.
 
 use super::super::machine::LiveMachine;
+use super::ufw;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use unrefuse_collect::{Host, filters};
@@ -22,6 +23,9 @@ pub(super) fn around(
 ) {
     facts.conntrack = filters::conntrack(drops_before);
     facts.ufw = filters::ufw();
+    if let Observed::Known { value, .. } = &facts.ufw {
+        facts.judgements.iter_mut().for_each(|judged| ufw::name_rules(judged, value));
+    }
     let arrives = facts.judgements.iter().find_map(|j| j.ingress.as_ref()?.arrives_by.clone());
     let udp = case.target.protocol == Protocol::Udp;
     facts.firewalld = filters::firewalld(facts.from, arrives.as_deref(), case.target.port, udp);
@@ -47,7 +51,10 @@ fn saved(address: SocketAddr, question: &Question, host: &Arc<dyn Host>) -> Vec<
                 judged(value, &file.path, address.ip(), question, &machine)
             }
             (_, Observed::Missing(missing)) => Observed::Missing(missing.clone()),
-            _ => Observed::not_looked(format!("{}: files in nft's own language are not judged", file.path)),
+            _ => {
+                let why = Missing::new(Reason::NotLooked, format!("{}: nft's own language is not read", file.path));
+                Observed::Missing(why.remedy(format!("nft -c -f {}; nft list ruleset", file.path)))
+            }
         };
         SavedRule { kind: file.kind, path: file.path, says, loaded_at_boot: file.loaded_at_boot }
     };
