@@ -1,6 +1,6 @@
 //! How far a packet came, and what each gate says of it.
 
-use crate::refuser::Who;
+use crate::refuser::{Distance, Who, same_connection};
 use crate::report::{Certainty, GateInfo, GateStatus};
 use crate::{Gate, View};
 use unrefuse_facts::{AnswerKind, AttemptOutcome, Fate, Judgement, Protocol};
@@ -21,7 +21,12 @@ impl Reach {
         let to = |passed, stopped| Self { passed: Some(passed), stopped };
         match attempt.outcome {
             AttemptOutcome::Open => return to(Gate::Access, None),
+            AttemptOutcome::ClosedOnAccept | AttemptOutcome::Reset if from_elsewhere(view) => {
+                return to(Gate::Egress, Some(Gate::Path));
+            }
             AttemptOutcome::ClosedOnAccept => return to(Gate::Listener, Some(Gate::Access)),
+            // A RST to a SYN is ECONNREFUSED: the handshake was answered before (tcp_reset of net/ipv4/tcp_input.c).
+            AttemptOutcome::Reset => return to(Gate::Ingress, None),
             _ => {}
         }
         if view.redirected() {
@@ -61,6 +66,12 @@ impl Reach {
     pub fn is_past(&self, gate: Gate) -> bool {
         self.passed.is_some_and(|passed| gate <= passed)
     }
+}
+
+/// The RST comes from another distance than the SYN-ACK.
+fn from_elsewhere(view: &View<'_>) -> bool {
+    let seen = view.attempt().and_then(same_connection);
+    view.is_local() != Some(true) && seen.is_some_and(|(.., distance)| distance != Distance::Same)
 }
 
 /// What each gate says of this address, where no rule says otherwise; `blocked` are the gates with a finding and its title.

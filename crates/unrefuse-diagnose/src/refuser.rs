@@ -10,7 +10,7 @@
 
 use crate::report::{Certainty, Evidence};
 use std::net::IpAddr;
-use unrefuse_facts::{Answer, AnswerKind, Attempt, Case, Fate, Protocol, Reference, RejectKind};
+use unrefuse_facts::{Answer, AnswerKind, Attempt, AttemptOutcome, Case, Fate, Protocol, Reference, RejectKind};
 
 /// Who refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +51,10 @@ pub struct Refuser {
 /// Who answered `attempt`; `None` where nothing answered or the answer does not tell.
 pub fn refuser(case: &Case, attempt: &Attempt) -> Option<Refuser> {
     let answer = attempt.answer.as_ref()?;
+    if matches!(attempt.outcome, AttemptOutcome::ClosedOnAccept | AttemptOutcome::Reset) {
+        // A RST that ends a connection is not made from the SYN: its TOS tells nothing (tcp_send_active_reset).
+        return None;
+    }
     let seen = by_answer(case, attempt, answer);
     match seen.as_ref().map(|r| (r.who, r.certainty)) {
         // No filter echoes the TOS, and no rule of this machine signs as a router.
@@ -186,11 +190,20 @@ fn rst(case: &Case, attempt: &Attempt, answer: &Answer) -> Option<Refuser> {
     Some(Refuser { who, certainty, evidence })
 }
 
+/// Where an answer comes from, compared with another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Distance {
+pub(crate) enum Distance {
     Nearer,
     Same,
     Farther,
+}
+
+/// The TTL of the RST and of the SYN-ACK of one connection, and whether the RST comes from nearer or farther; `None` where
+/// both were not seen.
+pub(crate) fn same_connection(attempt: &Attempt) -> Option<(u8, u8, Distance)> {
+    let answer = attempt.answer.as_ref().filter(|answer| answer.kind == AnswerKind::Rst)?;
+    let reference = answer.reference.value().filter(|reference| reference.what.starts_with("SYN-ACK of the same"))?;
+    Some((answer.ttl?, reference.ttl?, compare_distance(answer, reference)?))
 }
 
 /// Hops from the sender: what is missing to the next usual initial TTL (64, 128, 255).

@@ -150,7 +150,8 @@ impl Machine for LiveMachine {
         if let Some(known) = self.sysctls.borrow().get(name) {
             return *known;
         }
-        let value = self.host.sysctl(name).value().and_then(|text| text.trim().parse().ok());
+        let setting = setting(name, self.links.iter().map(|link| link.name.as_str()));
+        let value = self.host.sysctl(&setting).value().and_then(|text| text.trim().parse().ok());
         self.sysctls.borrow_mut().insert(name.to_owned(), value);
         value
     }
@@ -164,6 +165,15 @@ impl Machine for LiveMachine {
     }
 }
 
+/// The judge joins names with dots; those of an interface stand as slashes in the name of a setting, as in sysctl(8).
+fn setting<'a>(name: &str, mut interfaces: impl Iterator<Item = &'a str>) -> String {
+    let dotted = interfaces.find(|interface| interface.contains('.') && name.contains(&format!(".{interface}.")));
+    match dotted {
+        Some(interface) => name.replacen(interface, &interface.replace('.', "/"), 1),
+        None => name.to_owned(),
+    }
+}
+
 fn kind(kind: unrefuse_facts::RouteKind) -> RouteKind {
     use unrefuse_facts::RouteKind as Known;
     match kind {
@@ -174,5 +184,33 @@ fn kind(kind: unrefuse_facts::RouteKind) -> RouteKind {
         Known::Unreachable => RouteKind::Unreachable,
         Known::Prohibit => RouteKind::Prohibit,
         Known::Throw => RouteKind::Throw,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_interfaces_with_dots() {
+        let setting = |name| super::setting(name, ["lo", "eth0", "eth0.7"].into_iter());
+        assert_eq!(setting("net.ipv4.conf.eth0.7.rp_filter"), "net.ipv4.conf.eth0/7.rp_filter");
+        assert_eq!(setting("net.ipv4.conf.eth0.rp_filter"), "net.ipv4.conf.eth0.rp_filter");
+        assert_eq!(setting("net.ipv4.ip_default_ttl"), "net.ipv4.ip_default_ttl");
+    }
+
+    /// What the judge asks of every machine, and what conntrack's presence is read from where it is loaded.
+    #[test]
+    fn settings_that_the_judge_reads_are_there() {
+        let host: Arc<dyn Host> = Arc::new(unrefuse_collect::live::Live::new());
+        let number = |name: &str| host.sysctl(name).value().and_then(|text| text.parse::<i64>().ok());
+        assert!(number("net.ipv4.ip_default_ttl").is_some_and(|ttl| (1..256).contains(&ttl)));
+        if std::path::Path::new("/proc/sys/net/ipv6").exists() {
+            assert!(number("net.ipv6.conf.all.hop_limit").is_some_and(|limit| (1..256).contains(&limit)));
+        }
+        if std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_count").exists() {
+            assert!(number("net.netfilter.nf_conntrack_count").is_some());
+            assert!(number("net.netfilter.nf_conntrack_max").is_some_and(|max| max > 0));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
+use crate::refuser::{Distance, same_connection};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
 use crate::rules::listener::owner;
@@ -43,25 +44,45 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(attempt) = view.attempt().filter(|a| a.outcome == AttemptOutcome::ClosedOnAccept) else {
+    const OUTCOMES: [AttemptOutcome; 2] = [AttemptOutcome::ClosedOnAccept, AttemptOutcome::Reset];
+    let Some(attempt) = view.attempt().filter(|a| OUTCOMES.contains(&a.outcome)) else {
         return Ok(Finding::Clear);
     };
+    let early = attempt.outcome == AttemptOutcome::Reset;
+    let table = view.server_sockets("").ok().flatten();
+    if let Some(table) = table.filter(|_| early) {
+        // A full queue resets, too, and a SYN proxy answers where nothing listens: those are other findings.
+        let takers = view.takers(table);
+        if takers.is_empty() || takers.iter().any(|socket| socket.accept_queue_is_full() == Some(true)) {
+            return Ok(Finding::Clear);
+        }
+    }
     let reset =
         attempt.errno == Some(Errno::ECONNRESET) || attempt.answer.as_ref().is_some_and(|a| a.kind == AnswerKind::Rst);
     let how = if reset { "RST" } else { "FIN" };
-    let mut fired = Fired::new(
-        Certainty::Proven,
-        format!("{} accepts the connection and closes it at once ({how})", view.endpoint()),
-    )
-    .predicts(&[AttemptOutcome::ClosedOnAccept])
-    .evidence(Evidence::new(
-        format!(
-            "closed with a {how} {:.1} ms after the first SYN, before anything was said",
-            attempt.elapsed.as_secs_f64() * 1e3
-        ),
-        "recv(2)",
-    ));
-    if let Ok(Some(table)) = view.server_sockets("") {
+    let ms = attempt.elapsed.as_secs_f64() * 1e3;
+    let mut fired = if early {
+        // Who reset it was not seen: the process, a kernel whose queue was full at that moment, or a device on the way.
+        let same = same_connection(attempt).is_some_and(|(.., distance)| distance == Distance::Same);
+        let certainty = if same || table.is_some() { Certainty::Likely } else { Certainty::Possible };
+        let text =
+            format!("connect(2) failed with ECONNRESET after {ms:.1} ms: a RST to the SYN itself is ECONNREFUSED");
+        Fired::new(certainty, format!("{} answers the handshake and resets the connection at once", view.endpoint()))
+            .evidence(Evidence::new(text, "connect(2)"))
+    } else {
+        let text = format!("closed with a {how} {ms:.1} ms after the first SYN, before anything was said");
+        Fired::new(
+            Certainty::Proven,
+            format!("{} accepts the connection and closes it at once ({how})", view.endpoint()),
+        )
+        .evidence(Evidence::new(text, "recv(2)"))
+    }
+    .predicts(&OUTCOMES);
+    if let Some((rst, accept, Distance::Same)) = same_connection(attempt) {
+        let text = format!("the SYN-ACK came with TTL {accept}, the RST with {rst}: both from as far away");
+        fired = fired.evidence(Evidence::new(text, "packet socket"));
+    }
+    if let Some(table) = table {
         for socket in view.takers(table) {
             fired = fired.evidence(owner::evidence(view, table, socket));
             if table.owners(socket).iter().any(|p| FORWARDERS.contains(&p.command.as_str())) {
@@ -105,6 +126,23 @@ mod tests {
                 .evidence
                 .iter()
                 .any(|e| e.text.contains("docker-proxy[800] accepts for a container"))
+        );
+    }
+
+    #[test]
+    fn a_reset_while_connecting_is_less_sure() {
+        let reset = |scene: Scene, endpoint: &str| {
+            scene.attempt(endpoint, AttemptOutcome::Reset, Some(Errno::ECONNRESET), None)
+        };
+        let report = reset(Scene::remote("10.9.0.1:22"), "10.9.0.1:22").report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("access/closed-on-accept", Certainty::Possible));
+        assert!(blocker.whys[0].title.ends_with("answers the handshake and resets the connection at once"));
+        let local = Scene::local("127.0.0.1:8080").listener("0.0.0.0:8080", "app");
+        let report = reset(local, "127.0.0.1:8080").report();
+        assert_eq!(
+            (report.blockers[0].root.as_str(), report.blockers[0].certainty),
+            ("access/closed-on-accept", Certainty::Likely)
         );
     }
 
