@@ -65,12 +65,16 @@ fn edit(edit: &Value, node: &Node) -> Result<()> {
     std::fs::write(&place, changed).with_context(|| format!("write {path}"))
 }
 
-/// `text` with line number `line` (from 1), which must read `old`, replaced; `None` and an empty `new` delete it.
+/// `text` with line number `line` (from 1), which must read `old`, replaced; `None` and an empty `new` delete it. An empty
+/// `old` puts `new` in before that line, as the command that a report prints for it does.
 fn replaced(text: &str, line: usize, old: &str, new: Option<&str>) -> Result<String> {
     let mut lines: Vec<&str> = text.lines().collect();
-    let index = line.checked_sub(1).filter(|i| *i < lines.len()).with_context(|| format!("there is no line {line}"))?;
-    ensure!(lines[index] == old, "line {line} is {:?}, not {old:?}", lines[index]);
+    let inserts = old.is_empty() && new.is_some_and(|new| !new.is_empty());
+    let end = lines.len() + usize::from(inserts);
+    let index = line.checked_sub(1).filter(|i| *i < end).with_context(|| format!("there is no line {line}"))?;
+    ensure!(inserts || lines[index] == old, "line {line} is {:?}, not {old:?}", lines[index]);
     match new {
+        Some(new) if inserts => lines.insert(index, new),
         Some(new) if !new.is_empty() => lines[index] = new,
         _ => {
             lines.remove(index);
@@ -88,6 +92,9 @@ mod tests {
         assert_eq!(replaced("a\nb\nc\n", 2, "b", Some("x\ny")).unwrap(), "a\nx\ny\nc\n");
         assert_eq!(replaced("a\nb\n", 1, "a", None).unwrap(), "b\n");
         assert!(replaced("a\nb\n", 1, "b", Some("x")).is_err());
-        assert!(replaced("a\n", 2, "", Some("x")).is_err());
+        assert_eq!(replaced("a\nb\n", 2, "", Some("x")).unwrap(), "a\nx\nb\n");
+        assert_eq!(replaced("a\n", 2, "", Some("x")).unwrap(), "a\nx\n");
+        assert!(replaced("a\n", 3, "", Some("x")).is_err());
+        assert!(replaced("a\n", 2, "", None).is_err());
     }
 }

@@ -4,7 +4,7 @@ use crate::lab::Called;
 use crate::node::Node;
 use crate::scenario::User;
 use crate::stage::Stage;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// What is asked of every node.
@@ -19,6 +19,16 @@ const SYSTEMD_STATE: &str = "for c in 'systemctl --no-pager list-units --all' 's
 /// Where a run's files go.
 pub(crate) fn folder(keep: &Path, name: &str) -> PathBuf {
     keep.join(name.replace('/', "."))
+}
+
+/// Removes what an earlier run left there: it would be taken for this one's.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Saves the report, the text report, the facts, and each node's state. Nodes are asked while they still stand.

@@ -183,6 +183,8 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
     if let (true, Some(Err(reason))) = (scenario.has_systemd(), &bench.root) {
         return Ok(Verdict::Skipped(format!("there are no systemd hosts: {reason}")));
     }
+    let folder = keep::folder(&bench.keep, &job.name());
+    keep::clear(&folder)?;
     let (stage, call) = if job.twin {
         (healthy_twin(&scenario, bench)?, scenario.twin.call.as_ref().unwrap_or(&scenario.call))
     } else {
@@ -190,7 +192,6 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
     };
     let called = Called::new(&stage, call)?;
     let mut differences = compare(&scenario, job.twin, &called, &bench.schema).unwrap_or_else(told);
-    let folder = keep::folder(&bench.keep, &job.name());
     bench.save(&folder, &stage, &called, &mut differences);
     if !job.twin {
         let (answer, _) = called.answer(&bench.schema)?;
