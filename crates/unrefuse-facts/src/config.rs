@@ -49,6 +49,9 @@ pub struct ConfiguredProcess {
     pub command: String,
     /// Its system unit, where its cgroup names one.
     pub unit: Option<String>,
+    /// Where its arguments were read: `/proc/812/cmdline`, or the unit's file where a title hides them.
+    #[serde(default)]
+    pub arguments_from: String,
     /// When it read its configuration: its start, or that of its newest worker where workers begin anew with each
     /// reload. Milliseconds since 1970; `None` where that could not be read.
     pub loaded_ms: Option<i64>,

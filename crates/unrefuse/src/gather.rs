@@ -4,6 +4,7 @@
 //! this machine is the server, other namespaces where nothing here takes the packet, name servers where a name fails or a
 //! hosts line hides their answer, other ports where a remote host refuses or is silent.
 
+mod configs;
 pub(crate) mod firewall;
 pub(crate) mod machine;
 mod names;
@@ -134,7 +135,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             server.finish(&mut case, host, local_until);
         }
         let services = services::Services::start(&case, host, local_until);
+        let configs = configs::Configs::start(&case, local_until);
         after_attempts(&mut case, options, host);
+        case.host.configs = configs.fact();
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
         if !works(&case) {
             case.firewall = judged.facts(&case, options, host);

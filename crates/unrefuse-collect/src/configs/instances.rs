@@ -71,10 +71,11 @@ impl Instance {
     pub(super) fn of(process: &Sketch, processes: &BTreeMap<u32, Sketch>) -> Self {
         let children: Vec<&Sketch> = processes.values().filter(|other| other.parent == process.pid).collect();
         // nginx, Apache and HAProxy start their workers anew with each reload: the oldest of those that are left tells
-        // when. Others read their files when they start.
+        // when, where it is clearly younger than the first process. Others read their files when they start.
         let reloads = matches!(process.command.as_str(), "nginx" | "apache2" | "httpd" | "httpd-prefork" | "haproxy");
         let workers = children.iter().filter(|child| child.command == process.command).map(|child| child.start_ticks);
-        let ticks = workers.filter(|_| reloads).min().unwrap_or(process.start_ticks);
+        let oldest = workers.filter(|_| reloads).min().filter(|ticks| *ticks > process.start_ticks + 2 * TICKS);
+        let ticks = oldest.unwrap_or(process.start_ticks);
         let known = running_as(process.pid);
         let unit = known.and_then(|known| known.unit.filter(|unit| !known.user_unit && unit.ends_with(".service")));
         let mut pids = vec![process.pid];
@@ -119,7 +120,8 @@ fn since_1970(ticks: u64) -> Option<i64> {
         time.tv_sec.checked_mul(1000)?.checked_add(time.tv_nsec / 1_000_000)
     };
     let boot = milliseconds(ClockId::Realtime)?.checked_sub(milliseconds(ClockId::Boottime)?)?;
-    boot.checked_add(i64::try_from(ticks.checked_mul(1000 / TICKS)?).ok()?)
+    // A tick is the end of its ten milliseconds: what was written just before the start is not later.
+    boot.checked_add(i64::try_from((ticks + 1).checked_mul(1000 / TICKS)?).ok()?)
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@
 mod files;
 mod instances;
 mod main_files;
+mod unit_line;
 
 use crate::live::missing::missing;
 use files::LiveFiles;
 use instances::Instance;
 use std::collections::BTreeSet;
+use unit_line::CommandLine;
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::{ConfigFile, ConfigProblem, ConfiguredProcess, Observed, ServiceConfig, Source, Transport};
 use unrefuse_parse::config::{self, Parsed, Start};
@@ -32,7 +34,8 @@ pub struct ConfigQuery {
     pub holders: BTreeSet<u32>,
 }
 
-/// The configurations of running services whose port or scheme it is, and of those who hold the port.
+/// The configurations of running services whose port or scheme it is, and of those who hold the port; where nobody holds
+/// it, of all that run: one of them may have a line for it that it has not read yet.
 pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
     let processes = match instances::processes() {
         Ok(processes) => processes,
@@ -42,6 +45,9 @@ pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
     wanted.extend(query.scheme.as_deref().into_iter().flat_map(catalogue::by_scheme));
     let held_by = |pid: &u32| processes.get(pid).and_then(|process| catalogue::by_process(&process.command));
     wanted.extend(query.holders.iter().filter_map(held_by));
+    if query.holders.is_empty() {
+        wanted.extend(config::SERVICES.iter().filter_map(|id| catalogue::by_id(id)));
+    }
     wanted.sort_by_key(|service| service.id);
     wanted.dedup_by_key(|service| service.id);
 
@@ -62,7 +68,8 @@ pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
 }
 
 fn of_service(service: &KnownService, grammar: config::Grammar, instance: &Instance) -> ServiceConfig {
-    let arguments = instance.arguments();
+    let command_line = CommandLine::of(instance);
+    let arguments = command_line.arguments.clone();
     let mut files = LiveFiles;
     let mains = main_files::of(service, instance, &arguments);
     let variables = main_files::variables(service, instance);
@@ -73,7 +80,7 @@ fn of_service(service: &KnownService, grammar: config::Grammar, instance: &Insta
     }
     let mut problems = std::mem::take(&mut parsed.problems);
     problems.extend(mains.problem);
-    finished(service.id, service.name, instance, parsed, problems)
+    finished(service.id, service.name, instance, &command_line, parsed, problems)
 }
 
 /// memcached itself reads no file: where the file says otherwise than the running command line and was not changed since
@@ -87,12 +94,27 @@ fn memcached(grammar: config::Grammar, start: &Start<'_>, from_file: Parsed, ins
 }
 
 fn of_command_line(instance: &Instance) -> Option<ServiceConfig> {
-    let parsed = config::command_line(&instance.command, &instance.arguments())?;
+    let command_line = CommandLine::of(instance);
+    let parsed = config::command_line(&instance.command, &command_line.arguments)?;
     let name = instance.command.clone();
-    Some(finished(&name, &name, instance, parsed, Vec::new()))
+    Some(finished(&name, &name, instance, &command_line, parsed, Vec::new()))
 }
 
-fn finished(id: &str, name: &str, instance: &Instance, parsed: Parsed, problems: Vec<ConfigProblem>) -> ServiceConfig {
+fn finished(
+    id: &str,
+    name: &str,
+    instance: &Instance,
+    command_line: &CommandLine,
+    mut parsed: Parsed,
+    problems: Vec<ConfigProblem>,
+) -> ServiceConfig {
+    for listen in &mut parsed.listens {
+        command_line.place(&mut listen.address_from);
+        command_line.place(&mut listen.port_from);
+    }
+    if let Some(setting) = &mut parsed.disabled {
+        command_line.place(setting);
+    }
     let file = |path: &String| ConfigFile {
         path: path.clone(),
         size: files::size(path).unwrap_or_default(),
@@ -105,6 +127,7 @@ fn finished(id: &str, name: &str, instance: &Instance, parsed: Parsed, problems:
             pid: instance.pid,
             command: instance.command.clone(),
             unit: instance.unit.clone(),
+            arguments_from: command_line.source.clone(),
             loaded_ms: instance.loaded_ms,
             pids: instance.pids.clone(),
         }),

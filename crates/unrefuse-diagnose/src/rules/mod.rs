@@ -6,6 +6,7 @@
 use crate::Rule;
 
 mod access;
+mod config;
 mod egress;
 mod ingress;
 mod listener;
@@ -25,10 +26,19 @@ pub(crate) use causes;
 
 /// Every rule, by gate in the packet's order.
 pub fn registry() -> impl Iterator<Item = &'static Rule> {
-    [name::RULES, route::RULES, egress::RULES, path::RULES, ingress::RULES, listener::RULES, access::RULES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        name::RULES,
+        route::RULES,
+        egress::RULES,
+        path::RULES,
+        ingress::RULES,
+        listener::RULES,
+        access::RULES,
+        config::RULES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The rule with that id.

@@ -1,0 +1,201 @@
+//! How each service writes addresses and ports: the line as it becomes.
+
+use super::judge::Decided;
+use crate::report::Edit;
+use std::net::IpAddr;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ConfigLine, Location, Origin, ServiceConfig};
+
+/// How far a change opens the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The asked address, beside what is there where the service takes a list.
+    Asked,
+    /// Every address.
+    Every,
+}
+
+/// The change of one line that lets the service take `ip` at the port that it has; `None` where none is known to be right.
+pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option<Edit> {
+    let listen = decided.listen;
+    let endpoint = match ip {
+        IpAddr::V4(ip) => format!("{ip}:{}", listen.port),
+        IpAddr::V6(ip) => format!("[{ip}]:{}", listen.port),
+    };
+    let line = match &listen.address_from.origin {
+        Origin::Line(line) => line,
+        Origin::Default(_) => return new_address(decided, ip, scope),
+        Origin::CommandLine(_) => return None,
+    };
+    let value = line.value()?;
+    let (port, v4) = (listen.port, ip.is_ipv4());
+    let every = if v4 { "0.0.0.0" } else { "::" };
+    let of_unit = line.text.trim_start().starts_with("ExecStart");
+    match (decided.config.service.as_str(), scope) {
+        ("nginx", Scope::Asked) => insert(line, &endpoint, "listen"),
+        ("nginx", Scope::Every) if v4 => replace(line, &port.to_string()),
+        ("nginx", Scope::Every) => replace(line, &format!("[::]:{port}")),
+        ("apache", Scope::Asked) => insert(line, &endpoint, "Listen"),
+        ("apache", Scope::Every) => replace(line, &port.to_string()),
+        ("haproxy", Scope::Asked) => replace(line, &format!("{value},{endpoint}")),
+        ("haproxy", Scope::Every) if value.contains(',') => None,
+        ("haproxy", Scope::Every) => replace(line, &format!("{}:{port}", if v4 { "" } else { "::" })),
+        // Lists are understood from MariaDB 10.11 and MySQL 8.0.13 on: which one runs is not known.
+        ("mariadb", Scope::Asked) => replace(line, &ip.to_string()),
+        ("mariadb", Scope::Every) => replace(line, "*"),
+        // In a unit's command the quotes would be the server's.
+        ("postgresql", Scope::Asked) if of_unit => replace(line, &format!("{value},{ip}")),
+        ("postgresql", Scope::Every) if of_unit => replace(line, "*"),
+        ("redis", Scope::Every) if of_unit => replace(line, every),
+        ("postgresql", Scope::Asked) => replace(line, &postgres_list(value, ip)),
+        ("postgresql", Scope::Every) => replace(line, "'*'"),
+        ("redis", Scope::Asked) => replace(line, &format!("{value} {ip}")),
+        ("redis", Scope::Every) => replace(line, "* -::*"),
+        ("memcached", Scope::Asked) => replace(line, &format!("{value},{ip}")),
+        ("memcached", Scope::Every) => replace(line, every),
+        ("sshd", _) if line.text.trim_start().to_ascii_lowercase().starts_with("addressfamily") => replace(line, "any"),
+        ("sshd", Scope::Asked) => insert(line, &ip.to_string(), "ListenAddress"),
+        ("sshd", Scope::Every) => replace(line, every),
+        // Without `net.ipv6` an IPv6 address is not opened.
+        ("mongodb", _) if !v4 => None,
+        ("mongodb", Scope::Asked) => replace(line, &format!("{value},{ip}")),
+        ("mongodb", Scope::Every) => replace(line, every),
+        // `all` and `loopback-only` must stand alone.
+        ("postfix", Scope::Asked) if value.trim() == "loopback-only" => {
+            replace(line, &format!("localhost, {}", bare(ip)))
+        }
+        ("postfix", Scope::Asked) if line.text.trim_start().starts_with("inet_interfaces") => {
+            replace(line, &format!("{value}, {}", bare(ip)))
+        }
+        ("postfix", Scope::Every) if line.text.trim_start().starts_with("inet_interfaces") => replace(line, "all"),
+        ("dovecot", Scope::Asked) => replace(line, &format!("{value}, {ip}")),
+        ("dovecot", Scope::Every) => replace(line, "*, ::"),
+        (_, Scope::Asked) if of_unit && value == listen.address.to_string() => replace(line, &ip.to_string()),
+        (_, Scope::Every) if of_unit && value == listen.address.to_string() => replace(line, every),
+        (_, Scope::Asked) if of_unit && value == listen.endpoint() => replace(line, &endpoint),
+        (_, Scope::Every) if of_unit && value == listen.endpoint() => {
+            replace(line, &format!("{}:{port}", bracketed(every)))
+        }
+        ("dnsmasq", Scope::Asked) if line.text.contains("listen-address") => replace(line, &format!("{value},{ip}")),
+        _ => None,
+    }
+}
+
+/// `[::]` in front of a port.
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
+}
+
+/// `[::1]`: Postfix writes IPv6 addresses in brackets.
+fn bare(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// `'localhost'` with one more address.
+fn postgres_list(value: &str, ip: IpAddr) -> String {
+    let inner = value.trim_matches('\'').trim();
+    if inner.is_empty() { format!("'{ip}'") } else { format!("'{inner},{ip}'") }
+}
+
+/// A line where the service has a default of its own.
+fn new_address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option<Edit> {
+    let config = decided.config;
+    let new = match (config.service.as_str(), scope) {
+        ("postgresql", Scope::Asked) => format!("listen_addresses = 'localhost,{ip}'"),
+        ("postgresql", Scope::Every) => "listen_addresses = '*'".to_owned(),
+        ("mongodb", _) if ip.is_ipv6() => return None,
+        ("mongodb", Scope::Asked) => format!("{}bindIp: localhost,{ip}", mongo_indent(decided)),
+        ("mongodb", Scope::Every) => format!("{}bindIp: 0.0.0.0", mongo_indent(decided)),
+        _ => return None,
+    };
+    new_line(config, new)
+}
+
+/// The indent of what stands in `net:` already.
+fn mongo_indent(decided: &Decided<'_>) -> String {
+    let text = decided.listen.port_from.origin.line().map_or("  ", |line| line.text.as_str());
+    text.chars().take_while(|c| *c == ' ').collect()
+}
+
+/// The change of one line that moves the service to `port`.
+pub(super) fn port(decided: &Decided<'_>, port: u16) -> Option<Edit> {
+    let old = decided.listen.port.to_string();
+    match &decided.listen.port_from.origin {
+        Origin::Line(line) => {
+            let value = line.value()?;
+            let bare = value.trim_matches(['\'', '"']);
+            let alone = bare == old || bare.ends_with(&format!(":{old}")) && value.matches(&old).count() == 1;
+            if !alone {
+                return None;
+            }
+            let at = value.rfind(&old)?;
+            replace(line, &format!("{}{port}{}", &value[..at], &value[at + old.len()..]))
+        }
+        Origin::CommandLine(_) => None,
+        Origin::Default(_) => {
+            let new = match decided.config.service.as_str() {
+                "postgresql" | "mariadb" => format!("port = {port}"),
+                "redis" => format!("port {port}"),
+                "sshd" => format!("Port {port}"),
+                "memcached" => format!("-p {port}"),
+                "dnsmasq" => format!("port={port}"),
+                _ => return None,
+            };
+            new_line(decided.config, new)
+        }
+    }
+}
+
+/// The change that switches TCP on again.
+pub(super) fn enable(config: &ServiceConfig, line: &ConfigLine, ip: IpAddr, port: u16) -> Option<Edit> {
+    let value = line.value()?;
+    match config.service.as_str() {
+        "mariadb" if line.text.contains('=') => replace(line, "0"),
+        "mariadb" => without(line),
+        "postgresql" => replace(line, &format!("'{ip}'")),
+        "redis" | "memcached" | "dnsmasq" if value == "0" => replace(line, &port.to_string()),
+        _ => None,
+    }
+}
+
+/// The line made a comment; never a unit's command.
+pub(super) fn without(line: &ConfigLine) -> Option<Edit> {
+    line.value?;
+    if line.text.trim_start().starts_with("ExecStart") {
+        return None;
+    }
+    edit(&line.location, &line.text, format!("# {}", line.text))
+}
+
+fn replace(line: &ConfigLine, value: &str) -> Option<Edit> {
+    edit(&line.location, &line.text, line.with_value(value)?)
+}
+
+/// One more line behind this one: the same with another value. Where other things stand on the line, the value itself is
+/// changed.
+fn insert(line: &ConfigLine, value: &str, word: &str) -> Option<Edit> {
+    let (start, end) = line.value?;
+    let head = line.text.get(..start)?.trim();
+    let alone = head.eq_ignore_ascii_case(word) && !line.text.get(end..)?.contains(['{', '}']);
+    if !alone {
+        return replace(line, value);
+    }
+    let new = line.with_value(value)?;
+    let new = new.replace(" ipv6only=on", "").replace(" ipv6only=off", "");
+    let at = Location { path: line.location.path.clone(), line: line.location.line.checked_add(1)? };
+    edit(&at, "", new)
+}
+
+fn new_line(config: &ServiceConfig, new: String) -> Option<Edit> {
+    edit(config.place.as_ref()?, "", new)
+}
+
+/// `None` for a line that cannot be shown as it is.
+fn edit(at: &Location, old: &str, new: String) -> Option<Edit> {
+    let shows = |text: &str| visible(text).replace("\\t", "\t") == text;
+    let edit = Edit { path: at.path.clone(), line: at.line, old: old.to_owned(), new };
+    (shows(&edit.old) && shows(&edit.new) && shows(&edit.path) && edit.old != edit.new).then_some(edit)
+}

@@ -1,0 +1,101 @@
+//! Fixes of configurations: the edit, the service's own check, and what makes it read the file.
+
+use super::change::{self, Scope};
+use super::judge::Decided;
+use super::words;
+use crate::View;
+use crate::fix::quote;
+use crate::report::{Edit, Fix, Risk};
+use unrefuse_facts::catalogue::{self, Apply};
+use unrefuse_facts::{ConfiguredProcess, ServiceConfig};
+
+/// Services that answer whoever reaches them, or hold what others want.
+const STORES: [&str; 5] = ["mariadb", "postgresql", "redis", "memcached", "mongodb"];
+
+/// What opening the service means, in words that follow a semicolon.
+fn warning(config: &ServiceConfig) -> &'static str {
+    match config.service.as_str() {
+        "redis" => "; without a password its protected mode still turns others away",
+        "memcached" => "; it asks nobody for a password: let the firewall admit only who should come",
+        "postgresql" => "; who may log in from where is for pg_hba.conf to say",
+        "mariadb" => "; who may log in from where is for its accounts to say",
+        "mongodb" => "; see that it asks for a password, and who the firewall lets in",
+        _ => "",
+    }
+}
+
+/// The ways to let the service take the asked address: narrow before broad.
+pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
+    let Some(ip) = view.ip() else { return Vec::new() };
+    let config = decided.config;
+    let is_store = STORES.contains(&config.service.as_str());
+    let (asked, every) = if is_store { (Risk::Medium, Risk::High) } else { (Risk::Low, Risk::Medium) };
+    let instead = if config.service == "mariadb" { "in place of what it has" } else { "too" };
+    let narrow = format!("let {} listen on {ip}, {instead}{}", config.name, warning(config));
+    let broad = format!("let {} listen on every address{}", config.name, warning(config));
+    // A wildcard address takes the place of an open socket on the same port: nginx must close that first.
+    let broad_apply = if config.service == "nginx" { Apply::Restart } else { apply_of(config) };
+    [
+        (change::address(decided, ip, Scope::Asked), asked, narrow, apply_of(config)),
+        (change::address(decided, ip, Scope::Every), every, broad, broad_apply),
+    ]
+    .into_iter()
+    .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.process, edit?, risk, title, apply))
+    .collect()
+}
+
+/// How the service takes up a changed address; a restart where that is not known.
+pub(super) fn apply_of(config: &ServiceConfig) -> Apply {
+    catalogue::by_id(&config.service).map_or(Apply::Restart, |service| service.apply)
+}
+
+/// The fix of one edit. Without a unit to restart there are no steps: half of it would be no fix.
+pub(super) fn edited(
+    view: &View<'_>,
+    config: &ServiceConfig,
+    process: &ConfiguredProcess,
+    edit: Edit,
+    risk: Risk,
+    title: String,
+    apply: Apply,
+) -> Option<Fix> {
+    let of_unit = edit.path.contains("/systemd/system/");
+    let Some(command) = reload(config, process, if of_unit { Apply::Restart } else { apply }) else {
+        let place = format!("{}:{}", edit.path, edit.line);
+        let title = format!("{title}: {place} becomes `{}`, then restart {}", edit.new.trim(), words::process(process));
+        return Some(Fix::new(view, risk, unrefuse_facts::text::visible(&title)));
+    };
+    let command = if of_unit { format!("systemctl daemon-reload && {command}") } else { command };
+    Some(Fix::new(view, risk, title).persistent().edit(edit).command(command.clone()).undo(command))
+}
+
+/// Checks the configuration where the service can, then has it read: `nginx -t && systemctl reload nginx.service`.
+pub(super) fn reload(config: &ServiceConfig, process: &ConfiguredProcess, apply: Apply) -> Option<String> {
+    let unit = quote(process.unit.as_deref()?)?;
+    let verb = match apply {
+        Apply::Reload => "reload",
+        Apply::Restart => "restart",
+    };
+    let systemctl = format!("systemctl {verb} {unit}");
+    Some(match check(config) {
+        Some(check) => format!("{check} && {systemctl}"),
+        None => systemctl,
+    })
+}
+
+/// The service's own check, of the file that it was started with.
+fn check(config: &ServiceConfig) -> Option<String> {
+    let main = config.files.first().map(|file| file.path.as_str());
+    let words = catalogue::by_id(&config.service)?.check?;
+    let command = words.join(" ");
+    Some(match config.service.as_str() {
+        "haproxy" => format!("haproxy -c -f {}", quote(main?)?),
+        "nginx" if main != Some("/etc/nginx/nginx.conf") => format!("nginx -t -c {}", quote(main?)?),
+        "sshd" if main != Some("/etc/ssh/sshd_config") => format!("sshd -t -f {}", quote(main?)?),
+        "dnsmasq" if main != Some("/etc/dnsmasq.conf") => format!("dnsmasq --test -C {}", quote(main?)?),
+        // It prints the whole configuration.
+        "dovecot" => "doveconf -n >/dev/null".to_owned(),
+        "nginx" | "apache" | "sshd" | "dnsmasq" | "postfix" => command,
+        _ => return None,
+    })
+}

@@ -1,0 +1,200 @@
+//! Which configured address belongs to the sockets that miss the packet.
+
+use crate::View;
+use crate::finding::CannotTell;
+use crate::report::{Certainty, Unknown};
+use unrefuse_facts::catalogue;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{
+    ConfiguredListen, ConfiguredProcess, ListenAddress, Origin, Protocol, Reason, ServiceConfig, Setting, Socket,
+    SocketTable, Transport,
+};
+
+/// A socket of a service with the line that made it.
+#[derive(Debug)]
+pub(super) struct Decided<'a> {
+    pub(super) config: &'a ServiceConfig,
+    pub(super) process: &'a ConfiguredProcess,
+    pub(super) listen: &'a ConfiguredListen,
+}
+
+/// Why a configured address is not the one that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A line that it beats would take the packet.
+    Overridden,
+    /// Nothing is configured.
+    Default,
+    Loopback,
+    OtherAddress,
+}
+
+/// The configurations, where somebody looked.
+///
+/// # Errors
+/// Cannot tell where looking failed.
+pub(super) fn configs<'a>(view: &View<'a>) -> Result<&'a [ServiceConfig], CannotTell> {
+    match view.case.host.configs.get() {
+        Ok(configs) => Ok(configs),
+        Err(missing) if missing.reason == Reason::NotLooked => Ok(&[]),
+        Err(missing) => Err(CannotTell::because("what the service's configuration says", missing)),
+    }
+}
+
+/// The socket table and its transport, where this machine is the server.
+fn table<'a>(view: &View<'a>) -> Option<(&'a SocketTable, Transport)> {
+    Some((view.server_sockets("").ok()??, view.transport()?))
+}
+
+/// The sockets of a configuration's process, and those whose owner this user may not see.
+pub(super) fn sockets<'a>(view: &View<'a>, process: &ConfiguredProcess) -> Vec<&'a Socket> {
+    let Some((table, transport)) = table(view) else { return Vec::new() };
+    let its = |socket: &&Socket| {
+        let owners = table.owners(socket);
+        let unseen = owners.is_empty() && (table.holders.value().is_none() || table.unreadable_processes > 0);
+        socket.transport == transport && (unseen || owners.iter().any(|owner| process.pids.contains(&owner.pid)))
+    };
+    table.listeners.iter().filter(its).collect()
+}
+
+/// A process of the configuration has a socket that it listens with.
+pub(super) fn has_socket(view: &View<'_>, process: &ConfiguredProcess) -> bool {
+    let Some((table, _)) = table(view) else { return false };
+    sockets(view, process).iter().any(|socket| !table.owners(socket).is_empty())
+}
+
+/// The protocol that a configured address must have.
+pub(super) fn protocol(view: &View<'_>) -> Protocol {
+    view.case.target.protocol
+}
+
+/// A configured address that takes what is asked: address, port and protocol.
+pub(super) fn taker<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Option<&'a ConfiguredListen> {
+    let ip = view.ip()?;
+    let takes = |listen: &&ConfiguredListen| {
+        listen.port == view.case.target.port && listen.protocol == protocol(view) && listen.takes(ip) == Some(true)
+    };
+    config.listens.iter().find(takes).filter(|_| config.disabled.is_none())
+}
+
+/// The socket on the target's port whose configured address is known, and why that address is another one.
+///
+/// `None` where no socket's process has a configuration, where the configuration says what is asked (then it was not
+/// loaded), and where no configured address is the socket's.
+///
+/// # Errors
+/// As [`configs`].
+pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>, CannotTell> {
+    let Some(ip) = view.ip() else { return Ok(None) };
+    for config in configs(view)? {
+        let Some(process) = &config.process else { continue };
+        if taker(view, config).is_some() {
+            continue;
+        }
+        let own = sockets(view, process);
+        let on_port = own.iter().filter(|socket| socket.local.port() == view.case.target.port);
+        let mut found: Vec<&ConfiguredListen> =
+            on_port.filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
+        // Of the same family as the asked address first: its line is the one to change.
+        found.sort_by_key(|listen| match &listen.address {
+            ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
+            _ => false,
+        });
+        let Some(listen) = found.into_iter().next() else { continue };
+        let beaten = |setting: &Setting| {
+            setting.beats.iter().any(|beaten| beaten.addresses.iter().any(|a| a.takes(ip, None) == Some(true)))
+        };
+        let kind = if beaten(&listen.address_from) {
+            Kind::Overridden
+        } else if matches!(listen.address_from.origin, Origin::Default(_)) {
+            Kind::Default
+        } else if listen.address.is_loopback() && !ip.is_loopback() {
+            Kind::Loopback
+        } else {
+            Kind::OtherAddress
+        };
+        return Ok(Some((Decided { config, process, listen }, kind)));
+    }
+    Ok(None)
+}
+
+/// The configured address is the socket's.
+pub(super) fn made(view: &View<'_>, listen: &ConfiguredListen, socket: &Socket) -> bool {
+    let transport = match socket.transport {
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Udp => Protocol::Udp,
+    };
+    if listen.port != socket.local.port() || listen.protocol != transport {
+        return false;
+    }
+    let own = socket.local.ip().to_canonical();
+    match &listen.address {
+        ListenAddress::Any => own.is_unspecified(),
+        ListenAddress::Ip(ip) => ip.to_canonical() == own,
+        name @ ListenAddress::Name(_) if name.is_loopback() => own.is_loopback(),
+        ListenAddress::Name(_) => !own.is_unspecified() && !own.is_loopback(),
+        ListenAddress::Interface(name) => {
+            let host = &view.case.host;
+            let link = host.links.value().into_iter().flatten().find(|link| link.name == *name).map(|link| link.index);
+            let addresses = host.addresses.value().into_iter().flatten();
+            link.is_some() && addresses.filter(|a| Some(a.link) == link).any(|a| a.address == own)
+        }
+        ListenAddress::Unix(_) => false,
+    }
+}
+
+/// The service that the question means runs, and listens on other ports only: its configured address with another port.
+///
+/// # Errors
+/// As [`configs`].
+pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, CannotTell> {
+    for config in configs(view)? {
+        let Some(process) = config.process.as_ref().filter(|_| is_meant(view, config)) else { continue };
+        if config.listens.iter().any(|l| l.port == view.case.target.port && l.protocol == protocol(view)) {
+            continue;
+        }
+        let own = sockets(view, process);
+        let mut found: Vec<&ConfiguredListen> =
+            own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
+        let takes = |listen: &ConfiguredListen| view.ip().and_then(|ip| listen.takes(ip)) == Some(true);
+        found.sort_by_key(|listen| (!takes(listen), listen.port));
+        if let Some(listen) = found.into_iter().next() {
+            return Ok(Some(Decided { config, process, listen }));
+        }
+    }
+    Ok(None)
+}
+
+/// The target's scheme, or else its port, means that service.
+pub(super) fn is_meant(view: &View<'_>, config: &ServiceConfig) -> bool {
+    let target = &view.case.target;
+    let by_scheme = target.scheme.as_deref().map(|scheme| catalogue::by_scheme(scheme).collect::<Vec<_>>());
+    match by_scheme.filter(|services| !services.is_empty()) {
+        Some(services) => services.iter().any(|service| service.id == config.service),
+        None => view.transport().is_some_and(|transport| {
+            catalogue::by_port(target.port, transport).any(|service| service.id == config.service)
+        }),
+    }
+}
+
+/// How sure a configuration is: less where it was read in part only, or where nobody saw that the socket is its service's.
+pub(super) fn certainty(view: &View<'_>, config: &ServiceConfig) -> Certainty {
+    let Some((table, transport)) = table(view) else { return Certainty::Likely };
+    let unseen = view.on_port(table, transport).iter().any(|socket| table.owners(socket).is_empty());
+    if config.is_uncertain() || unseen { Certainty::Likely } else { Certainty::Proven }
+}
+
+/// What of a configuration could not be read and may decide.
+pub(super) fn unread(config: &ServiceConfig) -> impl Iterator<Item = Unknown> + '_ {
+    config.problems.iter().filter(|problem| problem.hides).map(|problem| {
+        let place = match problem.line {
+            Some(line) => format!("{}:{line}", problem.path),
+            None => problem.path.clone(),
+        };
+        Unknown {
+            what: visible(&format!("whether {} says where {} listens", place, config.name)),
+            why: visible(&problem.why),
+            how_to_know: problem.remedy.clone().unwrap_or_else(|| visible(&format!("read {place} by hand"))),
+        }
+    })
+}

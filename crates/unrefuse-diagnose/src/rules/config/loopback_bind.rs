@@ -1,0 +1,127 @@
+//! config/loopback-bind
+
+use super::judge::{self, Kind};
+use super::{fixes, words};
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::rule::cause;
+use unrefuse_facts::AttemptOutcome;
+
+cause! {
+    /// ## What it means
+    ///
+    /// The service's configuration tells it to listen on a loopback address only. The line that wins is named, after
+    /// includes and overrides.
+    ///
+    /// ## How it shows
+    ///
+    /// The service works on its own machine by `localhost` and is refused by every other address. The configuration holds
+    /// `bind 127.0.0.1` (Redis), `bind-address = 127.0.0.1` (MariaDB, MySQL), `listen 127.0.0.1:80` (nginx),
+    /// `-l 127.0.0.1` (memcached) or the like.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `ss -ltnp 'sport = :PORT'` shows the socket, and the named line of the named file says the same address.
+    ///
+    /// ## How to fix
+    ///
+    /// Change that line: add the asked address, or every address where that is meant, and restart the service (reload is
+    /// enough for nginx, HAProxy and sshd). Packages bind databases to loopback for a good reason: before opening one, see
+    /// that it asks for a password and that the firewall lets in only who should come.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A firewall, since the refusal looks the same; `config/default-bind`, where no line says it.
+    id: "config/loopback-bind",
+    title: "the configuration binds loopback",
+    explains: &["listener/loopback-only", "listener/other-address"],
+    begins: false,
+    needs: &["sockets", "owners", "configurations"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some((decided, Kind::Loopback)) = judge::misfit(view)? else { return Ok(Finding::Clear) };
+    let listen = decided.listen;
+    let title = format!(
+        "{} binds {} to loopback ({})",
+        words::place(&listen.address_from.origin),
+        decided.config.name,
+        listen.endpoint()
+    );
+    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
+        .predicts(&[AttemptOutcome::Refused])
+        .evidences(words::both(listen, decided.process));
+    fired.fixes = fixes::addresses(view, &decided);
+    fired.unknown = judge::unread(decided.config).collect();
+    Ok(fired.fires())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenes::{Config, line};
+    use crate::report::{Certainty, Risk, Step};
+    use crate::testing::Scene;
+
+    fn redis(value: &str) -> Config {
+        let text = format!("bind {value}");
+        Config::of("redis", "redis-server").unit("redis-server.service").listen(
+            value.split(' ').next().unwrap(),
+            6379,
+            line("/etc/redis/redis.conf", 87, &text, value),
+        )
+    }
+
+    #[test]
+    fn the_line_is_named_and_changed() {
+        let scene = Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server");
+        let report = redis("127.0.0.1").of_last(scene).rst().report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("config/loopback-bind", Certainty::Proven));
+        let why = &blocker.whys[1];
+        assert_eq!(why.title, "/etc/redis/redis.conf:87 binds Redis/Valkey to loopback (127.0.0.1:6379)");
+        assert_eq!(why.evidence[0].location.as_deref(), Some("/etc/redis/redis.conf:87"));
+        assert_eq!(why.evidence[0].text, "bind 127.0.0.1");
+        let fix = &blocker.fixes[0];
+        let Step::Edit { edit } = &fix.steps[0] else { panic!("{fix:?}") };
+        assert_eq!((edit.old.as_str(), edit.new.as_str()), ("bind 127.0.0.1", "bind 127.0.0.1 10.1.0.2"));
+        assert_eq!(fix.steps[1], Step::Command { command: "systemctl restart redis-server.service".into() });
+        assert_eq!((fix.risk, blocker.fixes[1].risk), (Risk::Medium, Risk::High));
+        let Step::Edit { edit } = &blocker.fixes[1].steps[0] else { panic!() };
+        assert_eq!(edit.new, "bind * -::*");
+    }
+
+    #[test]
+    fn without_a_unit_there_are_no_steps() {
+        let scene = Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server");
+        let mut config = redis("127.0.0.1");
+        config.no_unit();
+        let report = config.of_last(scene).rst().report();
+        assert!(report.blockers[0].fixes[0].steps.is_empty());
+        assert!(
+            report.blockers[0].fixes[0].title.contains("`bind 127.0.0.1 10.1.0.2`, then restart redis-server[800]")
+        );
+    }
+
+    #[test]
+    fn what_was_not_read_lowers_the_certainty() {
+        let scene = Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server");
+        let report =
+            redis("127.0.0.1").problem("/etc/redis/local.conf", "permission denied").of_last(scene).rst().report();
+        assert_eq!(report.blockers[0].certainty, Certainty::Likely);
+        assert!(report.unknown.iter().any(|u| u.what.contains("/etc/redis/local.conf")));
+    }
+
+    #[test]
+    fn another_service_s_line_is_not_the_reason() {
+        let scene =
+            Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server").listener("127.0.0.1:1", "x");
+        assert_ne!(redis("127.0.0.1").of_last(scene).rst().roots(), ["config/loopback-bind"]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_the_socket_s_is_not_the_reason() {
+        let scene = Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server");
+        assert_ne!(redis("10.9.9.9").of_last(scene).rst().roots(), ["config/loopback-bind"]);
+    }
+}

@@ -1,0 +1,22 @@
+//! Causes of the gate `config`: why a service listens where it does. They are whys of the gate `listener`.
+//!
+//! All of them ask [`judge`] which configured address belongs to which socket; what it says decides which of them fires,
+//! so that one does. [`change`] knows how each service writes an address, [`fixes`] puts steps around it.
+
+mod change;
+mod fixes;
+mod judge;
+mod words;
+
+#[cfg(test)]
+mod scenes;
+
+crate::rules::causes! {
+    networking_disabled,
+    not_reloaded,
+    overridden,
+    loopback_bind,
+    default_bind,
+    other_address,
+    other_port,
+}

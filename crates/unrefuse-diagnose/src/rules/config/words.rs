@@ -1,0 +1,52 @@
+//! Lines, options and defaults as evidence, and the service's name in titles.
+
+use crate::report::Evidence;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ConfiguredListen, ConfiguredProcess, Origin, Setting};
+
+/// `redis-server[812]`.
+pub(super) fn process(process: &ConfiguredProcess) -> String {
+    visible(&format!("{}[{}]", process.command, process.pid))
+}
+
+/// What shows a setting: the place that wins, then those that it beats.
+pub(super) fn evidence(setting: &Setting, of: &ConfiguredProcess) -> Vec<Evidence> {
+    let mut all = vec![origin(&setting.origin, of, "")];
+    all.extend(setting.beats.iter().rev().map(|beaten| origin(&beaten.origin, of, " (has no say: a later one wins)")));
+    all
+}
+
+fn origin(origin: &Origin, of: &ConfiguredProcess, remark: &str) -> Evidence {
+    match origin {
+        Origin::Line(line) => {
+            let text = format!("{}{remark}", visible(line.text.trim()));
+            Evidence::new(text, visible(&line.location.path)).at(&line.location)
+        }
+        Origin::CommandLine(option) => Evidence::new(
+            format!("{} was started with {}{remark}", process(of), visible(option)),
+            visible(&of.arguments_from),
+        ),
+        Origin::Default(words) => Evidence::new(format!("{}{remark}", visible(words)), "the service's default"),
+    }
+}
+
+/// Address and port of a configured address, each place once; what says more than a default comes first.
+pub(super) fn both(listen: &ConfiguredListen, process: &ConfiguredProcess) -> Vec<Evidence> {
+    let mut all = evidence(&listen.address_from, process);
+    let is_default = matches!(listen.address_from.origin, Origin::Default(_));
+    for evidence in evidence(&listen.port_from, process) {
+        if !all.contains(&evidence) && evidence.location.is_some() {
+            all.insert(if is_default { 0 } else { all.len() }, evidence);
+        }
+    }
+    all
+}
+
+/// `/etc/redis/redis.conf:87`, `the command line`, `the default`.
+pub(super) fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Line(line) => visible(&line.location.to_string()),
+        Origin::CommandLine(_) => "the command line".to_owned(),
+        Origin::Default(_) => "the default".to_owned(),
+    }
+}
