@@ -150,11 +150,17 @@ impl<'a> Stop<'a> {
             if tests_reverse_path(&rule.text) {
                 return Kind::RpFilter;
             }
-            if self.judgement.later_accept.is_some() {
+            if self.later_accept().is_some() {
                 return Kind::RuleOrder;
             }
         }
         if self.accepted_elsewhere().is_some() { Kind::MixedBackends } else { Kind::Firewall }
+    }
+    /// The rule behind the deciding one that somebody made to let the packet in. ufw's own tracking of a default policy
+    /// that accepts (`ufw-track-input`, ufw-framework(8)) lets everything in and is nobody's wish for this port.
+    pub(crate) fn later_accept(&self) -> Option<&'a FilterRule> {
+        let tracks = |rule: &&FilterRule| ["ufw-track-", "ufw6-track-"].iter().any(|p| rule.place.chain.starts_with(p));
+        self.judgement.later_accept.as_ref().filter(|rule| !tracks(rule))
     }
     /// A rule of another table that accepts the packet at the same hook, and so does not help.
     pub(crate) fn accepted_elsewhere(&self) -> Option<&'a FilterRule> {

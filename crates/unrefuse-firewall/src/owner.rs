@@ -3,6 +3,7 @@
 //! Every program that filters gives its chains names of its own. The names here are those of the programs' sources; where
 //! nothing shows a program, the rule counts as made by hand.
 
+use crate::machine::Machine;
 use crate::model::{Backend, Chain, Cond, Rule, Statement, Table, Verdict};
 
 /// Who made a rule or a policy.
@@ -43,6 +44,17 @@ pub fn owner(table: &Table, chain: &str, rule: Option<&Rule>) -> Owner {
         .or_else(|| (!users_own).then(|| by_surroundings(table, chain, rule)).flatten())
         .unwrap_or(Owner::Hand);
     detailed(found, chain, rule)
+}
+
+/// The same where the chain's rules may be read on demand only ([`Chain::unread`]): who runs a chain shows in its rules.
+pub fn owner_read(table: &Table, machine: &dyn Machine, name: &str, rule: Option<&Rule>) -> Owner {
+    let Some(chain) = table.chains.get(name).filter(|chain| chain.unread && chain.base.is_some()) else {
+        return owner(table, name, rule);
+    };
+    let rules = machine.chain(table.family, &table.name, name).unwrap_or_default();
+    let mut table = table.clone();
+    table.chains.insert(name.to_owned(), Chain { rules, unread: false, ..chain.clone() });
+    owner(&table, name, rule)
 }
 
 /// Tables that belong to one program (nf_tables; iptables' tables have fixed names).

@@ -16,7 +16,7 @@ use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate};
 use unrefuse_firewall::judge::judge;
 use unrefuse_firewall::machine::Machine;
 use unrefuse_firewall::model::{self, Ruleset, Table};
-use unrefuse_firewall::owner::{Owner, owner};
+use unrefuse_firewall::owner::{Owner, owner_read};
 use unrefuse_report::firewall::{Report, json, report, text};
 
 pub(crate) fn run(arguments: &FirewallArgs) -> anyhow::Result<u8> {
@@ -110,18 +110,9 @@ fn made_by(table: &Table, machine: &dyn Machine, by: &Decider) -> Option<Owner> 
         Decider::Stack(_) => return None,
     };
     let chain = table.chains.get(name)?;
-    if !chain.unread {
-        let rule = number.and_then(|number| chain.rules.iter().find(|rule| rule.number == number));
-        return Some(owner(table, name, rule));
-    }
-    // Who runs a chain shows in its rules.
-    let rules = machine.chain(table.family, &table.name, name).unwrap_or_default();
-    let rule = number.and_then(|number| rules.iter().find(|rule| rule.number == number)).cloned();
-    let mut table = table.clone();
-    if let Some(chain) = table.chains.get_mut(name) {
-        *chain = model::Chain { rules, unread: false, ..chain.clone() };
-    }
-    Some(owner(&table, name, rule.as_ref()))
+    let rules = if chain.unread { machine.chain(table.family, &table.name, name)? } else { chain.rules.clone() };
+    let rule = number.and_then(|number| rules.iter().find(|rule| rule.number == number));
+    Some(owner_read(table, machine, name, rule))
 }
 
 /// nft's word for the tables that only packets of `family` meet.

@@ -13,15 +13,33 @@ const FOLDERS: [&str; 2] = ["/etc/firewalld", "/usr/lib/firewalld"];
 /// The zone that takes packets of `client` that come in by `interface`, by firewalld's permanent configuration, and what it
 /// lets in; missing as absent where firewalld is not installed or does not run.
 ///
-/// Interfaces that were put into a zone at run time only, or by NetworkManager, are not seen.
-pub fn firewalld(client: Option<IpAddr>, interface: Option<&str>, port: u16, udp: bool) -> Observed<FirewalldFacts> {
+/// Interfaces that were put into a zone at run time only, or by NetworkManager, are not seen: where the kernel's rules
+/// tell the zone, `running` names it.
+pub fn firewalld(
+    client: Option<IpAddr>,
+    interface: Option<&str>,
+    running: Option<&str>,
+    port: u16,
+    udp: bool,
+) -> Observed<FirewalldFacts> {
     if !FOLDERS.iter().any(|folder| rustix::fs::stat(*folder).is_ok()) {
         return Observed::Missing(Missing::new(Reason::Absent, "firewalld is not installed"));
     }
     if !runs() {
         return Observed::Missing(Missing::new(Reason::Absent, "firewalld does not run"));
     }
-    read("", client, interface, port, if udp { "udp" } else { "tcp" })
+    let packets = Packets { client, interface, running, port, protocol: if udp { "udp" } else { "tcp" } };
+    read("", &packets)
+}
+
+/// The packets that are asked about.
+struct Packets<'a> {
+    client: Option<IpAddr>,
+    interface: Option<&'a str>,
+    /// Their zone in the kernel.
+    running: Option<&'a str>,
+    port: u16,
+    protocol: &'a str,
 }
 
 /// A process of its name. The script's name is the process's: the kernel names it after the file that was executed
@@ -34,16 +52,10 @@ fn runs() -> bool {
     })
 }
 
-fn read(
-    root: &str,
-    client: Option<IpAddr>,
-    interface: Option<&str>,
-    port: u16,
-    protocol: &str,
-) -> Observed<FirewalldFacts> {
+fn read(root: &str, packets: &Packets<'_>) -> Observed<FirewalldFacts> {
     match Config::read(root) {
         Ok(config) => {
-            let facts = config.facts(client, interface, port, protocol);
+            let facts = config.facts(root, packets);
             Observed::known(facts, Source::configured(format!("{root}{}/zones", FOLDERS[0])))
         }
         Err(missing) => Observed::Missing(missing),
@@ -76,10 +88,16 @@ impl Config {
         })
     }
 
-    fn facts(&self, client: Option<IpAddr>, interface: Option<&str>, port: u16, protocol: &str) -> FirewalldFacts {
-        let name = self.zone_of(client, interface);
+    fn facts(&self, root: &str, packets: &Packets<'_>) -> FirewalldFacts {
+        let Packets { client, interface, running, port, protocol } = *packets;
+        let name = running.unwrap_or_else(|| self.zone_of(client, interface));
         let zone = self.zones.get(name).cloned().unwrap_or_default();
+        let service = zone.services.iter().find(|service| self.serves(service, port, protocol));
+        let ports = zone.ports.iter().find(|ports| ports.holds(port, protocol));
+        let folder = FOLDERS[usize::from(!self.own.contains(name))];
         FirewalldFacts {
+            opened_by: service.map(|s| format!("service {s}")).or_else(|| ports.map(|p| format!("port {p}"))),
+            zone_file: self.zones.contains_key(name).then(|| format!("{root}{folder}/zones/{name}.xml")),
             zone: Some(name.to_owned()),
             interface: interface.map(str::to_owned),
             target: Some(zone.target.unwrap_or_else(|| "default".to_owned())),
@@ -208,11 +226,15 @@ mod tests {
         root
     }
 
+    fn packets<'a>(client: &str, interface: Option<&'a str>, port: u16) -> Packets<'a> {
+        Packets { client: client.parse().ok(), interface, running: None, port, protocol: "tcp" }
+    }
+
     #[test]
     fn the_zone_by_source_interface_or_default() {
         let root = installed("firewalld-zone");
         let zone = |client: &str, interface| {
-            let facts = read(root.path(), client.parse().ok(), interface, 1, "tcp").value().cloned().unwrap();
+            let facts = read(root.path(), &packets(client, interface, 1)).value().cloned().unwrap();
             (facts.zone.unwrap(), facts.target.unwrap())
         };
         assert_eq!(zone("10.8.3.4", Some("eth1")), ("vpn".into(), "ACCEPT".into()));
@@ -222,9 +244,27 @@ mod tests {
     }
 
     #[test]
+    fn what_lets_the_port_in_and_in_which_file_it_stands() {
+        let root = installed("firewalld-opened");
+        let asked = |interface, running, port| {
+            let packets = Packets { running, ..packets("", Some(interface), port) };
+            let facts = read(root.path(), &packets).value().cloned().unwrap();
+            (facts.opened_by, facts.zone_file.unwrap().strip_prefix(root.path()).unwrap().to_owned())
+        };
+        let shop = "/etc/firewalld/zones/shop.xml".to_owned();
+        assert_eq!(asked("eth1", None, 80), (Some("service http".into()), shop));
+        let public = "/etc/firewalld/zones/public.xml".to_owned();
+        assert_eq!(asked("eth0", None, 8004), (Some("port 8000-8010/tcp".into()), public.clone()));
+        assert_eq!(asked("eth0", None, 80), (None, public));
+        // The kernel has the interface in another zone than the files; `web` is a service by what it includes.
+        let dmz = "/usr/lib/firewalld/zones/dmz.xml".to_owned();
+        assert_eq!(asked("eth1", Some("dmz"), 80), (Some("service web".into()), dmz));
+    }
+
+    #[test]
     fn the_administrators_file_hides_that_of_the_package() {
         let root = installed("firewalld-own");
-        let facts = read(root.path(), None, Some("eth0"), 80, "tcp").value().cloned().unwrap();
+        let facts = read(root.path(), &packets("", Some("eth0"), 80)).value().cloned().unwrap();
         assert!(facts.services.is_empty());
         assert_eq!(facts.ports, ["8000-8010/tcp"]);
         assert_eq!(facts.rich_rules, ["rule family=\"ipv4\" accept"]);
@@ -235,8 +275,10 @@ mod tests {
     #[test]
     fn services_that_are_the_port_and_nothing_else() {
         let root = installed("firewalld-service");
-        let service =
-            |port, protocol| read(root.path(), None, None, port, protocol).value().unwrap().service_of_port.clone();
+        let service = |port, protocol| {
+            let packets = Packets { protocol, ..packets("", None, port) };
+            read(root.path(), &packets).value().unwrap().service_of_port.clone()
+        };
         assert_eq!(service(22, "tcp").as_deref(), Some("ssh"));
         assert_eq!(service(53, "udp"), None);
         assert_eq!(service(9090, "tcp"), None, "two have it");
@@ -247,7 +289,7 @@ mod tests {
     fn a_broken_zone_is_left_out_and_networks_have_masks() {
         let root = installed("firewalld-broken");
         root.file("/etc/firewalld/zones/shop.xml", "<zone>");
-        let facts = read(root.path(), None, Some("eth1"), 80, "tcp").value().cloned().unwrap();
+        let facts = read(root.path(), &packets("", Some("eth1"), 80)).value().cloned().unwrap();
         assert_eq!(facts.zone.as_deref(), Some("public"));
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         assert!(holds("10.0.0.0/255.0.0.0", address("10.9.9.9")));

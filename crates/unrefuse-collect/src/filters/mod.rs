@@ -12,7 +12,7 @@ mod units;
 pub use conntrack::{conntrack, conntrack_drops};
 pub use firewalld::firewalld;
 pub use saved::{SavedFile, keeper, saved_files};
-pub use ufw::ufw;
+pub use ufw::{ufw, ufw_file};
 
 use crate::live::files;
 use crate::live::missing::missing;

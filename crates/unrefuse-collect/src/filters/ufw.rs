@@ -1,14 +1,32 @@
 //! ufw's configuration.
 
-use super::rules;
+use super::{SavedFile, rules, units};
 use crate::live::files;
-use unrefuse_facts::{Missing, Observed, Reason, Source, UfwFacts};
+use unrefuse_facts::{Missing, Observed, Reason, SavedKind, Source, UfwFacts};
 use unrefuse_parse::ufw::{placed, setting, user_rules};
 
 /// ufw's settings and user rules, as its files have them; missing as absent where it is not installed. What ufw has in
 /// the kernel is found by its chains.
 pub fn ufw() -> Observed<UfwFacts> {
     read("")
+}
+
+/// The file of ufw's user rules for a family, which `ufw reload` loads; `None` where ufw is not installed or not enabled.
+pub fn ufw_file(v6: bool) -> Option<SavedFile> {
+    file_of("", v6)
+}
+
+fn file_of(root: &str, v6: bool) -> Option<SavedFile> {
+    let ufw = read(root);
+    if !ufw.value()?.enabled {
+        return None;
+    }
+    let path = format!("{root}/etc/ufw/{}", if v6 { "user6.rules" } else { "user.rules" });
+    let content = match rules(&path) {
+        Ok(bytes) => Observed::known(bytes, Source::configured(&path)),
+        Err(missing) => Observed::Missing(missing),
+    };
+    Some(SavedFile { kind: SavedKind::Ufw, loaded_at_boot: units::enabled(root, "ufw.service"), path, content })
 }
 
 fn read(root: &str) -> Observed<UfwFacts> {
@@ -76,6 +94,18 @@ mod tests {
         let facts = read(root.path()).value().cloned().unwrap();
         assert!(!facts.enabled);
         assert_eq!(facts.rules.len(), 1);
+    }
+
+    #[test]
+    fn the_user_rules_count_as_saved_while_ufw_is_enabled() {
+        let root = Root::new("ufw-file");
+        assert_eq!(file_of(root.path(), false), None);
+        installed(&root, "ENABLED=no\n", "yes");
+        assert_eq!(file_of(root.path(), false), None);
+        installed(&root, "ENABLED=yes\n", "yes");
+        let file = file_of(root.path(), true).unwrap();
+        assert!(file.path.ends_with("/etc/ufw/user6.rules"));
+        assert!(file.content.value().unwrap().starts_with(b"### tuple ### deny tcp 80 ::/0"));
     }
 
     #[test]

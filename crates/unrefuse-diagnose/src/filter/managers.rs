@@ -27,7 +27,7 @@ pub(crate) fn ufw(
     }
     let rule_text = ufw_rule(view, place, wanted);
     let denies = place.chain.contains("user");
-    let number = rule.or_else(|| denies.then(|| denying(view, place)).flatten());
+    let number = rule.or_else(|| denies.then(|| denying(view, place)).flatten().map(|rule| rule.number));
     let (placed, how) = match (denies, number) {
         (false, _) => (String::new(), "with a rule of ufw, which is closed by default".to_owned()),
         (true, Some(number)) => (format!("insert {number} "), format!("with a rule of ufw before its rule {number}")),
@@ -37,8 +37,18 @@ pub(crate) fn ufw(
         Some(rest) => ("route ", rest.to_owned()),
         None => ("", rule_text),
     };
+    if wanted.broad
+        && let Some(own) = denying(view, place).filter(|_| denies && route.is_empty())
+        && own.to.split_whitespace().next() == Some(&format!("{}/{}", wanted.packets.port, wanted.packets.transport))
+        && own.from.starts_with("Anywhere")
+    {
+        return Some(turned_round(view, wanted, own));
+    }
     let mut fix = Fix::new(view, wanted.risk(), wanted.title(&how));
     let moved = denies && stands_later(view, stop, wanted);
+    if !moved && stands_already(view, wanted) {
+        return None;
+    }
     if moved {
         // ufw skips the insertion of a rule that it has already, wherever that stands.
         fix = fix.command(format!("ufw {route}delete {rule_text}"));
@@ -101,9 +111,20 @@ fn again(rule: &UfwRule, at: Option<u32>) -> Option<String> {
 
 /// The rule may stand behind the denying one already, word for word.
 fn stands_later(view: &View<'_>, stop: &Stop<'_>, wanted: &Wanted) -> bool {
-    let by_ufw = stop.judgement.later_accept.as_ref().is_some_and(|rule| matches!(rule.owner, RuleOwner::Ufw { .. }));
+    let by_ufw = stop.later_accept().is_some_and(|rule| matches!(rule.owner, RuleOwner::Ufw { .. }));
     let rules = view.firewall().and_then(|f| f.ufw.value()).map_or(&[][..], |ufw| &ufw.rules);
     by_ufw && wanted.packets.client.is_none_or(|client| rules.iter().any(|rule| rule.from == client.to_string()))
+}
+
+/// ufw has the rule in its files already, whatever the kernel has: it would skip it.
+fn stands_already(view: &View<'_>, wanted: &Wanted) -> bool {
+    let port = format!("{}/{}", wanted.packets.port, wanted.packets.transport);
+    let rules = view.firewall().and_then(|f| f.ufw.value()).map_or(&[][..], |ufw| &ufw.rules);
+    wanted.broad
+        && rules.iter().any(|rule| {
+            let same = rule.to.split_whitespace().next() == Some(&port) && rule.from.starts_with("Anywhere");
+            same && !rule.out && rule.action == UfwAction::Allow
+        })
 }
 
 fn ufw_rule(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> String {
@@ -126,8 +147,30 @@ fn ufw_rule(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> String {
     }
 }
 
+/// The rule denies just what is to be let in. ufw takes a rule for the same port as the one that it has, whatever the
+/// action, and skips its insertion: the old one goes first. The short form is one rule for both families.
+fn turned_round(view: &View<'_>, wanted: &Wanted, own: &UfwRule) -> Fix {
+    let what = format!("{}/{}", wanted.packets.port, wanted.packets.transport);
+    let action = match own.action {
+        UfwAction::Reject => "reject",
+        UfwAction::Limit => "limit",
+        UfwAction::Deny | UfwAction::Allow => "deny",
+    };
+    // At its place, so that the rules before and after keep theirs; ufw inserts nothing behind its last rule.
+    let rules = view.firewall().and_then(|f| f.ufw.value()).map_or(&[][..], |ufw| &ufw.rules);
+    let last = rules.iter().filter(|rule| !rule.v6).map(|rule| rule.number).max().unwrap_or(0);
+    let place = match own.number {
+        1 => "prepend ".to_owned(),
+        number if number < last => format!("insert {number} "),
+        _ => String::new(),
+    };
+    let fix = Fix::new(view, wanted.risk(), wanted.title(&format!("in place of ufw's rule {}", own.number)));
+    let fix = fix.command(format!("ufw delete {action} {what}")).command(format!("ufw {place}allow {what}"));
+    fix.undo(format!("ufw delete allow {what}")).undo(format!("ufw {place}{action} {what}")).persistent()
+}
+
 /// The user rule that denies the port, by what ufw shows of it.
-fn denying(view: &View<'_>, place: &ChainPlace) -> Option<u32> {
+fn denying<'a>(view: &'a View<'_>, place: &ChainPlace) -> Option<&'a UfwRule> {
     let ufw = view.firewall()?.ufw.value()?;
     let v6 = view.ip()?.is_ipv6();
     let out = place.hook == FilterHook::Output;
@@ -137,7 +180,7 @@ fn denying(view: &View<'_>, place: &ChainPlace) -> Option<u32> {
         .rules
         .iter()
         .filter(|rule| rule.v6 == v6 && rule.out == out && matches!(rule.action, UfwAction::Deny | UfwAction::Reject));
-    denying.find(|rule| names(&rule.to)).map(|rule| rule.number)
+    denying.find(|rule| names(&rule.to))
 }
 
 /// firewalld: a port, a service or a rich rule of the zone, in the running and in the permanent configuration.
@@ -150,7 +193,8 @@ pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zo
         let title = format!("let {} through with a policy of firewalld (`firewall-cmd --new-policy`)", wanted.who());
         return (!wanted.broad).then(|| Fix::new(view, Risk::Medium, title));
     }
-    let zone = facts.and_then(|f| f.zone.as_deref()).or(zone);
+    // The kernel's rules tell the zone that takes the packets; the files, the one that would after a reload.
+    let zone = zone.or_else(|| facts.and_then(|f| f.zone.as_deref()));
     let (flag, named) = match zone {
         Some(zone) => (format!("--zone={} ", quote(zone)?), format!("in firewalld's zone {}", safe(zone))),
         None => (String::new(), "in firewalld's default zone".to_owned()),

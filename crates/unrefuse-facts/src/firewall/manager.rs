@@ -198,4 +198,10 @@ pub struct FirewalldFacts {
     pub service_of_port: Option<String>,
     /// Another zone that lets the port in, where one does.
     pub open_in_zone: Option<String>,
+    /// What of the zone lets the port in, by the permanent configuration: `service http`, `port 8000-8010/tcp`.
+    #[serde(default)]
+    pub opened_by: Option<String>,
+    /// The zone's file.
+    #[serde(default)]
+    pub zone_file: Option<String>,
 }

@@ -78,7 +78,8 @@ fn query(case: &Case) -> Option<ServiceQuery> {
         query.also = holders(table, target.port);
     }
     // A unit's own policy: silence for IPAddressDeny=, a local refusal for RestrictAddressFamilies=.
-    let policy = failed(AttemptOutcome::TimedOut) || failed(AttemptOutcome::Denied) || failed(AttemptOutcome::Unreachable);
+    let policy =
+        failed(AttemptOutcome::TimedOut) || failed(AttemptOutcome::Denied) || failed(AttemptOutcome::Unreachable);
     let judged_for_another = case.attempts.is_empty() && !query.also.is_empty();
     (query.meant || policy || judged_for_another).then_some(query)
 }

@@ -171,12 +171,12 @@ mod tests {
             scene(Decider::Rule(deny)).filters(|f| f.ufw = facts).silent().report()
         };
         let by_port = report(deny.clone());
-        assert_eq!(commands(&by_port.blockers[0].fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+        assert_eq!(commands(&by_port.blockers[0].fixes[0].steps), ["ufw delete deny 80/tcp", "ufw allow 80/tcp"]);
         // Where it is known which rule it is, that one may be taken out.
         (deny.owner, deny.comment) = (RuleOwner::Ufw { rule: Some(2) }, Some("no web".into()));
         let by_number = report(deny);
         let blocker = &by_number.blockers[0];
-        assert_eq!(commands(&blocker.fixes[0].steps), ["ufw insert 2 allow 80/tcp"]);
+        assert_eq!(commands(&blocker.fixes[0].steps), ["ufw delete deny 80/tcp", "ufw allow 80/tcp"]);
         let last = blocker.fixes.last().unwrap();
         assert_eq!(
             (commands(&last.steps), commands(&last.undo)),

@@ -1,12 +1,12 @@
 //! ingress/not-persisted
 
 use crate::View;
-use crate::filter::{decider, safe, stopped_in};
+use crate::filter::{Stop, decider, safe, stopped_in};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{Decider, FilterBackend, Observed, RuleOwner, SavedKind, SavedRule, SavedSays};
+use unrefuse_facts::{Decider, FilterBackend, Observed, Reason, RuleOwner, SavedKind, SavedRule, SavedSays};
 
 cause! {
     /// ## What it means
@@ -50,12 +50,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         SavedKind::Ip6tables => v6,
         SavedKind::Nftables | SavedKind::Ufw | SavedKind::Firewalld => true,
     };
-    let accepting = firewall.saved.rules.iter().filter(|saved| serves(saved.kind)).find_map(|saved| {
+    let zone = firewall.firewalld.value().and_then(|firewalld| firewalld.zone.as_deref());
+    let lacks = |saved: &&SavedRule| stop.decider().is_some_and(|decider| lacks(decider, saved.kind, zone));
+    let accepting = firewall.saved.rules.iter().filter(|saved| serves(saved.kind)).filter(lacks).find_map(|saved| {
         let Observed::Known { value, source } = &saved.says else { return None };
         // A file that holds no rule for it says nothing: Debian's own /etc/nftables.conf lets everything in.
         (value.accepts && value.by_rule).then_some((saved, value, source))
     });
-    let Some((saved, says, source)) = accepting else { return Ok(Finding::Clear) };
+    let Some((saved, says, source)) = accepting else { return unread(&stop, &firewall.saved.rules) };
     let path = safe(&saved.path);
     let title = format!(
         "{path} lets {} in, the kernel does not: it was never loaded, or changed since ({})",
@@ -69,6 +71,32 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(boot(saved))
         .fix(load(view, saved, stop.decider().and_then(|d| d.place()).map(|place| place.backend)))
         .fires())
+}
+
+/// The kernel lacks what the tool's configuration lets in. A file of a whole ruleset differs from it then in any case; of
+/// the rules of ufw and of a zone that is so only where what decides comes after them.
+fn lacks(decider: &Decider, kind: SavedKind, zone: Option<&str>) -> bool {
+    let chain = decider.place().map_or("", |place| place.chain.as_str());
+    match (kind, decider.owner()) {
+        (SavedKind::Iptables | SavedKind::Ip6tables | SavedKind::Nftables, _) => true,
+        // ufw asks these chains before the user's rules (ufw-framework(8)).
+        (SavedKind::Ufw, Some(RuleOwner::Ufw { .. })) => !chain.contains("before") && !chain.contains("not-local"),
+        // A zone asks these before its services and ports (firewalld.richlanguage(5)).
+        (SavedKind::Firewalld, Some(RuleOwner::Firewalld { zone: running })) => {
+            let same = running.is_none() || running.as_deref() == zone;
+            same && !["_pre", "_log", "_deny"].iter().any(|end| chain.ends_with(end))
+        }
+        _ => false,
+    }
+}
+
+/// An nft file that names the port may let it in: nothing here reads it.
+fn unread(stop: &Stop<'_>, saved: &[SavedRule]) -> Result<Finding, CannotTell> {
+    let by_hand = stop.decider().is_some_and(|decider| is_of(decider, SavedKind::Nftables));
+    let files = saved.iter().filter(|saved| saved.kind == SavedKind::Nftables && by_hand);
+    let mut missing = files.filter_map(|saved| saved.says.missing()).filter(|m| m.reason != Reason::NotLooked);
+    let what = "whether the saved rules let it in and were not loaded";
+    missing.next().map_or(Ok(Finding::Clear), |missing| Err(CannotTell::because(what, missing)))
 }
 
 /// What decides was made by the tool that reads the file; else another one decides, and loading may not help.
@@ -134,10 +162,10 @@ fn load(view: &View<'_>, saved: &SavedRule, backend: Option<FilterBackend>) -> O
 mod tests {
     use crate::report::{Certainty, Risk};
     use crate::testing::Scene;
-    use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy};
+    use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy, rule};
     use unrefuse_facts::{
-        Decider, FilterBackend, FilterHook, Judgement, Location, Observed, RuleOwner, SavedKind, SavedRule, SavedSays,
-        Source,
+        Decider, FilterBackend, FilterHook, FilterRule, Judgement, Location, Missing, Observed, Reason, RuleOwner,
+        SavedKind, SavedRule, SavedSays, Source, UfwAction, UfwFacts, UfwRule,
     };
 
     fn saved(kind: SavedKind, path: &str, accepts: bool) -> SavedRule {
@@ -177,13 +205,73 @@ mod tests {
 
     #[test]
     fn the_other_tools_have_a_word_for_it() {
-        let first = |kind, path: &str| {
-            let report = scene(closed(), saved(kind, path, true)).silent().report();
+        let first = |kind, path: &str, owner| {
+            let closed = dropped(policy(chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input), owner));
+            let report = scene(closed, saved(kind, path, true)).silent().report();
             commands(&report.blockers[0].fixes[0].steps).last().map(|command| (*command).to_owned())
         };
-        assert_eq!(first(SavedKind::Ufw, "/etc/ufw/user.rules").as_deref(), Some("ufw reload"));
-        assert_eq!(first(SavedKind::Firewalld, "/etc/firewalld/zones/public.xml").as_deref(), Some("firewall-cmd --reload"));
-        assert_eq!(first(SavedKind::Nftables, "/etc/nftables.conf").as_deref(), Some("nft -f /etc/nftables.conf"));
+        let ufw = first(SavedKind::Ufw, "/etc/ufw/user.rules", RuleOwner::Ufw { rule: None });
+        assert_eq!(ufw.as_deref(), Some("ufw reload"));
+        let firewalld = RuleOwner::Firewalld { zone: None };
+        let firewalld = first(SavedKind::Firewalld, "/etc/firewalld/zones/public.xml", firewalld);
+        assert_eq!(firewalld.as_deref(), Some("firewall-cmd --reload"));
+        let nft = first(SavedKind::Nftables, "/etc/nftables.conf", RuleOwner::Hand);
+        assert_eq!(nft.as_deref(), Some("nft -f /etc/nftables.conf"));
+    }
+
+    #[test]
+    fn what_comes_before_the_saved_rules_of_a_tool_explains_the_drop_alone() {
+        let roots = |decider, kind, path: &str| scene(dropped(decider), saved(kind, path, true)).silent().roots();
+        let by = |name: &str, owner| {
+            Decider::Rule(FilterRule {
+                owner,
+                ..rule(FilterBackend::IptablesNft, name, FilterHook::Input, "-j DROP")
+            })
+        };
+        let ufw = RuleOwner::Ufw { rule: None };
+        let user = "/etc/ufw/user.rules";
+        assert_eq!(roots(by("ufw-user-input", ufw.clone()), SavedKind::Ufw, user), ["ingress/not-persisted"]);
+        assert_eq!(roots(by("ufw-before-input", ufw), SavedKind::Ufw, user), ["ingress/firewall-drop"]);
+        assert_eq!(roots(by("INPUT", RuleOwner::Hand), SavedKind::Ufw, user), ["ingress/firewall-drop"]);
+        let zone = RuleOwner::Firewalld { zone: Some("dmz".into()) };
+        let public = "/etc/firewalld/zones/public.xml";
+        assert_eq!(roots(by("IN_dmz", zone), SavedKind::Firewalld, public), ["ingress/firewall-drop"]);
+    }
+
+    #[test]
+    fn an_nft_file_that_names_the_port_leaves_the_question_open() {
+        let place = chain(FilterBackend::Nft, "input", FilterHook::Input);
+        let closed = dropped(policy(place, RuleOwner::Hand));
+        let file = |reason| SavedRule {
+            says: Observed::Missing(Missing::new(reason, "/etc/nftables.conf:3 names port 80")),
+            ..saved(SavedKind::Nftables, "/etc/nftables.conf", true)
+        };
+        let report = scene(closed.clone(), file(Reason::Failed)).silent().report();
+        assert_eq!(report.blockers[0].root, "ingress/firewall-drop");
+        assert!(report.unknown.iter().any(|u| u.why.contains("/etc/nftables.conf:3")), "{:?}", report.unknown);
+        let report = scene(closed, file(Reason::NotLooked)).silent().report();
+        assert!(!report.unknown.iter().any(|u| u.why.contains("nftables.conf")), "{:?}", report.unknown);
+    }
+
+    #[test]
+    fn what_ufw_has_already_is_not_offered_again() {
+        let place = chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input);
+        let closed = dropped(policy(place, RuleOwner::Ufw { rule: None }));
+        let rule = UfwRule {
+            number: 1,
+            out: false,
+            action: UfwAction::Allow,
+            to: "80/tcp".into(),
+            from: "Anywhere".into(),
+            v6: false,
+            comment: None,
+        };
+        let facts = UfwFacts { enabled: true, rules: vec![rule], ..UfwFacts::default() };
+        let scene = scene(closed, saved(SavedKind::Ufw, "/etc/ufw/user.rules", true));
+        let scene = scene.filters(|f| f.ufw = Observed::known(facts, Source::configured("/etc/ufw/user.rules")));
+        let report = scene.silent().report();
+        let all: Vec<&str> = report.blockers[0].fixes.iter().flat_map(|fix| commands(&fix.steps)).collect();
+        assert_eq!(all, ["ufw reload"], "ufw would skip `allow 80/tcp`");
     }
 
     #[test]

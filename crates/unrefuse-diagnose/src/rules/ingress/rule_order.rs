@@ -40,7 +40,7 @@ cause! {
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(stop) = stopped_in(view).filter(|s| s.kind() == Kind::RuleOrder) else { return Ok(Finding::Clear) };
-    let Some(later) = stop.judgement.later_accept.as_ref() else { return Ok(Finding::Clear) };
+    let Some(later) = stop.later_accept() else { return Ok(Finding::Clear) };
     let does = if stop.rejects() { "rejects" } else { "drops" };
     let owner = owned_by(stop.decider().and_then(Decider::owner));
     let title = format!(
@@ -96,6 +96,14 @@ mod tests {
         // ufw would skip the insertion of a rule that it has further down.
         assert_eq!(commands(&fixes[1].steps), ["ufw delete allow 80/tcp", "ufw insert 1 allow 80/tcp"]);
         assert_eq!(commands(&fixes[1].undo), ["ufw delete allow 80/tcp", "ufw allow 80/tcp"]);
+    }
+
+    #[test]
+    fn ufws_tracking_is_nobodys_wish() {
+        let by = Decider::Rule(iptables(FilterHook::Input, "-A INPUT -j DROP"));
+        let tracks = rule(FilterBackend::IptablesNft, "ufw-track-input", FilterHook::Input, "-j ACCEPT");
+        let judgement = Judgement { later_accept: Some(tracks), ..dropped(by) };
+        assert_eq!(scene(judgement).silent().roots(), ["ingress/firewall-drop"]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use unrefuse_collect::{Host, filters};
 use unrefuse_facts::{
-    Case, Family, FirewallFacts, Location, Missing, Observed, Protocol, Reason, SavedKind, SavedRule, SavedRules,
-    SavedSays, Source,
+    Case, Family, FirewallFacts, FirewalldFacts, Location, Missing, Observed, Protocol, Reason, RuleOwner, SavedKind,
+    SavedRule, SavedRules, SavedSays, Source,
 };
 use unrefuse_firewall::answer::Decider;
 use unrefuse_firewall::judge::{Question, judge};
@@ -28,37 +28,90 @@ pub(super) fn around(
     }
     let arrives = facts.judgements.iter().find_map(|j| j.ingress.as_ref()?.arrives_by.clone());
     let udp = case.target.protocol == Protocol::Udp;
-    facts.firewalld = filters::firewalld(facts.from, arrives.as_deref(), case.target.port, udp);
+    let decider = facts.judgements.iter().find_map(|j| j.ingress.as_ref()?.decided_by.as_ref());
+    let running = match decider.and_then(|decider| decider.owner()) {
+        Some(RuleOwner::Firewalld { zone }) => zone.clone(),
+        _ => None,
+    };
+    let (port, client) = (case.target.port, facts.from);
+    facts.firewalld = filters::firewalld(client, arrives.as_deref(), running.as_deref(), port, udp);
     let address = facts.judgements.iter().find(|j| j.ingress.is_some()).map(|j| j.address);
-    let rules = match (address, question) {
+    let mut rules = match (address, question) {
         (Some(address), Some(question)) => saved(address, question, host),
         _ => Vec::new(),
     };
+    rules.extend(facts.firewalld.value().and_then(zone_says));
     facts.saved = SavedRules { rules, keeper: filters::keeper() };
 }
 
 /// What saved files say of the client's packet.
 fn saved(address: SocketAddr, question: &Question, host: &Arc<dyn Host>) -> Vec<SavedRule> {
     let Ok(machine) = LiveMachine::new(host, Family::of(&address.ip())) else { return Vec::new() };
-    let files = filters::saved_files().into_iter().filter(|file| match file.kind {
+    let files = filters::saved_files().into_iter().chain(filters::ufw_file(address.is_ipv6()));
+    let files = files.filter(|file| match file.kind {
         SavedKind::Iptables => address.is_ipv4(),
         SavedKind::Ip6tables => address.is_ipv6(),
         _ => true,
     });
     let says = |file: filters::SavedFile| {
+        let judged = |bytes: &[u8]| judged(bytes, &file.path, address.ip(), question, &machine);
         let says = match (file.kind, &file.content) {
-            (SavedKind::Iptables | SavedKind::Ip6tables, Observed::Known { value, .. }) => {
-                judged(value, &file.path, address.ip(), question, &machine)
-            }
+            (SavedKind::Iptables | SavedKind::Ip6tables, Observed::Known { value, .. }) => judged(value),
+            (SavedKind::Ufw, Observed::Known { value, .. }) => judged(&with_input(value, address.is_ipv6())),
+            (_, Observed::Known { value, .. }) => unread(value, &file.path, address.port()),
             (_, Observed::Missing(missing)) => Observed::Missing(missing.clone()),
+<<<<<<< HEAD
             _ => {
                 let why = Missing::new(Reason::NotLooked, format!("{}: nft's own language is not read", file.path));
                 Observed::Missing(why.remedy(format!("nft -c -f {}; nft list ruleset", file.path)))
             }
+=======
+>>>>>>> 10d8c28 (Who runs a chain is asked with its rules read; ufw's and firewalld's saved rules stand beside the kernel's; a zone is the one of the rule that decides)
         };
         SavedRule { kind: file.kind, path: file.path, says, loaded_at_boot: file.loaded_at_boot }
     };
     files.map(says).collect()
+}
+
+/// ufw's file of user rules as a whole ruleset: its chain is asked by INPUT, which is closed for the question's sake (what
+/// no user rule names counts as stopped).
+fn with_input(bytes: &[u8], v6: bool) -> Vec<u8> {
+    let chain = if v6 { "ufw6-user-input" } else { "ufw-user-input" };
+    let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+    let asked = format!(":INPUT DROP [0:0]\n-A INPUT -j {chain}");
+    // At the end, so that the other lines keep their numbers.
+    let end = lines.iter().rposition(|line| line.trim_ascii() == b"COMMIT").unwrap_or(lines.len());
+    lines.insert(end, asked.as_bytes());
+    lines.join(&b'\n')
+}
+
+/// A file in nft's own language is not judged. That matters where it names the port; else nobody misses it.
+fn unread(bytes: &[u8], path: &str, port: u16) -> Observed<SavedSays> {
+    let port = port.to_string();
+    let names = |line: &[u8]| {
+        let rule = line.split(|&byte| byte == b'#').next().unwrap_or_default();
+        rule.split(|byte| !byte.is_ascii_alphanumeric()).any(|word| word == port.as_bytes())
+    };
+    match bytes.split(|&byte| byte == b'\n').position(names) {
+        Some(index) => Observed::Missing(
+            Missing::new(
+                Reason::Failed,
+                format!("{path}:{} names port {port}, and files in nft's own language are not judged", index + 1),
+            )
+            .remedy(format!("compare {path} with: nft list ruleset")),
+        ),
+        None => Observed::not_looked(format!("{path}: files in nft's own language are not judged")),
+    }
+}
+
+/// What firewalld's permanent configuration says of the port, where it lets it in.
+fn zone_says(firewalld: &FirewalldFacts) -> Option<SavedRule> {
+    let (zone, what) = (firewalld.zone.as_ref()?, firewalld.opened_by.as_ref()?);
+    let path = firewalld.zone_file.clone()?;
+    let says = SavedSays { accepts: true, by_rule: true, text: format!("zone {zone} lets in {what}"), location: None };
+    let source = Source::configured(&path);
+    let boot = Observed::not_looked("whether firewalld is started at boot");
+    Some(SavedRule { kind: SavedKind::Firewalld, path, says: Observed::known(says, source), loaded_at_boot: boot })
 }
 
 fn judged(
@@ -83,4 +136,27 @@ fn judged(
     };
     let location = line.map(|line| Location { path: path.to_owned(), line });
     Observed::known(SavedSays { accepts: answer.fate.is_accepted(), by_rule, text, location }, Source::configured(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ufws_user_rules_are_asked_by_input() {
+        let file = b"*filter\n:ufw-user-input - [0:0]\n-A ufw-user-input -p tcp --dport 80 -j ACCEPT\nCOMMIT\n";
+        let whole = String::from_utf8(with_input(file, false)).unwrap();
+        let lines: Vec<&str> = whole.lines().collect();
+        assert_eq!(lines[2], "-A ufw-user-input -p tcp --dport 80 -j ACCEPT");
+        assert_eq!(lines[3..], [":INPUT DROP [0:0]", "-A INPUT -j ufw-user-input", "COMMIT"]);
+    }
+
+    #[test]
+    fn an_nft_file_is_missed_where_it_names_the_port() {
+        let file = b"table inet f {\n # 80\n tcp dport { 22, 80 } accept\n tcp dport 8080 accept\n}\n";
+        let missing = |port| unread(file, "/etc/nftables.conf", port).missing().cloned().unwrap();
+        assert_eq!(missing(80).reason, Reason::Failed);
+        assert!(missing(80).detail.contains("/etc/nftables.conf:3 names port 80"), "{:?}", missing(80));
+        assert_eq!(missing(8443).reason, Reason::NotLooked);
+    }
 }

@@ -178,7 +178,7 @@ fn owner(
     rule: Option<&Rule>,
 ) -> facts::RuleOwner {
     let Some(table) = table(machine, at.0, at.1, at.2) else { return facts::RuleOwner::Hand };
-    match owner::owner(table, chain, rule) {
+    match owner::owner_read(table, machine, chain, rule) {
         Owner::Ufw => facts::RuleOwner::Ufw { rule: None },
         Owner::Firewalld { zone } => facts::RuleOwner::Firewalld { zone },
         Owner::Docker => facts::RuleOwner::Docker,
