@@ -84,29 +84,32 @@ fn action(action: UfwAction) -> &'static str {
     }
 }
 
-/// The command that makes a simple rule again: a port from anywhere or from one address. Others would need more of ufw's
+/// The command that makes a simple rule again: a port, from anywhere or from one network, or all of one network. Others would need more of ufw's
 /// grammar than is shown of them.
 fn again(rule: &UfwRule, at: Option<u32>) -> Option<String> {
-    let (port, protocol) = rule.to.split_once('/').filter(|_| !rule.v6 && !rule.out)?;
-    let plain =
-        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b",:./".contains(&b));
-    if !plain(port) || !["tcp", "udp"].contains(&protocol) {
+    if rule.v6 || rule.out {
         return None;
     }
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b",:.".contains(&b));
+    let from = match rule.from.split_once('/').unwrap_or((&rule.from, "32")) {
+        ("Anywhere", _) => None,
+        (address, length) if address.parse::<std::net::IpAddr>().is_ok() && plain(length) => Some(rule.from.as_str()),
+        _ => return None,
+    };
+    let what = match (rule.to.split_once('/'), from) {
+        (Some((port, protocol @ ("tcp" | "udp"))), None) if plain(port) => format!("{port}/{protocol}"),
+        (Some((port, protocol @ ("tcp" | "udp"))), Some(from)) if plain(port) => {
+            format!("from {from} to any port {port} proto {protocol}")
+        }
+        (None, Some(from)) if rule.to == "Anywhere" => format!("from {from}"),
+        _ => return None,
+    };
     let place = at.map(|at| format!("insert {at} ")).unwrap_or_default();
-    let action = action(rule.action);
     let comment = match &rule.comment {
         Some(comment) => format!(" comment {}", quote(comment)?),
         None => String::new(),
     };
-    let from = rule.from.as_str();
-    Some(match from {
-        "Anywhere" => format!("ufw {place}{action} {port}/{protocol}{comment}"),
-        from if plain(from) && from.split('/').next()?.parse::<std::net::IpAddr>().is_ok() => {
-            format!("ufw {place}{action} from {from} to any port {port} proto {protocol}{comment}")
-        }
-        _ => return None,
-    })
+    Some(format!("ufw {place}{} {what}{comment}", action(rule.action)))
 }
 
 /// The rule may stand behind the denying one already, word for word.
@@ -226,4 +229,34 @@ pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zo
             .undo(format!("firewall-cmd --permanent {flag}--remove-{what}={value}"))
             .persistent(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_was_taken_out_is_made_again() {
+        let rule = |to: &str, from: &str| UfwRule {
+            number: 2,
+            out: false,
+            action: UfwAction::Deny,
+            to: to.into(),
+            from: from.into(),
+            v6: false,
+            comment: None,
+        };
+        let made = |to, from| again(&rule(to, from), Some(2));
+        assert_eq!(made("80/tcp", "Anywhere").as_deref(), Some("ufw insert 2 deny 80/tcp"));
+        assert_eq!(
+            made("80,443/tcp", "10.0.0.0/8").as_deref(),
+            Some("ufw insert 2 deny from 10.0.0.0/8 to any port 80,443 proto tcp")
+        );
+        assert_eq!(made("Anywhere", "10.0.0.9").as_deref(), Some("ufw insert 2 deny from 10.0.0.9"));
+        let noted = UfwRule { comment: Some("it's closed".into()), ..rule("80/tcp", "Anywhere") };
+        assert_eq!(again(&noted, None).as_deref(), Some(r"ufw deny 80/tcp comment 'it'\''s closed'"));
+        for (to, from) in [("Anywhere", "Anywhere"), ("10.0.0.5 80/tcp", "Anywhere"), ("80/tcp", "Anywhere on eth0")] {
+            assert_eq!(made(to, from), None, "{to} {from}");
+        }
+    }
 }

@@ -81,6 +81,8 @@ fn by_rule(view: &View<'_>, stop: &crate::filter::Stop<'_>, client: &str, by: &s
 
 #[cfg(test)]
 mod tests {
+    use crate::Gate;
+    use crate::report::GateStatus;
     use crate::testing::Scene;
     use crate::testing::filter::{accepted, commands, dropped, iptables};
     use unrefuse_facts::{Decider, FilterHook, Judgement, StackReason};
@@ -99,6 +101,10 @@ mod tests {
     fn strict_mode_with_two_ways() {
         let report = scene(strict(), "eth0").report();
         assert_eq!(report.blockers.len(), 1);
+        // The client's own gates are not seen from here.
+        let skipped = |gate| report.journey.iter().any(|g| g.gate == gate && g.status == GateStatus::Skipped);
+        assert!([Gate::Route, Gate::Egress, Gate::Path].into_iter().all(skipped), "{:?}", report.journey);
+        assert!(report.blockers[0].whys[0].evidence.iter().any(|e| e.text.contains("eth1")));
         let blocker = &report.blockers[0];
         assert_eq!(blocker.root, "ingress/rp-filter");
         assert!(blocker.whys[0].title.ends_with("the way back leads through eth1"), "{}", blocker.whys[0].title);
