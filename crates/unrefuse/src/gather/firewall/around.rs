@@ -60,13 +60,6 @@ fn saved(address: SocketAddr, question: &Question, host: &Arc<dyn Host>) -> Vec<
             (SavedKind::Ufw, Observed::Known { value, .. }) => judged(&with_input(value, address.is_ipv6())),
             (_, Observed::Known { value, .. }) => unread(value, &file.path, address.port()),
             (_, Observed::Missing(missing)) => Observed::Missing(missing.clone()),
-<<<<<<< HEAD
-            _ => {
-                let why = Missing::new(Reason::NotLooked, format!("{}: nft's own language is not read", file.path));
-                Observed::Missing(why.remedy(format!("nft -c -f {}; nft list ruleset", file.path)))
-            }
-=======
->>>>>>> 10d8c28 (Who runs a chain is asked with its rules read; ufw's and firewalld's saved rules stand beside the kernel's; a zone is the one of the rule that decides)
         };
         SavedRule { kind: file.kind, path: file.path, says, loaded_at_boot: file.loaded_at_boot }
     };
