@@ -35,6 +35,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "mmdebstrap", commands: &["mmdebstrap"], why: "the root file system of the lab's systemd hosts" },
     Package { name: "strace", commands: &["strace"], why: "the test that a diagnosis writes nothing" },
     Package { name: "lsof", commands: &["lsof"], why: "a peer in bench: one port's owner" },
+    Package { name: "nmap", commands: &["nmap"], why: "a peer in bench: all ports behind a firewall" },
 ];
 
 /// A cargo subcommand that the tests need.

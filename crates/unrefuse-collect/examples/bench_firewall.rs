@@ -1,7 +1,7 @@
 //! What `cargo xtask bench firewall` measures where no command of unrefuse does just that: reading the rules of this
 //! network namespace, judging with the ruleset in memory, judging every port.
 //!
-//! `bench_firewall read` prints how many rules there are. `bench_firewall ports ADDRESS IFACE` prints each stretch of TCP
+//! `bench_firewall read` prints how many rules there are. `bench_firewall holds SET ADDRESS` prints whether an ipset does. `bench_firewall ports ADDRESS IFACE` prints each stretch of TCP
 //! ports with what a client there sees. `bench_firewall judge PORT ROUNDS` prints nanoseconds: of reading, of the first
 //! judgement about a UDP packet over lo to that port, and of sending such a packet beside one to the port below. It sends
 //! only to 127.0.0.1.
@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use unrefuse_collect::firewall::{Scope, ruleset};
+use unrefuse_collect::firewall::{Live, Scope, ruleset};
 use unrefuse_firewall::answer::ClientSees;
 use unrefuse_firewall::judge::{Judge, Question};
 use unrefuse_firewall::machine::KnownMachine;
@@ -26,9 +26,10 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["read"] => println!("{} rules", count(&read())),
+        ["holds", set, address] => println!("{}", holds(set, address.parse().expect("an address"))),
         ["ports", address, iface] => ports(address.parse().expect("an address"), iface),
         ["judge", port, rounds] => judge(port.parse().expect("a port"), rounds.parse().expect("a number")),
-        _ => panic!("read | ports ADDRESS IFACE | judge PORT ROUNDS"),
+        _ => panic!("read | holds SET ADDRESS | ports ADDRESS IFACE | judge PORT ROUNDS"),
     }
 }
 
@@ -40,6 +41,11 @@ fn read() -> Ruleset {
 
 fn count(ruleset: &Ruleset) -> usize {
     ruleset.tables.iter().flat_map(|table| table.chains.values()).map(|chain| chain.rules.len()).sum()
+}
+
+fn holds(set: &str, address: Ipv4Addr) -> bool {
+    let live = Live::open(Scope::Ip).into_value().unwrap_or_else(|missing| panic!("{missing}"));
+    live.element(None, set, &[u32::from(address).into()]).expect("the kernel answers").is_some()
 }
 
 fn ports(address: IpAddr, iface: &str) {

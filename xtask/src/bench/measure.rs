@@ -16,7 +16,7 @@ pub(super) struct Sample {
 }
 
 /// Whether a command did its work, by its exit status and its standard output.
-type DidIt = Box<dyn Fn(ExitStatus, &str) -> bool>;
+type DidIt = Box<dyn Fn(ExitStatus, &str) -> bool + Send>;
 
 /// A command that is measured.
 pub(super) struct Subject {
@@ -32,14 +32,24 @@ pub(super) struct Subject {
 
 impl Subject {
     /// A command by words.
-    pub(super) fn new(command: &str, did_it: impl Fn(ExitStatus, &str) -> bool + 'static) -> Self {
-        let command: Vec<String> = command.split(' ').map(str::to_owned).collect();
+    pub(super) fn new(command: &str, did_it: impl Fn(ExitStatus, &str) -> bool + Send + 'static) -> Self {
+        Self::words(command.split(' ').map(str::to_owned).collect(), did_it)
+    }
+
+    /// A command whose words hold spaces.
+    pub(super) fn words(command: Vec<String>, did_it: impl Fn(ExitStatus, &str) -> bool + Send + 'static) -> Self {
         Self { name: command.join(" "), command, did_it: Box::new(did_it), readable: None }
     }
 
     /// A command by words, under another name.
     pub(super) fn named(self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self }
+    }
+
+    /// The same, which did its work where its output holds this line.
+    pub(super) fn holding(self, line: String) -> Self {
+        let did_it = move |status: ExitStatus, output: &str| status.success() && output.lines().any(|l| l == line);
+        Self { did_it: Box::new(did_it), ..self }
     }
 
     /// The same, whose unmeasured run is given one argument more.

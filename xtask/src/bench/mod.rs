@@ -1,8 +1,10 @@
 //! Measuring unrefuse beside its peers, in one run: each round runs every subject once, and the medians are compared.
 
 pub(crate) mod crowd;
+mod firewall;
 mod measure;
 mod place;
+mod rulesets;
 mod table;
 mod works;
 
@@ -65,7 +67,7 @@ pub(crate) fn command(options: &Options) -> Result<()> {
     if !is_root() {
         bail!("bench makes network namespaces and looks into all processes: run it as root");
     }
-    for needed in ["ip", "ss", "nc", "nft", "lsof", "getent"] {
+    for needed in ["ip", "ss", "nc", "nft", "iptables-nft-restore", "ipset", "nmap", "lsof", "getent"] {
         if find_command(needed).is_none() {
             bail!("{needed} is not installed, and bench measures against it: run `cargo xtask install`");
         }

@@ -1,6 +1,7 @@
 //! Places to measure in: namespaces of their own, so that neither the machine's settings nor its traffic take part.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,46 @@ pub(super) fn empty_ethernet(shell: &Shell) -> Result<()> {
         cmd!(shell, "ip link set {link} up").quiet().run()?;
     }
     Ok(())
+}
+
+/// A host at the other end of a wire: a network namespace, in which commands can be run.
+pub(super) struct Neighbour(std::process::Child);
+
+impl Neighbour {
+    /// This machine's address on the wire.
+    pub(super) const HERE: &str = "192.0.2.1";
+    /// This machine's link.
+    pub(super) const LINK: &str = "wire0";
+
+    /// Starts it.
+    pub(super) fn start(shell: &Shell) -> Result<Self> {
+        let mut holder = std::process::Command::new("cat");
+        holder.stdin(std::process::Stdio::piped());
+        // SAFETY: between fork and exec only this system call is made. Starting is over when it is done.
+        unsafe { holder.pre_exec(|| unshare(CloneFlags::CLONE_NEWNET).map_err(Into::into)) };
+        let neighbour = Self(holder.spawn().context("cannot make a namespace")?);
+        let (link, other, pid) = (Self::LINK, "wire1", neighbour.0.id().to_string());
+        cmd!(shell, "ip link add {link} type veth peer name {other} netns {pid}").quiet().run()?;
+        cmd!(shell, "ip addr add 192.0.2.1/24 dev {link}").quiet().run()?;
+        cmd!(shell, "ip link set {link} up").quiet().run()?;
+        let namespace = neighbour.namespace();
+        cmd!(shell, "nsenter {namespace} ip addr add 192.0.2.2/24 dev {other}").quiet().run()?;
+        cmd!(shell, "nsenter {namespace} ip link set {other} up").quiet().run()?;
+        Ok(neighbour)
+    }
+
+    /// nsenter(1)'s argument for a command that is run there.
+    pub(super) fn namespace(&self) -> String {
+        format!("--net=/proc/{}/ns/net", self.0.id())
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // It ends by itself at the end of its input.
+        let _ = self.0.wait();
+    }
 }
 
 /// A name server that takes questions and never answers, and the resolver configuration that asks it.

@@ -82,7 +82,7 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 6] {
-        let time = |us: u64| format!("{:.1} ms", us as f64 / 1e3);
+        let time = |us: u64| if us < 1000 { format!("{us} us") } else { format!("{:.1} ms", us as f64 / 1e3) };
         let peer = match (&self.peer, self.peer_us, self.peer_memory) {
             (Some(name), Some(us), Some(memory)) => format!("{name}: {}, {}", time(us), megabytes(memory as f64)),
             _ => String::new(),

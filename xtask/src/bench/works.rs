@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::crowd::{Crowd, LONELY_PORT};
 use super::place::{self, DOWN_HOST, DOWN_LINK, FullQueue, SilentResolver, apart};
 use super::table::Row;
-use super::{Contest, Peer, Subject};
+use super::{Contest, Peer, Subject, firewall};
 use crate::workspace::root;
 
 /// Peak memory that is allowed, in bytes.
@@ -18,7 +18,7 @@ const MEMORY: u64 = 20_000_000;
 const MEMORY_AMONG_MANY: u64 = 60_000_000;
 
 /// Measures a contest where it is called.
-type Run<'a> = &'a (dyn Fn(Contest) -> Result<Vec<Row>> + Sync);
+pub(super) type Run<'a> = &'a (dyn Fn(Contest) -> Result<Vec<Row>> + Sync);
 
 /// One work: it makes its place and holds its contest there.
 pub(super) struct Work {
@@ -35,10 +35,21 @@ pub(super) const ALL: &[Work] = &[
     Work { name: "listeners-10000", hold: |ours, run| listeners(ours, run, 10_000, 200, 0.4) },
     Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, 0.1) },
     Work { name: "who-100000", hold: who },
+    Work { name: "firewall-read-10000", hold: firewall::read_nft },
+    Work { name: "firewall-read-10000-iptables", hold: firewall::read_iptables },
+    Work { name: "firewall-packet-100000", hold: firewall::wide },
+    Work { name: "firewall-set-100000", hold: firewall::set_nft },
+    Work { name: "firewall-set-100000-ipset", hold: firewall::set_ipset },
+    Work { name: "firewall-judge-10000", hold: firewall::judge },
+    Work { name: "firewall-ports-10000", hold: firewall::ports },
 ];
 
 /// unrefuse with these arguments.
-fn ours(unrefuse: &Path, arguments: &str, did_it: impl Fn(ExitStatus, &str) -> bool + 'static) -> Result<Subject> {
+pub(super) fn ours(
+    unrefuse: &Path,
+    arguments: &str,
+    did_it: impl Fn(ExitStatus, &str) -> bool + Send + 'static,
+) -> Result<Subject> {
     let unrefuse = unrefuse.to_str().context("the target folder's name is not UTF-8")?;
     Ok(Subject::new(&format!("{unrefuse} {arguments}"), did_it).named(&format!("unrefuse {arguments}")))
 }

@@ -157,7 +157,7 @@ pub(crate) fn corpus(folder: &str) -> Option<std::path::PathBuf> {
     if found.is_dir() {
         return Some(found);
     }
-    eprintln!("SKIPPED: there is no {}", found.display());
+    crate::common::skipped(&format!("there is no {}", found.display()));
     None
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn can_filter(test: &str) -> bool {
     let missing: Vec<_> =
         tools.into_iter().filter(|tool| Command::new(tool).arg("--version").output().is_err()).collect();
     if !missing.is_empty() {
-        eprintln!("SKIPPED: needs {}: {test}", missing.join(", "));
+        crate::common::skipped(&format!("needs {}: {test}", missing.join(", ")));
     }
     missing.is_empty()
 }
