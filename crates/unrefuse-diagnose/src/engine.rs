@@ -224,7 +224,9 @@ fn not_looked(question: &str, view: &View<'_>) -> Unknown {
     } else {
         format!("run unrefuse on the server itself: {}", view.verify())
     };
-    let why = if view.is_local() == Some(true) {
+    let why = if view.case.host.services.value().is_some() && view.is_local() == Some(true) {
+        "the units of this machine, their logs and what is installed were looked at, and do not tell"
+    } else if view.is_local() == Some(true) {
         "not looked at: services, configurations and containers"
     } else {
         "not looked at: the server's services, configurations and containers are not visible from here"

@@ -1,5 +1,6 @@
 //! What the judged packet filters say of an address, in the form that the rules of `egress` and `ingress` share.
 
+pub(crate) mod access_list;
 mod allow;
 mod command;
 mod describe;

@@ -1,6 +1,7 @@
 //! Scenes for tests: cases built in a few words.
 
 pub(crate) mod filter;
+pub(crate) mod service;
 
 use std::net::SocketAddr;
 use std::time::Duration;

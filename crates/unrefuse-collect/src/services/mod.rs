@@ -229,11 +229,19 @@ impl Machine {
 
 /// The units in a cgroup's path, the innermost first, and the root slice (systemd.slice(5)). A user manager's own units
 /// are not the system manager's: the path ends at its service.
+///
+/// A machine with both versions of cgroups has lines for both (cgroups(7)); systemd's own is the one that names units.
 fn own_units(cgroup: &str) -> Vec<String> {
-    let path =
-        cgroup.lines().find_map(|line| line.strip_prefix("0::").or(line.split_once(":name=systemd:").map(|p| p.1)));
+    let paths = |mark: &'static str| cgroup.lines().filter_map(move |line| line.split_once(mark).map(|parts| parts.1));
+    let paths = paths("0::").chain(paths(":name=systemd:"));
+    let mut names = paths.map(units_in).find(|names| !names.is_empty()).unwrap_or_default();
+    names.push("-.slice".to_owned());
+    names
+}
+
+fn units_in(path: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for part in path.unwrap_or_default().split('/') {
+    for part in path.split('/') {
         if [".slice", ".service", ".scope"].iter().any(|end| part.ends_with(end)) {
             names.push(part.to_owned());
         }
@@ -242,7 +250,6 @@ fn own_units(cgroup: &str) -> Vec<String> {
         }
     }
     names.reverse();
-    names.push("-.slice".to_owned());
     names
 }
 
@@ -319,6 +326,7 @@ mod tests {
             ["user@0.service", "user-0.slice", "user.slice", "-.slice"]
         );
         assert_eq!(own_units("12:cpu:/x\n1:name=systemd:/a.slice/b.scope\n"), ["b.scope", "a.slice", "-.slice"]);
+        assert_eq!(own_units("1:name=systemd:/\n0::/a.slice/b.scope\n"), ["b.scope", "a.slice", "-.slice"]);
         assert_eq!(own_units("0::/\n"), ["-.slice"]);
         assert_eq!(up("a-b.slice"), ["a-b.slice", "a.slice", "-.slice"]);
         assert_eq!(up("-.slice"), ["-.slice", "-.slice"]);

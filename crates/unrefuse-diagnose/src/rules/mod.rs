@@ -13,6 +13,7 @@ mod listener;
 mod name;
 mod path;
 mod route;
+mod service;
 
 /// Declares the modules of a gate's causes and their list. Of equally sure findings of one gate the one listed first is
 /// reported, so the more specific cause stands before the more general one.
@@ -34,6 +35,7 @@ pub fn registry() -> impl Iterator<Item = &'static Rule> {
         ingress::RULES,
         listener::RULES,
         access::RULES,
+        service::RULES,
         config::RULES,
     ]
     .into_iter()

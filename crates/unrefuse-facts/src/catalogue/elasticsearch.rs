@@ -9,7 +9,8 @@ pub(super) static SERVICE: KnownService = KnownService {
     sockets: &[],
     processes: &["java"],
     binaries: &["/usr/share/elasticsearch/bin/elasticsearch", "/usr/share/opensearch/bin/opensearch"],
-    packages: &[package("debian", "elasticsearch"), package("fedora", "elasticsearch"), package("suse", "elasticsearch")],
+    // Its maker has its own repositories; distributions do not ship it.
+    packages: &[],
     ports: &[tcp(9200), tcp(9300)],
     schemes: &["elasticsearch", "opensearch"],
     default_bind: &[bind(Bind::Loopback, "")],

@@ -9,7 +9,7 @@ pub(super) static SERVICE: KnownService = KnownService {
     sockets: &[],
     processes: &["grafana", "grafana-server"],
     binaries: &["/usr/sbin/grafana-server", "/usr/share/grafana/bin/grafana"],
-    packages: &[package("debian", "grafana"), package("fedora", "grafana"), package("suse", "grafana"), package("arch", "grafana"), package("alpine", "grafana")],
+    packages: &[ package("fedora", "grafana"), package("suse", "grafana"), package("arch", "grafana"), package("alpine", "grafana")],
     ports: &[tcp(3000)],
     schemes: &["grafana"],
     default_bind: &[bind(Bind::Any, "")],

@@ -9,7 +9,8 @@ pub(super) static SERVICE: KnownService = KnownService {
     sockets: &[],
     processes: &["java"],
     binaries: &["/opt/kafka/bin/kafka-server-start.sh", "/usr/bin/kafka-server-start"],
-    packages: &[package("debian", "confluent-kafka"), package("fedora", "confluent-kafka")],
+    // Its maker has its own repositories; distributions do not ship it.
+    packages: &[],
     ports: &[tcp(9092), tcp(9093)],
     schemes: &["kafka"],
     default_bind: &[bind(Bind::Any, "")],

@@ -22,7 +22,7 @@ pub struct KnownService {
     pub processes: &'static [&'static str],
     /// Where its executable lies; `*` stands for one part of a path.
     pub binaries: &'static [&'static str],
-    /// The package that brings it.
+    /// The package of a distribution that brings it; empty where only its maker ships it.
     pub packages: &'static [Package],
     /// Ports that are its own by default or custom.
     pub ports: &'static [KnownPort],

@@ -9,7 +9,8 @@ pub(super) static SERVICE: KnownService = KnownService {
     sockets: &[],
     processes: &["mongod", "mongos"],
     binaries: &["/usr/bin/mongod", "/usr/bin/mongos"],
-    packages: &[package("debian", "mongodb-org"), package("fedora", "mongodb-org"), package("suse", "mongodb-org")],
+    // Its maker has its own repositories; distributions do not ship it.
+    packages: &[],
     ports: &[tcp(27017), tcp(27018), tcp(27019)],
     schemes: &["mongodb"],
     default_bind: &[bind(Bind::Loopback, "since 3.6")],

@@ -12,4 +12,5 @@ crate::rules::causes! {
     firewall_drop,
     firewall_reject,
     not_persisted,
+    unit_ip_deny,
 }

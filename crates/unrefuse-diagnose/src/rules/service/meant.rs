@@ -1,0 +1,163 @@
+//! Which service was meant: the unit that should listen on the target's port, as far as something speaks for it.
+//!
+//! Never a guess: a stronger clue beats weaker ones; of equals the one that shows that somebody wanted it to run; what
+//! is still equal is named as open.
+
+use crate::View;
+use crate::finding::CannotTell;
+use crate::report::{Certainty, Evidence, Unknown};
+use unrefuse_facts::catalogue::{self, KnownService};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ActiveState, ClueKind, Protocol, Reason, ServiceFacts, UnitFacts};
+
+/// The unit that was meant.
+pub(super) struct Meant<'a> {
+    /// What was seen of services.
+    pub(super) facts: &'a ServiceFacts,
+    /// It.
+    pub(super) unit: &'a UnitFacts,
+    /// How sure that is.
+    pub(super) certainty: Certainty,
+    /// Others for which as much speaks.
+    pub(super) others: Vec<&'a UnitFacts>,
+}
+
+/// What was seen of services, where the target is this machine's and nothing takes the packet; `None`: not the question.
+///
+/// # Errors
+/// Cannot tell where looking failed.
+pub(super) fn facts<'a>(view: &View<'a>) -> Result<Option<&'a ServiceFacts>, CannotTell> {
+    let here = view.case.target.protocol == Protocol::Unix || view.is_local() == Some(true);
+    match view.case.host.services.get() {
+        Ok(facts) => Ok(here.then_some(facts)),
+        Err(missing) if missing.reason == Reason::NotLooked || !here => Ok(None),
+        Err(missing) => Err(CannotTell::because("which service should listen there, and what became of it", missing)),
+    }
+}
+
+/// The unit that was meant; `None` where nothing speaks for one.
+///
+/// # Errors
+/// Cannot tell where looking failed.
+pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell> {
+    let Some(facts) = facts(view)? else { return Ok(None) };
+    let mut units: Vec<(u8, u8, &UnitFacts)> =
+        candidates(view, facts).into_iter().map(|unit| (strength(view, unit), wanted(unit), unit)).collect();
+    // An instance that really runs or should says more than the unit that stands for all of them.
+    let instances: Vec<Option<&str>> =
+        units.iter().filter(|(_, _, u)| u.name.contains('@')).map(|(_, _, u)| u.service.as_deref()).collect();
+    units.retain(|(_, _, u)| u.name.contains('@') || u.service.is_none() || !instances.contains(&u.service.as_deref()));
+    let Some(best) = units.iter().map(|(strength, wanted, _)| (*strength, *wanted)).max() else { return Ok(None) };
+    let alone = units.iter().filter(|(strength, _, _)| *strength == best.0).count() == 1;
+    let mut first = units.iter().filter(|(strength, wanted, _)| (*strength, *wanted) == best).map(|(_, _, unit)| *unit);
+    let Some(unit) = first.next() else { return Ok(None) };
+    let others: Vec<&UnitFacts> = first.collect();
+    let certainty = match () {
+        () if !others.is_empty() => Certainty::Possible,
+        () if alone && best.0 >= PLAIN => Certainty::Proven,
+        () => Certainty::Likely,
+    };
+    Ok(Some(Meant { facts, unit, certainty, others }))
+}
+
+/// Clues from here on say the port outright.
+const PLAIN: u8 = 3;
+
+/// Service units for which something speaks, without those whose configuration, fully read, speaks against it.
+fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> Vec<&'a UnitFacts> {
+    let speaks = |unit: &&UnitFacts| unit.name.ends_with(".service") && !unit.clues.is_empty();
+    facts.units.iter().filter(speaks).filter(|unit| configured(view, unit) != Some(false)).collect()
+}
+
+/// Whether its service's configuration says that it listens on the port; `None` where that was not read, or may hide it.
+fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
+    let service = unit.service.as_deref()?;
+    let configs = view.case.host.configs.value()?;
+    let mut own = configs.iter().filter(|config| config.service == service).peekable();
+    own.peek()?;
+    let mut uncertain = false;
+    for config in own {
+        if config.listens.iter().any(|listen| listen.port == view.case.target.port && listen.port != 0) {
+            return Some(true);
+        }
+        uncertain |= config.is_uncertain() || config.disabled.is_some() || config.listens.is_empty();
+    }
+    (!uncertain && view.case.target.port != 0).then_some(false)
+}
+
+fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
+    let by_clue = |kind| match kind {
+        ClueKind::CustomaryPort => 1,
+        ClueKind::Scheme => 2,
+        ClueKind::Configuration | ClueKind::Log => PLAIN,
+        ClueKind::UnitFile => PLAIN + 1,
+        ClueKind::SocketUnit => PLAIN + 2,
+    };
+    let clue = unit.clues.iter().map(|clue| by_clue(clue.kind)).max().unwrap_or(0);
+    if configured(view, unit) == Some(true) { clue.max(PLAIN + 1) } else { clue }
+}
+
+/// How much shows that somebody wanted it to run: it was tried, it is masked, it starts at boot, it ran since boot.
+fn wanted(unit: &UnitFacts) -> u8 {
+    let ran = unit.journal.value().is_some_and(|lines| !lines.is_empty());
+    match unit.active {
+        ActiveState::Failed | ActiveState::Activating | ActiveState::Deactivating => 4,
+        // It runs, and listens elsewhere: why is another matter.
+        ActiveState::Active | ActiveState::Reloading => 3,
+        _ if unit.is_masked() || unit.is_enabled() == Some(true) || !unit.conditions_failed.is_empty() => 2,
+        _ if ran => 1,
+        _ => 0,
+    }
+}
+
+impl<'a> Meant<'a> {
+    /// The unit whose state matters: a unit that it needs and that failed, else itself.
+    pub(super) fn culprit(&self) -> &'a UnitFacts {
+        self.failed_need().unwrap_or(self.unit)
+    }
+
+    /// A unit that it cannot do without and that failed, where it did not start itself.
+    pub(super) fn failed_need(&self) -> Option<&'a UnitFacts> {
+        if self.unit.active != ActiveState::Inactive {
+            return None;
+        }
+        let needs = |unit: &&UnitFacts| self.unit.requires.contains(&unit.name);
+        self.facts.units.iter().filter(needs).find(|unit| unit.active == ActiveState::Failed)
+    }
+
+    /// The service that the unit is of.
+    pub(super) fn service(&self) -> Option<&'static KnownService> {
+        catalogue::by_id(self.unit.service.as_deref()?)
+    }
+
+    /// Why it is the one that was meant, the strongest first.
+    pub(super) fn because(&self) -> Vec<Evidence> {
+        let mut clues: Vec<_> = self.unit.clues.iter().collect();
+        clues.sort_by_key(|clue| std::cmp::Reverse(clue.kind));
+        clues.dedup_by_key(|clue| clue.kind);
+        let name = visible(&self.unit.name);
+        clues
+            .iter()
+            .take(2)
+            .map(|c| Evidence::new(format!("{name} is meant: {}", visible(&c.text)), visible(&c.source)))
+            .collect()
+    }
+
+    /// What stays open where others are as likely.
+    pub(super) fn open(&self) -> Option<Unknown> {
+        let names: Vec<String> = self.others.iter().map(|unit| visible(&unit.name)).collect();
+        (!names.is_empty()).then(|| Unknown {
+            what: format!("which service was meant: {} or {}", visible(&self.unit.name), names.join(" or ")),
+            why: "as much speaks for each of them, and none runs".into(),
+            how_to_know: "the service that should answer on that port; its configuration names it".into(),
+        })
+    }
+
+    /// Where what is said of units comes from.
+    pub(super) fn source(&self) -> String {
+        match self.facts.manager.value() {
+            Some(manager) => manager.clone(),
+            None => self.unit.fragment.clone().unwrap_or_else(|| "unit files".into()),
+        }
+    }
+}

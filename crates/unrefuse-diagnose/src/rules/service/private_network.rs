@@ -1,0 +1,108 @@
+//! service/private-network
+
+use super::meant::{facts, meant};
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::fix::quote;
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use unrefuse_facts::UnitFacts;
+use unrefuse_facts::text::visible;
+
+cause! {
+    /// ## What it means
+    ///
+    /// The service runs and listens, but in a network namespace of its own: its unit says `PrivateNetwork=yes` (which has
+    /// a loopback interface and nothing else) or `NetworkNamespacePath=`. No packet of this machine reaches it there.
+    ///
+    /// ## How it shows
+    ///
+    /// The connection is refused although the service runs and its log says that it listens. `ss -ltn` shows nothing.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `systemctl show -p PrivateNetwork,NetworkNamespacePath UNIT`; `nsenter -t MAINPID -n ss -ltn` shows the listener.
+    ///
+    /// ## How to fix
+    ///
+    /// Take the setting back with a drop-in and restart the service; or let a socket unit, which listens outside, hand
+    /// it the socket.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A container, which is in a namespace of its own too (`listener/other-namespace`).
+    id: "service/private-network",
+    title: "the service runs in a network of its own",
+    explains: &["listener/none", "listener/other-namespace"],
+    begins: false,
+    needs: &["units"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(facts) = facts(view)? else { return Ok(Finding::Clear) };
+    // Whose listener was seen in another namespace is meant, whatever else speaks for it.
+    let seen = |unit: &&UnitFacts| {
+        let pids = view.case.host.other_namespaces.value().into_iter().flatten().filter_map(|ns| ns.table.value());
+        pids.flat_map(|table| table.processes.values()).any(|p| p.running_as.unit.as_deref() == Some(unit.name.as_str()))
+    };
+    let apart = |unit: &&UnitFacts| unit.is_running() && (unit.private_network || unit.network_namespace.is_some());
+    let listener = facts.units.iter().filter(apart).find(seen);
+    let (unit, certainty, because) = match (listener, meant(view)?) {
+        (Some(unit), _) => (unit, Certainty::Proven, Vec::new()),
+        (None, Some(meant)) if apart(&meant.unit) => (meant.unit, meant.certainty.min(Certainty::Likely), meant.because()),
+        _ => return Ok(Finding::Clear),
+    };
+    let name = visible(&unit.name);
+    let setting = match &unit.network_namespace {
+        Some(path) => format!("NetworkNamespacePath={}", visible(path)),
+        None => "PrivateNetwork=yes".to_owned(),
+    };
+    let files = unit.fragment.iter().chain(&unit.drop_ins).map(|path| visible(path)).collect::<Vec<_>>().join(", ");
+    let mut fired = Fired::new(certainty, format!("{name} runs in a network of its own: {setting}"))
+        .evidence(Evidence::new(format!("{name} is running with {setting}"), facts.manager.value().cloned().unwrap_or_default()))
+        .evidence(Evidence::new(format!("its files: {files}"), "systemctl cat"))
+        .evidences(because);
+    if let (Some(quoted), Some(folder)) = (quote(&unit.name), quote(&format!("/etc/systemd/system/{}.d", unit.name))) {
+        // The last file by name wins (systemd.unit(5)).
+        let file = format!("{folder}/zz-unrefuse-network.conf");
+        fired = fired.fix(
+            Fix::new(view, Risk::Medium, format!("let {name} run in the machine's own network; it is shut off for a reason, as a rule"))
+                .command(format!("mkdir -p {folder}"))
+                .command(format!("printf '[Service]\\nPrivateNetwork=no\\nNetworkNamespacePath=\\n' > {file}"))
+                .command("systemctl daemon-reload")
+                .command(format!("systemctl restart {quoted}"))
+                .undo(format!("rm {file}"))
+                .undo("systemctl daemon-reload")
+                .undo(format!("systemctl restart {quoted}"))
+                .persistent(),
+        );
+    }
+    Ok(fired.fires())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Scene;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, UnitFacts};
+
+    fn roots(change: impl FnOnce(&mut UnitFacts)) -> Vec<String> {
+        let mut redis = unit("redis-server.service", ActiveState::Active, "running");
+        change(&mut redis);
+        Scene::local("127.0.0.1:6379").rst().units(vec![redis]).roots()
+    }
+
+    #[test]
+    fn a_running_unit_with_a_network_of_its_own() {
+        assert_eq!(roots(|u| u.private_network = true), ["service/private-network"]);
+        assert_eq!(roots(|u| u.network_namespace = Some("/run/netns/x".into())), ["service/private-network"]);
+    }
+
+    #[test]
+    fn a_stopped_one_is_only_stopped() {
+        let stopped = |u: &mut UnitFacts| (u.private_network, u.active) = (true, ActiveState::Inactive);
+        assert_eq!(roots(stopped), ["service/stopped"]);
+        assert_eq!(roots(|_| {}), ["listener/none"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! service/socket-unit
+
+use super::meant::{Meant, meant};
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::fix::quote;
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ActiveState, UnitFacts, UnitListen};
+
+cause! {
+    /// ## What it means
+    ///
+    /// systemd listens for the service: its `.socket` unit opens the port and hands it over. Then the addresses and ports
+    /// in the service's own configuration do not count. The socket unit is stopped, or says another port or address than
+    /// the one that was asked for.
+    ///
+    /// ## How it shows
+    ///
+    /// The port in the service's configuration is refused, though the service is fine; the holder of the port that is
+    /// open is systemd itself (pid 1). With sshd on new Debian and Ubuntu: `Port 2222` in sshd_config has no effect.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `systemctl list-sockets` shows what systemd listens on and for whom; `systemctl cat UNIT.socket`.
+    ///
+    /// ## How to fix
+    ///
+    /// Start the socket unit; or change its `ListenStream=` with a drop-in (an empty one first, to take back the old);
+    /// or disable it and let the service listen itself.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A service that ignores its configuration, or was not reloaded.
+    id: "service/socket-unit",
+    title: "systemd's socket unit does not listen there",
+    explains: &["listener/none", "listener/other-port", "listener/loopback-only", "listener/other-address", "listener/other-family"],
+    begins: false,
+    needs: &["units"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
+    let starts = |unit: &&UnitFacts| {
+        unit.is_socket() && (unit.triggers.contains(&meant.unit.name) || meant.unit.triggered_by.contains(&unit.name))
+    };
+    let Some(socket) = meant.facts.units.iter().find(starts) else { return Ok(Finding::Clear) };
+    let port = view.case.target.port;
+    let serves = |listen: &UnitListen| listen.port() == Some(port);
+    let streams: Vec<String> = socket.listens.iter().map(|l| visible(&l.address)).collect();
+    let (name, service) = (visible(&socket.name), visible(&meant.unit.name));
+    let here = socket.listens.iter().any(serves);
+    let in_use = matches!(socket.active, ActiveState::Active | ActiveState::Reloading);
+    if !in_use && here && !meant.unit.is_running() && meant.failed_need().is_none() {
+        return Ok(stopped(view, &meant, socket));
+    }
+    // A service that runs with a socket unit that is active got its socket from it.
+    let takes = socket.listens.iter().filter(|l| serves(l)).any(|l| reaches(view, l));
+    if !in_use || takes || streams.is_empty() || socket.listens.iter().all(|l| l.port().is_none()) {
+        return Ok(Finding::Clear);
+    }
+    let mut fired = Fired::new(
+        meant.certainty.min(Certainty::Likely),
+        format!("systemd listens for {service}: {name} says {}", streams.join(", ")),
+    )
+    .evidence(Evidence::new(format!("{name} is active and listens on {}", streams.join(", ")), meant.source()))
+    .evidence(Evidence::new(format!("{name} hands its sockets to {service}: what its own configuration says does not count"), "systemd.socket(5)"))
+    .evidences(meant.because());
+    fired.fixes.extend(listen_too(view, socket, &meant));
+    fired.fixes.extend(without(view, socket, &meant));
+    Ok(fired.fires())
+}
+
+/// Whether a socket of that address would take the packet.
+fn reaches(view: &View<'_>, listen: &UnitListen) -> bool {
+    match (listen.ip(), view.ip()) {
+        (Some(own), Some(asked)) => own.is_unspecified() && (own.is_ipv6() || asked.is_ipv4()) || own == asked,
+        _ => true,
+    }
+}
+
+fn stopped(view: &View<'_>, meant: &Meant<'_>, socket: &UnitFacts) -> Finding {
+    let name = visible(&socket.name);
+    let failed = if socket.active == ActiveState::Failed { "failed" } else { "not active" };
+    let mut fired = Fired::new(
+        meant.certainty,
+        format!("{name}, which listens for {}, is {failed}", visible(&meant.unit.name)),
+    )
+    .evidence(Evidence::new(format!("{name} is {failed}"), meant.source()))
+    .evidences(meant.because());
+    if let Some(quoted) = quote(&socket.name) {
+        fired = fired.fix(
+            Fix::new(view, Risk::Low, format!("start {name}"))
+                .command(format!("systemctl start {quoted}"))
+                .undo(format!("systemctl stop {quoted}")),
+        );
+    }
+    fired.fires()
+}
+
+/// The socket unit listens on the port that was asked for as well.
+fn listen_too(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix> {
+    let folder = quote(&format!("/etc/systemd/system/{}.d", socket.name))?;
+    let (unit, service) = (quote(&socket.name)?, quote(&meant.unit.name)?);
+    let port = view.case.target.port;
+    let file = format!("{folder}/zz-unrefuse-listen.conf");
+    Some(
+        Fix::new(view, Risk::Medium, format!("let {} listen on port {port} too", visible(&socket.name)))
+            .command(format!("mkdir -p {folder}"))
+            .command(format!("printf '[Socket]\\nListenStream={port}\\n' > {file}"))
+            .command("systemctl daemon-reload")
+            // A socket unit cannot be restarted while its service holds the sockets (systemd.socket(5)).
+            .command(format!("systemctl stop {service}"))
+            .command(format!("systemctl restart {unit}"))
+            .undo(format!("rm {file}"))
+            .undo("systemctl daemon-reload")
+            .undo(format!("systemctl stop {service}"))
+            .undo(format!("systemctl restart {unit}"))
+            .persistent(),
+    )
+}
+
+/// The service listens itself.
+fn without(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix> {
+    let (unit, service) = (quote(&socket.name)?, quote(&meant.unit.name)?);
+    let title = format!("or let {} listen itself, as its own configuration says", visible(&meant.unit.name));
+    Some(
+        Fix::new(view, Risk::Medium, title)
+            .command(format!("systemctl disable --now {unit}"))
+            .command(format!("systemctl enable {service}"))
+            .command(format!("systemctl restart {service}"))
+            .undo(format!("systemctl disable --now {service}"))
+            .undo(format!("systemctl enable --now {unit}"))
+            .persistent(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Scene;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, UnitFacts, UnitListen};
+
+    fn units(active: ActiveState, address: &str) -> Vec<UnitFacts> {
+        let mut socket = unit("ssh.socket", active, "listening");
+        socket.triggers = vec!["ssh.service".into()];
+        socket.listens = vec![UnitListen { kind: "Stream".into(), address: address.into() }];
+        let service = unit("ssh.service", ActiveState::Inactive, "dead");
+        vec![service, socket]
+    }
+
+    #[test]
+    fn a_socket_unit_that_is_stopped() {
+        let roots = Scene::local("127.0.0.1:22").rst().units(units(ActiveState::Inactive, "[::]:22")).roots();
+        assert_eq!(roots, ["service/socket-unit"]);
+    }
+
+    #[test]
+    fn a_socket_unit_that_says_another_port() {
+        let scene = Scene::local("127.0.0.1:2222").rst().units(units(ActiveState::Active, "[::]:22"));
+        let report = scene.report();
+        assert_eq!(report.blockers[0].root, "service/socket-unit");
+        assert_eq!(report.blockers[0].fixes.len(), 2);
+    }
+
+    #[test]
+    fn a_socket_unit_that_listens_there_is_no_reason() {
+        let roots = Scene::local("127.0.0.1:22").rst().units(units(ActiveState::Active, "[::]:22")).roots();
+        assert_ne!(roots, ["service/socket-unit"]);
+    }
+
+    #[test]
+    fn a_service_of_its_own_is_only_stopped() {
+        let ssh = unit("ssh.service", ActiveState::Inactive, "dead");
+        assert_eq!(Scene::local("127.0.0.1:22").rst().units(vec![ssh]).roots(), ["service/stopped"]);
+    }
+}

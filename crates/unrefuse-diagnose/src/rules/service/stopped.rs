@@ -1,0 +1,171 @@
+//! service/stopped
+
+use super::act;
+use super::meant::{Meant, meant};
+use crate::View;
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::fix::quote;
+use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::rule::cause;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ActiveState, LoadState, UnitFacts};
+
+cause! {
+    /// ## What it means
+    ///
+    /// The service that should listen on the port is not running: its unit is inactive. Nobody started it, or somebody
+    /// stopped it. A unit that is disabled as well will not start at the next boot either.
+    ///
+    /// ## How it shows
+    ///
+    /// The connection is refused at once. `systemctl status UNIT` says `inactive (dead)`.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `systemctl status UNIT`; `systemctl is-enabled UNIT`; who stopped it: `journalctl -u UNIT -n 5`.
+    ///
+    /// ## How to fix
+    ///
+    /// `systemctl start UNIT`; `systemctl enable --now UNIT` also starts it at each boot.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A service that failed (`service/failed`): that one was started and gave up, and starting it again fails again.
+    id: "service/stopped",
+    title: "the service is not running",
+    explains: &["listener/none", "listener/stale-socket", "listener/other-port"],
+    begins: false,
+    needs: &["units"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
+    let unit = meant.unit;
+    let wrong_file = unit.load == LoadState::BadSetting;
+    if unit.active != ActiveState::Inactive || unit.is_masked() || wrong_file || meant.failed_need().is_some() {
+        return Ok(Finding::Clear);
+    }
+    // A service that systemd listens for is inactive until the first connection comes.
+    let waits = |socket: &UnitFacts| socket.triggers.contains(&unit.name) && socket.is_running();
+    if meant.facts.units.iter().any(|other| other.is_socket() && waits(other)) {
+        return Ok(Finding::Clear);
+    }
+    let name = visible(&unit.name);
+    let disabled = unit.is_enabled() == Some(false);
+    let mut title = format!("{name} is not running");
+    if !unit.conditions_failed.is_empty() {
+        title = format!("{name} did not start: a condition of its unit does not hold");
+    } else if disabled {
+        title.push_str(", and will not start at boot");
+    }
+    let state = unit.file_state.as_deref().map(|state| format!(", {}", visible(state))).unwrap_or_default();
+    let now = meant.facts.now_ms;
+    let mut fired = Fired::new(meant.certainty, title)
+        .evidence(Evidence::new(
+            format!("{name} is inactive{}{state}", act::since(now, unit.since_ms)),
+            meant.source(),
+        ))
+        .evidences(unit.conditions_failed.iter().map(|condition| {
+            Evidence::new(format!("{name} needs {}, which does not hold", visible(condition)), meant.source())
+        }))
+        .evidences(last_words(unit))
+        .evidences(meant.because());
+    fired.unknown.extend(meant.open());
+    if unit.conditions_failed.is_empty() {
+        fired.fixes.extend(fixes(view, &meant));
+    }
+    Ok(fired.fires())
+}
+
+/// Who stopped it and when, as far as the manager wrote it down.
+fn last_words(unit: &UnitFacts) -> Option<Evidence> {
+    let lines = unit.journal.value()?;
+    let said = lines.iter().rev().find(|line| line.message.starts_with("Stopp") || line.message.contains("Deactivated"))?;
+    Some(Evidence::new(visible(&said.message), "journalctl"))
+}
+
+fn fixes(view: &View<'_>, meant: &Meant<'_>) -> Vec<Fix> {
+    let mut fixes = Vec::new();
+    for unit in std::iter::once(meant.unit).chain(meant.others.iter().copied()) {
+        let (Some(name), shown) = (quote(&unit.name), visible(&unit.name)) else { continue };
+        if unit.is_enabled() == Some(false) && meant.certainty > Certainty::Possible {
+            fixes.push(
+                Fix::new(view, Risk::Low, format!("start {shown}, now and at each boot"))
+                    .command(format!("systemctl enable --now {name}"))
+                    .undo(format!("systemctl disable --now {name}"))
+                    .persistent(),
+            );
+        }
+        fixes.push(
+            Fix::new(view, Risk::Low, format!("start {shown}"))
+                .command(format!("systemctl start {name}"))
+                .undo(format!("systemctl stop {name}")),
+        );
+    }
+    fixes
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, Clue, ClueKind};
+
+    fn scene() -> Scene {
+        Scene::local("127.0.0.1:80").rst()
+    }
+
+    #[test]
+    fn an_inactive_unit_is_the_root() {
+        let report = scene().units(vec![unit("nginx.service", ActiveState::Inactive, "dead")]).report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("service/stopped", Certainty::Likely));
+        assert_eq!(blocker.whys[1].title, "nginx.service is not running");
+        assert!(blocker.whys[1].evidence[0].text.contains("3 minutes ago"), "{:?}", blocker.whys[1].evidence);
+    }
+
+    #[test]
+    fn a_plain_clue_proves_it_and_a_disabled_one_is_said() {
+        let mut nginx = unit("nginx.service", ActiveState::Inactive, "dead");
+        nginx.file_state = Some("disabled".into());
+        nginx.clues.push(Clue { kind: ClueKind::UnitFile, text: "x".into(), source: "y".into() });
+        let apache = unit("apache2.service", ActiveState::Failed, "failed");
+        let report = scene().units(vec![apache, nginx]).report();
+        assert_eq!(report.blockers[0].certainty, Certainty::Proven);
+        assert!(report.blockers[0].whys[1].title.ends_with("will not start at boot"));
+        assert!(report.blockers[0].fixes[0].persistent);
+    }
+
+    #[test]
+    fn of_two_alike_none_is_picked() {
+        let units = ["apache2.service", "nginx.service"].map(|name| unit(name, ActiveState::Inactive, "dead"));
+        let report = scene().units(units.to_vec()).report();
+        assert_eq!(report.blockers[0].certainty, Certainty::Possible);
+        assert!(report.unknown.iter().any(|u| u.what.contains("apache2.service or nginx.service")));
+        assert_eq!(report.blockers[0].fixes.len(), 2);
+    }
+
+    #[test]
+    fn a_running_unit_is_not_stopped() {
+        let roots = scene().units(vec![unit("nginx.service", ActiveState::Active, "running")]).roots();
+        assert_eq!(roots, ["listener/none"]);
+    }
+
+    #[test]
+    fn a_service_that_systemd_listens_for_is_not_stopped() {
+        let mut socket = unit("ssh.socket", ActiveState::Active, "listening");
+        socket.triggers = vec!["ssh.service".into()];
+        let service = unit("ssh.service", ActiveState::Inactive, "dead");
+        let roots = Scene::local("127.0.0.1:22").rst().units(vec![service, socket]).roots();
+        assert!(!roots.contains(&"service/stopped".to_owned()), "{roots:?}");
+    }
+
+    #[test]
+    fn an_open_port_asks_nothing() {
+        let nginx = unit("nginx.service", ActiveState::Inactive, "dead");
+        let open = Scene::local("127.0.0.1:80").listener("0.0.0.0:80", "python3").open().units(vec![nginx]);
+        assert!(open.report().blockers.is_empty());
+    }
+}
