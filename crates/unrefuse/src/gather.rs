@@ -120,7 +120,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
     if target.protocol == Protocol::Unix {
         case.attempts = vec![unrefuse_probe::unix(&target.host, options.timeout)];
         case.host.unix_socket = host.unix_socket(&target.host);
-        let services = services::Services::start(&case, host, local_until);
+        let services = services::Services::start(&case, host, options.deadline);
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
     } else {
         let found = case.resolution.result.clone().unwrap_or_default();
@@ -134,7 +134,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         if let Some(server) = server {
             server.finish(&mut case, host, local_until);
         }
-        let services = services::Services::start(&case, host, local_until);
+        let services = services::Services::start(&case, host, options.deadline);
         let configs = configs::Configs::start(&case, local_until);
         after_attempts(&mut case, options, host);
         case.host.configs = configs.fact();
