@@ -9,7 +9,7 @@ use crate::world;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Destination, Fate};
-use unrefuse_firewall::model::{Expr, Rule, Ruleset, Statement, Table};
+use unrefuse_firewall::model::{Expr, Reject, Rule, Ruleset, Statement, Table};
 
 /// How an answer compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) fn compare(
     if let Fate::Depends { reason, .. } | Fate::Unknown(reason) = &answer.fate {
         return Verdict::Undecided(reason.clone());
     }
+    // Translated back to its sender: what is sent to the one cannot be told from what is sent to the other.
+    let to_itself = matches!(&observed.arrived, Arrived::Left { dst, .. } if Some(*dst) == probe.src);
     // A reset to an address of the host's own is a segment that it gets.
     let own_reset = spoofed(probe) && matches!(answer.fate, Fate::Rejected(_));
     if let Some(text) = fate(&answer.fate, observed).filter(|_| !several(probe) && !own_reset) {
@@ -61,7 +63,7 @@ pub(crate) fn compare(
         );
     }
     if let Some(text) = sees(rules, answer, probe, observed)
-        .filter(|_| !(spoofed(probe) || several(probe) && probe.proto != proto::TCP))
+        .filter(|_| !(to_itself || spoofed(probe) || several(probe) && probe.proto != proto::TCP))
     {
         return differs("sees", text);
     }
@@ -146,8 +148,7 @@ fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> 
         (ClientSees::Answer, Sees::Answer) => open != Some(false) || proxied,
         // The listener answers as itself; a real proxy would not.
         (ClientSees::Answer, Sees::AnswerFrom { .. }) => proxied,
-        // A route's own error comes once in a second for each sender (net/ipv4/route.c, `ip_error`).
-        (ClientSees::Icmp { v6: false, .. }, Sees::Nothing) => matches!(answer.decided_by, Some(Decider::Stack(_))),
+        (ClientSees::Icmp { v6: false, .. }, Sees::Nothing) => may_be_held_back(answer),
         (ClientSees::Answer, Sees::Reset) => probe.proto == proto::TCP && open != Some(true),
         // Port unreachable, of a closed port.
         (ClientSees::Answer, Sees::Icmp { icmp, code, .. }) => {
@@ -165,6 +166,11 @@ fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> 
         let reply = answer.reply.as_ref().map(|r| (&r.fate, &r.decided_by));
         format!("judge: sender sees {:?} (reply {reply:?}); kernel: {:?}", answer.client_sees, observed.sees)
     })
+}
+
+/// A route's own error comes once in a second for each sender (net/ipv4/route.c, `ip_error`).
+fn may_be_held_back(answer: &Answer) -> bool {
+    matches!((&answer.decided_by, &answer.fate), (Some(Decider::Stack(_)), Fate::Rejected(Reject::Icmp(..))))
 }
 
 /// Whether the destination is no single host: whether a socket has joined it is not looked at.
@@ -190,9 +196,12 @@ fn hits(rules: &Script, ruleset: &Ruleset, probe: &Probe, answer: &Answer, obser
     // A handshake that goes on meets more rules; so does a closed port's own error, the error that stops an answer, and
     // what the kernel says by itself.
     let whole = probe.iif.is_some() || observed.sees != Sees::Answer;
+    // The listener answers as itself, which begins a connection; a real proxy answers as the address that was asked.
+    let as_itself = rules.ruleset.contains("TPROXY") && matches!(observed.sees, Sees::AnswerFrom { .. });
     let answer_stopped = answer.reply.as_ref().is_some_and(|r| matches!(r.fate, Fate::Rejected(_)))
-        || observed.sees == Sees::Nothing && answer.fate.is_accepted();
-    if !whole || observed.chatter || answer_stopped || spoofed(probe) {
+        || observed.sees == Sees::Nothing && (answer.fate.is_accepted() || may_be_held_back(answer));
+    let to_itself = matches!(&observed.arrived, Arrived::Left { dst, .. } if Some(*dst) == probe.src);
+    if to_itself || !whole || observed.chatter || answer_stopped || as_itself || spoofed(probe) {
         return Verdict::Same;
     }
     let missed: Vec<_> = back.iter().filter(|k| !hit.contains(k)).collect();

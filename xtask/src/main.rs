@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod differential;
 mod fuzz;
 mod generate;
 mod install;

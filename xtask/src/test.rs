@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::steps::{self, Outcome, Step};
-use crate::{cargo, fuzz, generate, install, lab, tidy};
+use crate::{cargo, differential, fuzz, generate, install, lab, tidy};
 
 /// What to leave out.
 #[derive(clap::Args)]
@@ -23,6 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.push(Step::new("doc", cargo::doc));
     steps.push(Step::new("advisories", cargo::advisories));
     steps.push(unless(options.no_fuzz, "--no-fuzz", Step::new("fuzz", fuzz::step)));
+    steps.push(Step::new("differential", differential::step));
     steps.push(unless(options.no_lab, "--no-lab", Step::new("lab", lab::step)));
     steps::run(steps)
 }

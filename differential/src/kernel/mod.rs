@@ -153,6 +153,7 @@ impl Host {
 
     /// Sends a packet and looks at what becomes of it.
     pub(crate) fn send(&mut self, probe: &Probe) -> Result<Observed> {
+        let _quiet = setup::no_process_begins();
         self.services.drain()?;
         self.frames()?;
         let counts = self.counts()?;
@@ -218,6 +219,7 @@ impl Host {
         let to_sender = watch.all.iter().filter(|s| Some(s.dst) == probe.src && !watch.is_probe(s, probe));
         let mut sees = Sees::Nothing;
         let mut by_mss = None;
+        let asked = |seen: &Seen| seen.src == probe.dst && seen.sport == probe.dport;
         for seen in to_sender {
             let icmp = matches!(probe.proto, proto::ICMP | proto::ICMP6);
             let same_ports = seen.dport == probe.sport || icmp;
@@ -226,7 +228,7 @@ impl Host {
                 Sees::Icmp { v6: probe.v6(), icmp: kind, code }
             } else if seen.proto != probe.proto || !same_ports {
                 continue;
-            } else if seen.proto == proto::TCP && seen.flags & flag::RST != 0 {
+            } else if seen.proto == proto::TCP && seen.flags & flag::RST != 0 && asked(seen) {
                 Sees::Reset
             } else if seen.src == probe.dst && (icmp || seen.sport == probe.dport) {
                 by_mss = services::port_of(seen.mss);

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Settings that every ruleset meets.
 const SETTINGS: &[(&str, &str)] = &[
@@ -19,6 +20,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ipv6/icmp/ratemask", ""),
     // A SYN-ACK that is a cookie belongs to no socket, which rules on sockets would see.
     ("ipv4/tcp_syncookies", "0"),
+    // Multicast memberships are reported when nobody waits for it, or never.
+    ("ipv4/conf/default/igmpv2_unsolicited_report_interval", "2000000000"),
+    ("ipv4/conf/default/igmpv3_unsolicited_report_interval", "2000000000"),
+    ("ipv6/conf/default/mldv1_unsolicited_report_interval", "2000000000"),
+    ("ipv6/conf/default/mldv2_unsolicited_report_interval", "2000000000"),
     // A SYN-ACK that is sent again moves counters while another packet is under way.
     ("ipv4/tcp_synack_retries", "0"),
     // Where connection tracking has summed up a packet, a rule that changes its IPv6 hop limit or traffic class makes the
@@ -68,13 +74,9 @@ pub(crate) fn sysctl(name: &str, value: &str) -> Result<()> {
 
 /// Runs a tool with this input. The inner error is what it says when it fails.
 pub(crate) fn run(tool: &str, arguments: &[&str], input: &str) -> Result<Result<(), String>> {
-    let mut child = Command::new(tool)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{tool} cannot be run"))?;
+    let mut command = Command::new(tool);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = spawn(&mut command)?;
     // A tool that gives up early closes its end: what it says counts, not the broken pipe.
     let mut stdin = child.stdin.take().context("no pipe")?;
     let _ = stdin.write_all(input.as_bytes());
@@ -83,9 +85,26 @@ pub(crate) fn run(tool: &str, arguments: &[&str], input: &str) -> Result<Result<
     Ok(if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) })
 }
 
+/// Until it runs its program, a new process holds all sockets of all threads: one that is closed meanwhile is closed later,
+/// and what that sends moves counters in the midst of a later probe. So nothing is sent while a process begins.
+static BEGINNING: RwLock<()> = RwLock::new(());
+
+/// While this is held, no process begins.
+pub(crate) fn no_process_begins() -> RwLockReadGuard<'static, ()> {
+    BEGINNING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a process, and returns when it runs its program.
+fn spawn(command: &mut Command) -> Result<Child> {
+    let _alone = BEGINNING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().with_context(|| format!("{} cannot be run", command.get_program().to_string_lossy()))
+}
+
 /// Runs a tool and gives what it prints.
 pub(crate) fn output(tool: &str, arguments: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new(tool).args(arguments).output().with_context(|| format!("{tool} cannot be run"))?;
+    let mut command = Command::new(tool);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = spawn(&mut command)?.wait_with_output()?;
     ensure!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(output.stdout)
 }

@@ -133,7 +133,7 @@ impl Run<'_, '_> {
             path.packet.socket = path.packet.receiver;
         }
         let alive = self.hook(Hook::Input, alive, ends);
-        for path in alive {
+        for mut path in alive {
             let packet = &path.packet;
             let many = match packet.proto {
                 // tcp_v4_rcv looks at the frame, tcp_v4_conn_request and tcp_v6_conn_request at the route.
@@ -142,6 +142,10 @@ impl Run<'_, '_> {
                 proto::ICMP => packet.to_many,
                 _ => false,
             };
+            if !many {
+                // net/netfilter/nf_conntrack_proto.c `nf_confirm`, the last function of the hook.
+                confirm(&mut path.packet);
+            }
             if many {
                 let reason = StackReason::NotUnicast;
                 ends.push(self.stack(Hook::Input, path, Exit::Stack(reason.clone()), reason));
@@ -153,7 +157,8 @@ impl Run<'_, '_> {
 
     /// POSTROUTING, and out; what leaves by lo comes in again.
     fn leave(&self, alive: Alive, ends: &mut Ends) {
-        let alive = self.hook(Hook::Postrouting, alive, ends);
+        let mut alive = self.hook(Hook::Postrouting, alive, ends);
+        alive.iter_mut().for_each(|path| confirm(&mut path.packet));
         let alive = self.hook(Hook::Egress, alive, ends);
         let (looped, gone): (Alive, Alive) =
             alive.into_iter().partition(|p| p.packet.oif == Device::Named("lo".into()) && p.packet.iif == Device::None);
@@ -290,6 +295,13 @@ impl Run<'_, '_> {
         let alive = self.hook(Hook::Output, resets, &mut ends);
         self.leave(alive, &mut ends);
         ends.iter().any(|(exit, _)| matches!(exit, Exit::Reject(_)))
+    }
+}
+
+/// The connection of a packet that got through is put into the table.
+fn confirm(packet: &mut Packet) {
+    if let Some(ct) = &mut packet.ct {
+        ct.status |= status::CONFIRMED;
     }
 }
 

@@ -163,6 +163,10 @@ impl Run<'_, '_> {
     fn masquerade_address(&self, packet: &Packet) -> Bits {
         let unknown = Bits::unknown(packet.address_width());
         let (Device::Named(oif), Some(dst)) = (&packet.oif, packet.destination_address()) else { return unknown };
+        // lo has no address of its own for others: the first of any interface is taken (inet_select_addr).
+        if oif == "lo" && !packet.is_v6() {
+            return unknown;
+        }
         // The local route of an address of another interface is that one's, though it leads over lo.
         let query = RouteQuery { oif: Some(oif.as_str()).filter(|oif| *oif != "lo"), ..RouteQuery::to(dst) };
         let source = self.judge.machine.route(&query).filter(|r| r.oif.as_ref() == Some(oif)).and_then(|r| r.source);

@@ -89,7 +89,8 @@ pub(crate) fn answer(
     });
     // The address that a packet from here was sent with, where its socket has chosen none.
     let chosen = |(_, path): &End| path.packet.ct.as_ref().map_or(path.packet.source(), |ct| ct.original.src);
-    let asker = question.packet.src.or_else(|| first.first().and_then(|end| bits_address(chosen(end))));
+    let address = question.packet.src.or_else(|| first.first().and_then(|end| bits_address(chosen(end))));
+    let asker = (address, first.first().map(|end| asking_port(&end.1.packet)));
     // Where the packet ends before it comes in again by lo, sendto() itself is told.
     let told = |(_, path): &End| path.packet.iif == Device::None;
     let by_socket = question.way == Way::Out && first.iter().any(told);
@@ -254,11 +255,19 @@ struct Sent {
     comes_back: Option<bool>,
 }
 
+/// The port that a packet was sent from, before any translation.
+fn asking_port(packet: &Packet) -> Bits {
+    packet.ct.as_ref().map_or(packet.sport(), |ct| ct.original.sport)
+}
+
 /// Whether an answer that got through is one to the question's packet: a translation that was not undone (untracked on its
 /// way back) brings it to another address, or from another one.
-fn comes_back(question: &Question, asker: Option<IpAddr>, answer: &Packet) -> bool {
+fn comes_back(question: &Question, (asker, asker_port): (Option<IpAddr>, Option<Bits>), answer: &Packet) -> bool {
     let differs = |a: Option<IpAddr>, b: Option<IpAddr>| matches!((a, b), (Some(a), Some(b)) if a != b);
-    if differs(asker, answer.destination_address()) {
+    // Bits that both know and that are not the same.
+    let unlike = |a: Bits, b: Bits| (a.value ^ b.value) & a.known & b.known != 0;
+    let elsewhere = asker_port.is_some_and(|port| answer.has_ports() && unlike(port, answer.dport()));
+    if elsewhere || differs(asker, answer.destination_address()) {
         return false;
     }
     let kind = || answer.image.load(Header::Transport, 0, 8).ok().and_then(Bits::exact);

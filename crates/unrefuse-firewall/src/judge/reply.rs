@@ -69,6 +69,12 @@ impl Run<'_, '_> {
             return packet.destination();
         }
         let preferred = packet.source_address().and_then(|to| self.judge.machine.route(&RouteQuery::to(to)));
+        // A dead route's own error of IPv6 has the address of the arriving interface (measured on Linux 6.18), which is the
+        // same only where the way back leads there.
+        let unlike =
+            |oif: &Option<String>| oif.as_deref().is_none_or(|oif| packet.iif != Device::Named(oif.to_owned()));
+        let dead = packet.is_v6() && matches!(exit, Exit::StackReject(..));
+        let preferred = preferred.filter(|route| !(dead && unlike(&route.oif)));
         preferred.and_then(|r| r.source).map_or(Bits::unknown(packet.address_width()), address_bits)
     }
 }

@@ -27,6 +27,22 @@ impl Judge<'_> {
     }
 }
 
+/// Matches that cannot be known offline, and need no conntrack.
+const WITHOUT: &[&str] = &[
+    "limit",
+    "hashlimit",
+    "quota",
+    "recent",
+    "statistic",
+    "time",
+    "owner",
+    "cgroup",
+    "rpfilter",
+    "string",
+    "bpf",
+    "osf",
+];
+
 /// Whether a statement needs conntrack, or may.
 pub(crate) fn needs(statement: &Statement) -> bool {
     match statement {
@@ -47,7 +63,11 @@ fn tests(cond: &Cond) -> bool {
         Cond::InSet { key, .. } => key.iter().any(value_needs),
         Cond::Any(conds) | Cond::All(conds) => conds.iter().any(tests),
         Cond::Not(inner) | Cond::Lenient(inner) => tests(inner),
-        Cond::Fork(_) | Cond::Unknown(_) => true,
+        Cond::Fork(text) => {
+            let name = text.strip_prefix("-m ").unwrap_or(text).split(' ').next().unwrap_or_default();
+            !WITHOUT.contains(&name)
+        }
+        Cond::Unknown(_) => true,
         Cond::InIpset { .. } | Cond::Const(_) => false,
     }
 }

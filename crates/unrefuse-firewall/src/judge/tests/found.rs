@@ -206,3 +206,26 @@ fn an_answer_that_is_not_translated_back_is_none() {
     assert_eq!(ask(&v4(vec![raw, post.clone()]), &question).client_sees, ClientSees::Silence);
     assert_eq!(ask(&v4(vec![post]), &question).client_sees, ClientSees::Answer);
 }
+
+/// nf_confirm: INPUT of a packet over lo sees a confirmed connection, PREROUTING of one from the wire does not.
+#[test]
+fn what_passed_postrouting_is_confirmed() {
+    let confirmed = || {
+        let left = Expr::Bits { of: Box::new(ct(Ct::Status)), mask: 8, xor: 0 };
+        vec![Statement::If(Cond::Compare { left, op: Op::Ne, right: 0 }), DROP]
+    };
+    let r = v4(vec![chain(Hook::Input, 0, vec![confirmed()])]);
+    assert_eq!(fate(&r, &connect(HERE, 80)), Fate::Dropped);
+    assert!(accepted(&r, &syn(80)));
+}
+
+/// Without conntrack no chain of type nat is run (nf_nat_inet_fn), and a limit asks for none.
+#[test]
+fn a_limit_needs_no_conntrack() {
+    let with = |name: &str| {
+        let limit = vec![Statement::If(Cond::Fork(name.into())), Statement::Note("log".into())];
+        v4(vec![chain(Hook::Input, 100, vec![vec![DROP]]), chain(Hook::Prerouting, 0, vec![limit])])
+    };
+    assert!(accepted(&with("limit rate 5/second"), &syn(80)));
+    assert_eq!(fate(&with("ct count 5"), &syn(80)), Fate::Dropped);
+}
