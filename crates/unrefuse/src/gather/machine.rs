@@ -15,6 +15,9 @@ use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 const ETHERNET: u16 = 1;
 const LOOPBACK: u16 = 772;
 
+/// By destination, and the interface that the packet is bound to.
+type Routes = HashMap<(IpAddr, Option<String>), Option<Route>>;
+
 /// This machine.
 pub(crate) struct LiveMachine {
     host: Arc<dyn Host>,
@@ -23,7 +26,7 @@ pub(crate) struct LiveMachine {
     links: Vec<Link>,
     addresses: Vec<InterfaceAddress>,
     /// What the kernel said already: a sweep asks for the same routes and settings again and again.
-    routes: RefCell<HashMap<(IpAddr, Option<String>), Option<Route>>>,
+    routes: RefCell<Routes>,
     sysctls: RefCell<HashMap<String, Option<i64>>>,
 }
 
