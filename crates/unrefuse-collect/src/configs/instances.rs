@@ -49,8 +49,7 @@ pub(super) fn processes() -> Result<BTreeMap<u32, Sketch>, Errno> {
 /// The instances of a service on the machine itself; those in containers have files of their own.
 pub(super) fn of(service: &KnownService, processes: &BTreeMap<u32, Sketch>) -> Vec<Instance> {
     let is_its = |process: &Sketch| service.has_process(&process.command);
-    let first =
-        |process: &&Sketch| is_its(process) && !processes.get(&process.parent).is_some_and(|parent| is_its(parent));
+    let first = |process: &&Sketch| is_its(process) && !processes.get(&process.parent).is_some_and(is_its);
     processes
         .values()
         .filter(first)

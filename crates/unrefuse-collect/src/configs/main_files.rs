@@ -94,7 +94,7 @@ fn usual(service: &KnownService, instance: &Instance) -> Vec<String> {
         true => LiveFiles.list(pattern).unwrap_or_default(),
         false => vec![(*pattern).to_owned()],
     };
-    service.config_files.iter().flat_map(|pattern| expanded(&pattern)).find(|path| is_there(path)).into_iter().collect()
+    service.config_files.iter().flat_map(expanded).find(|path| is_there(path)).into_iter().collect()
 }
 
 /// Both are read, in this order, where they are there (MariaDB's and MySQL's own lists, `mariadbd --help --verbose`).

@@ -5,7 +5,7 @@
 //! Listen 80
 //!
 //! <IfModule ssl_module>
-//! 	Listen 443
+//!     Listen 443
 //! </IfModule>
 //! ```
 //!

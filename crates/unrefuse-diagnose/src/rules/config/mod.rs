@@ -20,3 +20,8 @@ crate::rules::causes! {
     other_address,
     other_port,
 }
+
+/// A service that the question means runs, and its configuration gives it another port.
+pub(crate) fn runs_elsewhere(view: &crate::View<'_>) -> bool {
+    judge::elsewhere(view).is_ok_and(|decided| decided.is_some())
+}

@@ -76,7 +76,8 @@ mod tests {
     use super::super::scenes::{Config, line};
     use crate::report::Step;
     use crate::testing::Scene;
-    use unrefuse_facts::Origin;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, Origin};
 
     #[test]
     fn the_line_that_gives_the_port() {
@@ -101,6 +102,18 @@ mod tests {
         assert_eq!(edit.new, "listen *:80;");
         let command = "nginx -t && systemctl reload nginx.service".to_owned();
         assert_eq!(report.blockers[0].fixes[0].steps[1], Step::Command { command });
+    }
+
+    #[test]
+    fn a_disabled_unit_of_another_service_is_hardly_meant() {
+        let mut apache = unit("apache2.service", ActiveState::Inactive, "dead");
+        apache.file_state = Some("disabled".into());
+        let clue = Clue { kind: ClueKind::Configuration, text: "Listen 80".into(), source: "ports.conf".into() };
+        apache.clues.push(clue);
+        let origin = line("/etc/nginx/nginx.conf", 3, "listen 8081;", "8081");
+        let config = Config::of("nginx", "nginx").unit("nginx.service").listen("0.0.0.0", 8081, origin);
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:8081", "nginx").units(vec![apache]);
+        assert_eq!(config.of_last(scene).rst().roots(), ["config/other-port"]);
     }
 
     #[test]

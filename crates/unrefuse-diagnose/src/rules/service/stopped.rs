@@ -7,6 +7,7 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
+use crate::rules::config;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{ActiveState, LoadState, UnitFacts};
 
@@ -42,6 +43,9 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
     let unit = meant.unit;
+    if unit.active == ActiveState::Unknown && !unit.is_masked() {
+        return without_manager(view, &meant);
+    }
     let wrong_file = unit.load == LoadState::BadSetting;
     if unit.active != ActiveState::Inactive || unit.is_masked() || wrong_file || meant.failed_need().is_some() {
         return Ok(Finding::Clear);
@@ -61,11 +65,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     let state = unit.file_state.as_deref().map(|state| format!(", {}", visible(state))).unwrap_or_default();
     let now = meant.facts.now_ms;
-    let mut fired = Fired::new(meant.certainty, title)
-        .evidence(Evidence::new(
-            format!("{name} is inactive{}{state}", act::since(now, unit.since_ms)),
-            meant.source(),
-        ))
+    // A disabled unit whose port is served by another running service, moved to another port, was hardly meant.
+    let moved = disabled && config::runs_elsewhere(view);
+    let mut fired = Fired::new(if moved { meant.certainty.lowered() } else { meant.certainty }, title)
+        .evidence(Evidence::new(format!("{name} is inactive{}{state}", act::since(now, unit.since_ms)), meant.source()))
         .evidences(unit.conditions_failed.iter().map(|condition| {
             Evidence::new(format!("{name} needs {}, which does not hold", visible(condition)), meant.source())
         }))
@@ -78,10 +81,44 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fires())
 }
 
+/// No manager tells of units: that none of the service's processes runs must do.
+fn without_manager(view: &View<'_>, meant: &Meant<'_>) -> Result<Finding, CannotTell> {
+    let facts = meant.facts;
+    let name = visible(&meant.unit.name);
+    if let (Some("systemd"), Some(missing)) = (facts.init.value().map(String::as_str), facts.manager.missing()) {
+        return Err(CannotTell::because(format!("whether {name} runs, and why not"), missing));
+    }
+    let (Some(service), Some(running)) = (meant.service(), facts.processes.value()) else { return Ok(Finding::Clear) };
+    let installed = facts.installed.iter().find(|found| found.service == service.id);
+    let Some(installed) = installed.filter(|_| !running.iter().any(|command| service.has_process(command))) else {
+        return Ok(Finding::Clear);
+    };
+    let init = facts.init.value().map_or_else(|| "not known".to_owned(), |init| visible(init));
+    let mut fired =
+        Fired::new(meant.certainty.min(Certainty::Likely), format!("{} is installed and does not run", service.name))
+            .evidence(Evidence::new(format!("no process is called {}", service.processes.join(" or ")), "/proc/*/comm"))
+            .evidence(Evidence::new(format!("{} is {}", visible(&installed.path), service.name), "the file system"))
+            .evidence(Evidence::new(
+                format!("process 1 is {init}, and no manager of services was found"),
+                "/proc/1/comm",
+            ))
+            .evidences(meant.because());
+    fired.unknown.extend(meant.open());
+    let own = |script: &&String| service.has_unit(&format!("{}.service", script.trim_start_matches("/etc/init.d/")));
+    let fix = match facts.init_scripts.iter().find(own).and_then(|script| quote(script)) {
+        Some(script) => Fix::new(view, Risk::Low, format!("start {}", service.name))
+            .command(format!("{script} start"))
+            .undo(format!("{script} stop")),
+        None => act::advice(view, Risk::Low, format!("start {} as this machine starts its services", service.name)),
+    };
+    Ok(fired.fix(fix).fires())
+}
+
 /// Who stopped it and when, as far as the manager wrote it down.
 fn last_words(unit: &UnitFacts) -> Option<Evidence> {
     let lines = unit.journal.value()?;
-    let said = lines.iter().rev().find(|line| line.message.starts_with("Stopp") || line.message.contains("Deactivated"))?;
+    let said =
+        lines.iter().rev().find(|line| line.message.starts_with("Stopp") || line.message.contains("Deactivated"))?;
     Some(Evidence::new(visible(&said.message), "journalctl"))
 }
 
@@ -111,7 +148,7 @@ mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
     use crate::testing::service::unit;
-    use unrefuse_facts::{ActiveState, Clue, ClueKind};
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, Installed, Missing, Observed, Reason, Source};
 
     fn scene() -> Scene {
         Scene::local("127.0.0.1:80").rst()
@@ -136,6 +173,27 @@ mod tests {
         assert_eq!(report.blockers[0].certainty, Certainty::Proven);
         assert!(report.blockers[0].whys[1].title.ends_with("will not start at boot"));
         assert!(report.blockers[0].fixes[0].persistent);
+    }
+
+    #[test]
+    fn without_a_manager_a_process_that_is_missing_must_do() {
+        let scene = |init: &str, running: &[&str]| {
+            let nginx = unit("nginx.service", ActiveState::Unknown, "");
+            let (init, running) = (init.to_owned(), running.iter().map(|r| (*r).to_owned()).collect());
+            scene().services(|f| {
+                f.units = vec![nginx];
+                f.init = Observed::known(init, Source::running("/proc/1/comm"));
+                f.manager = Observed::Missing(Missing::new(Reason::Absent, "no system bus"));
+                f.processes = Observed::known(running, Source::running("/proc"));
+                f.init_scripts = vec!["/etc/init.d/nginx".into()];
+                f.installed = vec![Installed { service: "nginx".into(), path: "/usr/sbin/nginx".into() }];
+            })
+        };
+        assert_eq!(scene("tini", &[]).roots(), ["service/stopped"]);
+        assert_eq!(scene("tini", &["nginx"]).roots(), ["listener/none"]);
+        let report = scene("systemd", &[]).report();
+        assert_eq!(report.blockers[0].root, "listener/none");
+        assert!(report.unknown.iter().any(|u| u.what.starts_with("whether nginx.service runs")));
     }
 
     #[test]
