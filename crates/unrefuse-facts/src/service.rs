@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was seen of services, as far as one question needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServiceFacts {
     /// When it was looked, milliseconds since 1970.
     pub now_ms: i64,
@@ -23,6 +24,10 @@ pub struct ServiceFacts {
     pub sought: Vec<String>,
     /// Executables of known services that are installed.
     pub installed: Vec<Installed>,
+    /// Scripts under /etc/init.d that start the services that were looked for, where no manager was found.
+    pub init_scripts: Vec<String>,
+    /// Processes of the services that were looked for, by their command names; missing where /proc cannot be walked.
+    pub processes: Observed<Vec<String>>,
     /// Sockets with the target's port as their own that do not listen, with their owners: connections that hold the port,
     /// or linger.
     pub port_users: Observed<SocketTable>,

@@ -2,9 +2,10 @@
 
 use super::files::{holds, names, small, speaks_of};
 use crate::live::files;
+use crate::live::missing::missing;
 use unrefuse_facts::catalogue::{KnownService, glob};
 use unrefuse_facts::text::from_bytes;
-use unrefuse_facts::{Clue, ClueKind, Installed};
+use unrefuse_facts::{Clue, ClueKind, Installed, Observed, Source};
 
 /// A pattern of the catalogue matches no more than these.
 const MOST_MATCHES: usize = 64;
@@ -103,6 +104,35 @@ pub(super) fn distribution(root: &str) -> Vec<String> {
     all.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Scripts under /etc/init.d of `services`: they have the names of the units.
+pub(super) fn init_scripts(root: &str, services: &[&'static KnownService]) -> Vec<String> {
+    let scripts = names(&format!("{root}/etc/init.d"));
+    let is_own = |script: &String| services.iter().any(|service| service.has_unit(&format!("{script}.service")));
+    scripts.into_iter().filter(is_own).map(|script| format!("/etc/init.d/{script}")).collect()
+}
+
+/// Command names of the processes of `services` that run, each once.
+pub(super) fn processes(services: &[&'static KnownService]) -> Observed<Vec<String>> {
+    let entries = match std::fs::read_dir("/proc") {
+        Ok(entries) => entries,
+        Err(error) => {
+            let errno = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
+            return Observed::Missing(missing("list /proc", errno));
+        }
+    };
+    let mut found = Vec::new();
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) else { continue };
+        let Ok(bytes) = files::read(&format!("/proc/{pid}/comm")) else { continue };
+        let command = from_bytes(&bytes).trim_end().to_owned();
+        if services.iter().any(|service| service.has_process(&command)) && !found.contains(&command) {
+            found.push(command);
+        }
+    }
+    Observed::known(found, Source::running("/proc/*/comm"))
+}
+
 /// Pid files of `services` under /run whose process is gone.
 pub(super) fn stale_pid_files(root: &str, services: &[&'static KnownService]) -> Vec<String> {
     let mut found = Vec::new();
@@ -140,6 +170,10 @@ mod tests {
         assert_eq!(distribution(root.path()), ["ubuntu", "debian", "x"]);
         assert_eq!(stale_pid_files(root.path(), &services), ["/run/postgres.pid"]);
         assert!(engines(root.path()).is_empty());
+        root.file("/etc/init.d/nginx", "");
+        root.file("/etc/init.d/cron", "");
+        assert_eq!(init_scripts(root.path(), &services), ["/etc/init.d/nginx"]);
+        assert!(processes(&services).value().is_some());
         root.file("/etc/nginx/nginx.conf", "# listen 8088;\ninclude sites-enabled/*;\n");
         root.file("/etc/nginx/sites-enabled/app", "server {\n    listen 127.0.0.1:8088;\n}\n");
         let clue = configuration(root.path(), services[1], 8088).unwrap();

@@ -72,6 +72,10 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         facts.installed = installed::installed("", &sought);
         facts.container_engines = installed::engines("");
         facts.stale_pid_files = installed::stale_pid_files("", &sought);
+        if facts.manager.value().is_none() {
+            facts.init_scripts = installed::init_scripts("", &sought);
+            facts.processes = installed::processes(&sought);
+        }
         machine.files = Some(Files::list(""));
         facts.units = machine.candidates(query, &sought);
         let failed: Vec<String> = machine.failed_needs(&facts.units);

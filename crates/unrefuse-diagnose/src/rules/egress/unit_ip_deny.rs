@@ -35,6 +35,7 @@ cause! {
     /// A packet filter that drops (`egress/firewall-drop`): no rule of it is to blame here.
     id: "egress/unit-ip-deny",
     title: "the client's unit may not speak to that address",
+    instead_of: &["path/filtered"],
     needs: &["own units"],
     check: check,
 }

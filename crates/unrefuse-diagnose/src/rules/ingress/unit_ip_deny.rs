@@ -34,6 +34,7 @@ cause! {
     /// A packet filter that drops (`ingress/firewall-drop`): tcpdump shows the packet, and no rule counts it.
     id: "ingress/unit-ip-deny",
     title: "the server's unit takes nothing from that address",
+    instead_of: &["path/filtered"],
     needs: &["sockets", "units"],
     check: check,
 }

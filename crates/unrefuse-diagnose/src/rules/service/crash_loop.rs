@@ -45,8 +45,9 @@ cause! {
 /// It was restarted by itself, and does not run now.
 pub(super) fn is_looping(unit: &UnitFacts) -> bool {
     let waits = unit.sub == "auto-restart" || unit.sub == "auto-restart-queued";
-    let starting = unit.active == ActiveState::Activating && unit.restarts > 1;
-    let gave_up = unit.active == ActiveState::Failed && unit.restarts > 1;
+    // The count begins anew with each start by hand (`NRestarts`, org.freedesktop.systemd1(5)).
+    let starting = unit.active == ActiveState::Activating && unit.restarts > 0;
+    let gave_up = unit.active == ActiveState::Failed && unit.restarts > 0;
     waits || starting || gave_up
 }
 
