@@ -20,7 +20,7 @@ use unrefuse_firewall::sweep::{Sources, port_stretches};
 use unrefuse_report::ReachableFrom;
 
 /// Interfaces that are asked one by one.
-const INTERFACES: usize = 16;
+const INTERFACES: usize = 64;
 /// Stretches of sources that are asked one by one.
 const STRETCHES: usize = 20_000;
 
@@ -159,6 +159,9 @@ impl Filters {
         if self.sources.count() > STRETCHES {
             return Err("the rules tell too many sources apart");
         }
+        if self.ways.len() > INTERFACES {
+            return Err("there are too many interfaces");
+        }
         let judge = Judge::new(&self.ruleset, &self.machine);
         let mut by = Vec::new();
         for (link, own) in self.ways.iter().filter(|(link, _)| socket.device.is_none_or(|device| device == link.index))
@@ -218,7 +221,8 @@ fn together(each: &[String], by: &[ReachableFrom]) -> String {
     if each.is_empty() { "nobody".to_owned() } else { each.join("; ") }
 }
 
-/// The interfaces that packets from elsewhere come in by, with this machine's own address there.
+/// The interfaces that packets from elsewhere come in by, with this machine's own address there. Those with nothing but a
+/// link-local address (the ends of containers' links, mostly) count only where no other is there.
 fn ways(family: Family, links: &[Link], addresses: &[InterfaceAddress]) -> Vec<(Link, IpAddr)> {
     let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let own = |link: &Link| {
@@ -226,7 +230,11 @@ fn ways(family: Family, links: &[Link], addresses: &[InterfaceAddress]) -> Vec<(
         of_link.map(|a| a.address).min_by_key(|address| link_local(address))
     };
     let up = links.iter().filter(|link| link.up && !link.loopback);
-    up.filter_map(|link| Some((link.clone(), own(link)?))).take(INTERFACES).collect()
+    let mut ways: Vec<(Link, IpAddr)> = up.filter_map(|link| Some((link.clone(), own(link)?))).collect();
+    if ways.iter().any(|(_, address)| !link_local(address)) {
+        ways.retain(|(_, address)| !link_local(address));
+    }
+    ways
 }
 
 fn state(answer: &Answer, socket: &Socket) -> State {
@@ -256,5 +264,47 @@ fn state(answer: &Answer, socket: &Socket) -> State {
         }
         Fate::Depends { fates, .. } if fates.iter().all(Fate::is_stopped) => State::Closed,
         Fate::Depends { .. } | Fate::Unknown(_) => State::Perhaps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_with_an_address_of_the_family() {
+        let link = |index: u32, name: &str, up, loopback| Link {
+            index,
+            name: name.into(),
+            up,
+            carrier: up,
+            loopback,
+            operstate: "UP".into(),
+            kind: None,
+            master: None,
+            mtu: 1500,
+        };
+        let links = [
+            link(1, "lo", true, true),
+            link(2, "eth0", true, false),
+            link(3, "veth7", true, false),
+            link(4, "eth1", false, false),
+        ];
+        let at = |link, address: &str| InterfaceAddress {
+            link,
+            address: address.parse().unwrap(),
+            prefix: 64,
+            tentative: false,
+        };
+        let mut addresses =
+            vec![at(1, "127.0.0.1"), at(2, "fe80::2"), at(2, "2001:db8::2"), at(3, "fe80::3"), at(4, "192.0.2.4")];
+        let names = |family, addresses: &[InterfaceAddress]| -> Vec<String> {
+            let ways = ways(family, &links, addresses).into_iter();
+            ways.map(|(link, address)| format!("{} {address}", link.name)).collect()
+        };
+        assert_eq!(names(Family::V6, &addresses), ["eth0 2001:db8::2"]);
+        assert!(names(Family::V4, &addresses).is_empty());
+        addresses.remove(2);
+        assert_eq!(names(Family::V6, &addresses).len(), 2, "with link-local addresses only, these count");
     }
 }
