@@ -143,13 +143,13 @@ impl Tables {
         wanted.sort_by_key(|(name, head)| (!head.is_anonymous(), *name));
         let mut steady = true;
         for (set, head) in wanted.into_iter().take(SMALL_SETS) {
-            let mut list = Vec::new();
-            let read = self.nft.few_elements(family, &name, set, |body| {
-                let read = nft::open(body).and_then(|(_, attributes)| nft::elements(attributes));
-                list.extend(read.into_iter().flat_map(|(_, _, elements)| elements));
-            });
+            // Understood only where they are all: the beginning of a large set is of no use.
+            let mut bodies: Vec<Vec<u8>> = Vec::new();
+            let read = self.nft.few_elements(family, &name, set, |body| bodies.push(body.to_vec()));
             match read {
                 Ok(Some(consistent)) => {
+                    let opened = bodies.iter().filter_map(|body| nft::elements(nft::open(body)?.1));
+                    let list = opened.flat_map(|(_, _, elements)| elements).collect();
                     steady &= consistent;
                     heads.tables[at].sets.insert(set.clone(), head.filled(list));
                 }
