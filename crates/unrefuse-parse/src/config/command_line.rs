@@ -27,6 +27,9 @@ struct Program {
     default: (&'static str, Option<u16>),
 }
 
+/// gunicorn's own port.
+const GUNICORN: u16 = 8000;
+
 const PROGRAMS: &[Program] = &[
     Program {
         names: &["prometheus", "node_exporter", "alertmanager", "blackbox_export", "pushgateway", "grafana-agent"],
@@ -47,7 +50,7 @@ const PROGRAMS: &[Program] = &[
         endpoint: &["--bind", "-b"],
         address: &[],
         port: &[],
-        default: ("127.0.0.1", Some(8000)),
+        default: ("127.0.0.1", Some(GUNICORN)),
     },
     Program {
         names: &["uvicorn"],
@@ -117,7 +120,8 @@ fn http_server(arguments: &[String]) -> Option<Parsed> {
     };
     let (host, address_from) = match bind {
         Some(given) => (address(&given.value), given.origin),
-        None => (ListenAddress::Any, Origin::Default("http.server listens on every address".to_owned())),
+        // socketserver takes the first family that getaddrinfo(3) gives, which is IPv4.
+        None => (ANY_V4, Origin::Default("http.server listens on every IPv4 address".to_owned())),
     };
     Some(Parsed { listens: vec![listen(host, number, address_from, port_from)], ..Parsed::default() })
 }
@@ -145,9 +149,10 @@ fn at(text: &str, given: &Given, default: Option<u16>) -> Option<ConfiguredListe
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
     let (host, number) = endpoint(bare);
     let number = number.map_or(default, port)?;
+    // Go's net.Listen takes both families where the host is empty; gunicorn makes 0.0.0.0 of it.
     let host = match host.map(address) {
+        None if default == Some(GUNICORN) => ANY_V4,
         None => ListenAddress::Any,
-        Some(ip) if ip == ANY_V4 => ip,
         Some(other) => other,
     };
     Some(one(host, None, number, Protocol::Tcp, given.origin.clone()))
@@ -173,7 +178,7 @@ mod tests {
             of("python3", "-m http.server --bind 127.0.0.1 8080").unwrap(),
             ["127.0.0.1:8080 --bind 127.0.0.1 8080"]
         );
-        assert_eq!(of("python3", "/usr/bin/gunicorn -b :81 app").unwrap(), ["*:81 -b :81"]);
+        assert_eq!(of("python3", "/usr/bin/gunicorn -b :81 app").unwrap(), ["0.0.0.0:81 -b :81"]);
         assert_eq!(of("uvicorn", "app --port 82").unwrap(), ["127.0.0.1:82 default --port 82"]);
         assert_eq!(of("dockerd", "-H fd:// -H tcp://0.0.0.0:2375").unwrap(), ["0.0.0.0:2375 -H tcp://0.0.0.0:2375"]);
     }

@@ -60,7 +60,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 /// The line with the asked port, where its address takes the packet: else it alone would not help.
 fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
     let asked = view.case.target.port;
-    if decided.listen.takes(view.ip()?) == Some(false) {
+    // Of several ports each has its purpose: none of them is moved.
+    let others = decided.config.listens.iter().any(|listen| listen.port != 0 && listen.port != decided.listen.port);
+    if others || decided.listen.takes(view.ip()?) == Some(false) {
         return None;
     }
     let title = format!(
@@ -102,6 +104,17 @@ mod tests {
         assert_eq!(edit.new, "listen *:80;");
         let command = "nginx -t && systemctl reload nginx.service".to_owned();
         assert_eq!(report.blockers[0].fixes[0].steps[1], Step::Command { command });
+    }
+
+    #[test]
+    fn of_several_ports_none_is_moved() {
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:443", "nginx").listener("0.0.0.0:8443", "nginx");
+        let config = Config::of("nginx", "nginx").unit("nginx.service");
+        let config = config.listen("0.0.0.0", 443, line("/n", 1, "listen 443 ssl;", "443"));
+        let report =
+            config.listen("0.0.0.0", 8443, line("/n", 2, "listen 8443;", "8443")).of_last(scene).rst().report();
+        assert_eq!(report.blockers[0].root, "config/other-port");
+        assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
     }
 
     #[test]
