@@ -55,8 +55,7 @@ fn changed(
     let mut tables = ruleset.tables.iter_mut();
     let chain =
         tables.find(|t| t.family == family && t.name == *table && t.backend == backend)?.chains.get_mut(name)?;
-    let mut rules =
-        if chain.unread { machine.chain(family, table, name)?.to_vec() } else { chain.rules.to_vec() };
+    let mut rules = if chain.unread { machine.chain(family, table, name)?.to_vec() } else { chain.rules.to_vec() };
     change(&mut rules, chain.base.as_mut());
     chain.rules = Arc::new(rules.into());
     chain.unread = false;
