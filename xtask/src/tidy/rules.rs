@@ -18,10 +18,7 @@ const RULES: &str = "crates/unrefuse-diagnose/src/rules";
 const HEADINGS: [&str; 5] = unrefuse_diagnose::HEADINGS;
 
 /// Causes that no scenario of plain network namespaces can build yet, and why. The list may only grow shorter.
-const WITHOUT_SCENARIO: &[(&str, &str)] = &[(
-    "service/oom-killed",
-    "the lab's machines have cgroups without the memory controller where the host runs cgroup v1 beside v2",
-)];
+const WITHOUT_SCENARIO: &[(&str, &str)] = &[];
 
 pub(super) fn check(tree: &[File]) -> Result<Vec<String>> {
     let causes = causes();
