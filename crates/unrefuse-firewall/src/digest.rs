@@ -109,3 +109,69 @@ impl Answers<'_> {
         asked.iter().zip(wanted).position(may_hold).map(|found| at + found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cond, Expr, Header, Op, Statement, Verdict};
+    use crate::spec::PacketSpec;
+    use std::net::IpAddr;
+
+    fn equals(offset: u16, base: Header, len: u16, right: Scalar) -> Statement {
+        let left = Expr::Field(Field::Payload { base, offset, len });
+        Statement::If(Cond::Compare { left, op: Op::Eq, right })
+    }
+
+    fn source(address: u32) -> Statement {
+        equals(96, Header::Network, 32, address.into())
+    }
+
+    fn port(number: u16) -> Statement {
+        equals(16, Header::Transport, 16, number.into())
+    }
+
+    fn digest(rules: Vec<Vec<Statement>>) -> Digest {
+        let rule = |statements| Rule { statements, ..Rule::default() };
+        Digest::of(&rules.into_iter().map(rule).collect::<Vec<_>>())
+    }
+
+    fn named(digest: &Digest, src: Option<&str>, dport: u16) -> Vec<usize> {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let src = src.map(address);
+        let packet = Packet::build(&PacketSpec::tcp(src, address("192.0.2.1"), dport), src);
+        let answers = digest.answers(&packet);
+        std::iter::successors(answers.next(0), |at| answers.next(at + 1)).collect()
+    }
+
+    #[test]
+    fn rules_that_ask_for_something_else_are_passed_over() {
+        let drop = || Statement::Verdict(Verdict::Drop);
+        let digest = digest(vec![
+            vec![source(0xc633_6401), port(22), drop()],
+            vec![port(22), drop()],
+            vec![drop()],
+            vec![source(0xc633_6402), drop()],
+            // What is changed by the rule itself is no test of the packet as it comes.
+            vec![Statement::Notrack, port(80), drop()],
+        ]);
+        assert_eq!(named(&digest, Some("198.51.100.1"), 22), [0, 1, 2, 4]);
+        // Of two tests the one of more bits is kept: the port is the judge's to try.
+        assert_eq!(named(&digest, Some("198.51.100.1"), 80), [0, 2, 4]);
+        assert_eq!(named(&digest, Some("198.51.100.2"), 80), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_not_known_of_the_packet_passes_over_nothing() {
+        let digest = digest(vec![vec![source(1)], vec![port(22)], vec![source(2)]]);
+        assert_eq!(named(&digest, None, 22), [0, 1, 2]);
+        assert_eq!(named(&digest, None, 23), [0, 2]);
+    }
+
+    #[test]
+    fn rules_that_were_changed_have_another_digest() {
+        let mut rules = crate::model::Rules::from(vec![Rule { statements: vec![port(22)], ..Rule::default() }]);
+        assert!(named(rules.digest(), None, 23).is_empty());
+        rules[0].statements = vec![port(23)];
+        assert_eq!(named(rules.digest(), None, 23), [0]);
+    }
+}
