@@ -37,13 +37,12 @@ impl Reading {
         let mut command = Command::new("journalctl");
         command.args(["--no-pager", "--output=json", "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER"]);
         command.args(["--lines", MOST_LINES]);
-        match &unit.invocation {
-            // The unit's own lines, and those of the manager about it.
-            Some(id) if unit.restarts == 0 => {
-                command.args([format!("_SYSTEMD_INVOCATION_ID={id}"), "+".into(), format!("INVOCATION_ID={id}")])
-            }
-            _ => command.args([format!("_SYSTEMD_UNIT={}", unit.name), "+".into(), format!("UNIT={}", unit.name)]),
-        };
+        // Not by the invocation's id: what a process writes just before it ends has its unit, and often no such id, for
+        // journald looks that up when it reads the line.
+        command.args([format!("_SYSTEMD_UNIT={}", unit.name), "+".into(), format!("UNIT={}", unit.name)]);
+        if let Some(started) = unit.started_ms.filter(|_| unit.restarts == 0) {
+            command.arg(format!("--since=@{}.{:03}", started / 1000, started % 1000));
+        }
         command.env("LC_ALL", "C").env("SYSTEMD_COLORS", "0");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Self {
