@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 pub(super) struct Sample {
     /// From before the start to after the end.
     pub(super) elapsed: Duration,
+    /// Time on a processor, in user space and in the kernel: what remains comparable on a busy machine.
+    pub(super) cpu: Duration,
     /// Peak resident memory, in bytes.
     pub(super) memory: u64,
 }
@@ -95,15 +97,15 @@ impl Subject {
         unsafe { command.pre_exec(|| Ok(())) };
         let start = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start `{}`", self.name))?;
-        let memory = wait(child.id())?;
-        Ok(Sample { elapsed: start.elapsed(), memory })
+        let (cpu, memory) = wait(child.id())?;
+        Ok(Sample { elapsed: start.elapsed(), cpu, memory })
     }
 }
 
-/// Waits for a child and gives its peak resident memory in bytes.
+/// Waits for a child and gives its time on a processor and its peak resident memory in bytes.
 ///
 /// getrusage(2): `ru_maxrss` is in KiB.
-fn wait(pid: u32) -> Result<u64> {
+fn wait(pid: u32) -> Result<(Duration, u64)> {
     let pid = libc::pid_t::try_from(pid)?;
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     loop {
@@ -123,16 +125,23 @@ fn wait(pid: u32) -> Result<u64> {
     }
     // SAFETY: wait4 succeeded and has filled it; zeroed before, it is valid even where the kernel leaves fields alone.
     let usage = unsafe { usage.assume_init() };
-    Ok(u64::try_from(usage.ru_maxrss)? * 1024)
+    let time = |spent: libc::timeval| -> Result<Duration> {
+        Ok(Duration::from_secs(u64::try_from(spent.tv_sec)?) + Duration::from_micros(u64::try_from(spent.tv_usec)?))
+    };
+    Ok((time(usage.ru_utime)? + time(usage.ru_stime)?, u64::try_from(usage.ru_maxrss)? * 1024))
 }
 
 /// The middle of the samples' times, and the highest of their peaks.
 pub(super) fn median(samples: &[Sample]) -> Option<Sample> {
-    let mut times: Vec<Duration> = samples.iter().map(|sample| sample.elapsed).collect();
+    let elapsed = middle(samples.iter().map(|sample| sample.elapsed).collect())?;
+    let cpu = middle(samples.iter().map(|sample| sample.cpu).collect())?;
+    Some(Sample { elapsed, cpu, memory: samples.iter().map(|sample| sample.memory).max()? })
+}
+
+fn middle(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort_unstable();
     let middle = *times.get(times.len() / 2)?;
-    let elapsed = if times.len().is_multiple_of(2) { (middle + times[times.len() / 2 - 1]) / 2 } else { middle };
-    Some(Sample { elapsed, memory: samples.iter().map(|sample| sample.memory).max()? })
+    Some(if times.len().is_multiple_of(2) { (middle + times[times.len() / 2 - 1]) / 2 } else { middle })
 }
 
 #[cfg(test)]
@@ -142,11 +151,15 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_or_between_the_two_middle_ones() {
         let samples = |times: &[u64]| -> Vec<Sample> {
-            times.iter().map(|ms| Sample { elapsed: Duration::from_millis(*ms), memory: *ms }).collect()
+            times
+                .iter()
+                .map(|ms| Sample { elapsed: Duration::from_millis(*ms), cpu: Duration::from_micros(*ms), memory: *ms })
+                .collect()
         };
         assert_eq!(median(&samples(&[9, 1, 2])).unwrap().elapsed, Duration::from_millis(2));
         assert_eq!(median(&samples(&[4, 1, 2, 9])).unwrap().elapsed, Duration::from_millis(3));
         assert_eq!(median(&samples(&[4, 1, 2, 9])).unwrap().memory, 9);
+        assert_eq!(median(&samples(&[9, 1, 2])).unwrap().cpu, Duration::from_micros(2));
         assert!(median(&[]).is_none());
     }
 

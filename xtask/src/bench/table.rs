@@ -24,12 +24,16 @@ pub(super) struct Row {
     ours: String,
     /// Its median time in microseconds.
     our_us: u64,
+    /// Its median time on a processor in microseconds.
+    our_cpu_us: u64,
     /// Its peak memory in bytes.
     our_memory: u64,
     /// The peer's call, where there is one.
     peer: Option<String>,
     /// Its median time in microseconds.
     peer_us: Option<u64>,
+    /// Its median time on a processor in microseconds.
+    peer_cpu_us: Option<u64>,
     /// Its peak memory in bytes.
     peer_memory: Option<u64>,
     /// What was found: a ratio, seconds or bytes.
@@ -46,10 +50,12 @@ impl Row {
             work: work.to_owned(),
             kind,
             our_us: micros(ours.sample.elapsed),
+            our_cpu_us: micros(ours.sample.cpu),
             our_memory: ours.sample.memory,
             ours: ours.name,
             peer: None,
             peer_us: None,
+            peer_cpu_us: None,
             peer_memory: None,
             value,
             at_most,
@@ -64,6 +70,7 @@ impl Row {
         Self {
             peer: Some(peer.name),
             peer_us: Some(micros(peer.sample.elapsed)),
+            peer_cpu_us: Some(micros(peer.sample.cpu)),
             peer_memory: Some(peer.sample.memory),
             ..row
         }
@@ -83,8 +90,12 @@ impl Row {
 
     fn cells(&self) -> [String; 6] {
         let time = |us: u64| if us < 1000 { format!("{us} us") } else { format!("{:.1} ms", us as f64 / 1e3) };
+        let cpu = |us: u64| if us > 0 { format!(" ({} CPU)", time(us)) } else { String::new() };
         let peer = match (&self.peer, self.peer_us, self.peer_memory) {
-            (Some(name), Some(us), Some(memory)) => format!("{name}: {}, {}", time(us), megabytes(memory as f64)),
+            (Some(name), Some(us), Some(memory)) => {
+                let cpu = cpu(self.peer_cpu_us.unwrap_or_default());
+                format!("{name}: {}{cpu}, {}", time(us), megabytes(memory as f64))
+            }
             _ => String::new(),
         };
         let show = |value: f64| match self.kind {
@@ -92,7 +103,10 @@ impl Row {
             "time" => format!("{:.1} ms", value * 1e3),
             _ => megabytes(value),
         };
-        let ours = if self.kind == "memory" { megabytes(self.our_memory as f64) } else { time(self.our_us) };
+        let ours = match self.kind {
+            "memory" => megabytes(self.our_memory as f64),
+            _ => time(self.our_us) + &cpu(self.our_cpu_us),
+        };
         let met = self.met.map_or("", |met| if met { "yes" } else { "NO" });
         [
             format!("{} ({})", self.work, self.kind),
@@ -148,7 +162,10 @@ mod tests {
     use super::*;
 
     fn measured(name: &str, ms: u64) -> Measured {
-        Measured { name: name.into(), sample: Sample { elapsed: Duration::from_millis(ms), memory: 5_000_000 } }
+        Measured {
+            name: name.into(),
+            sample: Sample { elapsed: Duration::from_millis(ms), cpu: Duration::ZERO, memory: 5_000_000 },
+        }
     }
 
     #[test]
