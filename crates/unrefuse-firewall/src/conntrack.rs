@@ -102,7 +102,10 @@ impl Conntrack {
     #[must_use]
     pub const fn answered(mut self, state: u32) -> Self {
         self.state = state;
-        self.direction = Direction::Reply;
+        self.direction = match self.direction {
+            Direction::Original => Direction::Reply,
+            Direction::Reply => Direction::Original,
+        };
         // An error of netfilter's own belongs to a connection that is not in the table yet, and whose translation may not be
         // settled.
         if state == self::state::ESTABLISHED {

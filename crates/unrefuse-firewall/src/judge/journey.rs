@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::answer::StackReason;
 use crate::conntrack::status;
 use crate::machine::{RouteKind, RouteQuery};
-use crate::model::{Hook, Reject};
+use crate::model::{Direction, Hook, Reject};
 use crate::packet::{Device, Packet, proto};
 use crate::spec::PacketSpec;
 
@@ -298,9 +298,10 @@ impl Run<'_, '_> {
     }
 }
 
-/// The connection of a packet that got through is put into the table.
+/// The connection of a packet that got through is put into the table; netfilter's own errors do not do that
+/// (`__nf_conntrack_confirm`).
 fn confirm(packet: &mut Packet) {
-    if let Some(ct) = &mut packet.ct {
+    if let Some(ct) = packet.ct.as_mut().filter(|ct| ct.direction == Direction::Original) {
         ct.status |= status::CONFIRMED;
     }
 }

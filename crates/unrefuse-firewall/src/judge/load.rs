@@ -211,6 +211,9 @@ impl Run<'_, '_> {
             Some("lo".to_owned())
         } else if early && asks_for_address(packet) {
             arrived(&packet.iif)
+        } else if address.is_multicast() || matches!(address, IpAddr::V4(a) if a.is_broadcast()) {
+            // The tables know no such route but the default one, which is not what the stack answers for it.
+            return Loaded::Unknown(format!("the route to {address} is not known"));
         } else {
             let other = bits_address(if of.source { packet.destination() } else { packet.source() });
             let mark = if of.mark { packet.mark.exact().and_then(|m| u32::try_from(m).ok()) } else { None };

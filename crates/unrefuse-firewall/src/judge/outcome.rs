@@ -100,8 +100,8 @@ pub(crate) fn answer(
         comes_back: replies.map_or(Some(true), |ends| {
             let through = |end: &&End| matches!(end.0, Exit::Accept | Exit::End);
             let mut back = ends.iter().filter(through).map(|(_, path)| comes_back(question, asker, &path.packet));
-            let first = back.next().unwrap_or(true);
-            back.all(|other| other == first).then_some(first)
+            let first = back.next().unwrap_or(Some(true));
+            first.filter(|_| back.all(|other| other == first))
         }),
     };
     let client_sees = seen(question, &judged.fate, reply.as_ref(), &sent);
@@ -262,13 +262,19 @@ fn asking_port(packet: &Packet) -> Bits {
 
 /// Whether an answer that got through is one to the question's packet: a translation that was not undone (untracked on its
 /// way back) brings it to another address, or from another one.
-fn comes_back(question: &Question, (asker, asker_port): (Option<IpAddr>, Option<Bits>), answer: &Packet) -> bool {
+fn comes_back(
+    question: &Question,
+    (asker, asker_port): (Option<IpAddr>, Option<Bits>),
+    answer: &Packet,
+) -> Option<bool> {
     let differs = |a: Option<IpAddr>, b: Option<IpAddr>| matches!((a, b), (Some(a), Some(b)) if a != b);
-    // Bits that both know and that are not the same.
-    let unlike = |a: Bits, b: Bits| (a.value ^ b.value) & a.known & b.known != 0;
-    let elsewhere = asker_port.is_some_and(|port| answer.has_ports() && unlike(port, answer.dport()));
-    if elsewhere || differs(asker, answer.destination_address()) {
-        return false;
+    if differs(asker, answer.destination_address()) {
+        return Some(false);
+    }
+    if let Some(port) = asker_port.filter(|port| answer.has_ports() && *port != answer.dport()) {
+        let (known, other) = (port.known & answer.dport().known, port.value ^ answer.dport().value);
+        // A port of the kernel's choice may be the same.
+        return if known & other != 0 { Some(false) } else { None };
     }
     let kind = || answer.image.load(Header::Transport, 0, 8).ok().and_then(Bits::exact);
     let error = match answer.proto {
@@ -279,7 +285,7 @@ fn comes_back(question: &Question, (asker, asker_port): (Option<IpAddr>, Option<
     // A client does not know an answer from another address, or from another port.
     let port = answer.sport().exact().filter(|_| answer.has_ports()).and_then(|p| u16::try_from(p).ok());
     let other_port = matches!((question.packet.dport(), port), (Some(asked), Some(port)) if asked != port);
-    error || !(other_port || differs(Some(question.packet.dst), answer.source_address()))
+    Some(error || !(other_port || differs(Some(question.packet.dst), answer.source_address())))
 }
 
 fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>, sent: &Sent) -> ClientSees {

@@ -69,12 +69,13 @@ impl Run<'_, '_> {
             return packet.destination();
         }
         let preferred = packet.source_address().and_then(|to| self.judge.machine.route(&RouteQuery::to(to)));
-        // A dead route's own error of IPv6 has the address of the arriving interface (measured on Linux 6.18), which is the
-        // same only where the way back leads there.
-        let unlike =
-            |oif: &Option<String>| oif.as_deref().is_none_or(|oif| packet.iif != Device::Named(oif.to_owned()));
-        let dead = packet.is_v6() && matches!(exit, Exit::StackReject(..));
-        let preferred = preferred.filter(|route| !(dead && unlike(&route.oif)));
+        // An error of IPv6 may have the address of the arriving interface instead (measured on Linux 6.18): it is known only
+        // where the way back leads there.
+        let as_it_came = |oif: &Option<String>| match &packet.iif {
+            Device::None => true,
+            iif => oif.as_ref().is_some_and(|oif| *iif == Device::Named(oif.clone())),
+        };
+        let preferred = preferred.filter(|route| !packet.is_v6() || as_it_came(&route.oif));
         preferred.and_then(|r| r.source).map_or(Bits::unknown(packet.address_width()), address_bits)
     }
 }

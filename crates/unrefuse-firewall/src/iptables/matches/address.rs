@@ -183,7 +183,9 @@ fn rpfilter(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Cond>, String> {
     let mut back = vec![compare(fib(FibResult::Oif, of), Op::Ne, 0)];
     // rpfilter_lookup_reverse: a broadcast address has a route, but none that counts.
     if case.family == Family::Ip {
-        back.push(not(equal(fib(FibResult::Type, FibOf { iif: false, mark: false, ..of }), 3, false)));
+        let broadcast = equal(fib(FibResult::Type, FibOf { iif: false, mark: false, ..of }), 3, false);
+        let of_subnet = equal(payload(Header::Network, 96, 32), u32::MAX.into(), true);
+        back.push(not(Cond::All(vec![broadcast, of_subnet])));
     }
     let mut ways = vec![all(back)];
     if has(given, "accept-local") {
