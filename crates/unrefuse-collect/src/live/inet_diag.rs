@@ -33,6 +33,8 @@ const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
 /// The bits of all states.
 const ANY_STATE: u32 = 0xffe;
+/// Asks for TCP sockets that are bound and neither listen nor have a peer, too: Linux 6.8; older kernels overlook it.
+const BOUND_INACTIVE: u32 = 1 << 13;
 
 /// Listening TCP sockets, or UDP sockets without a peer, of this thread's network namespace; or all of its sockets.
 ///
@@ -50,7 +52,7 @@ pub(super) fn listeners(
     };
     let states = match wanted {
         States::Listening => 1 << state,
-        States::All => ANY_STATE,
+        States::All => ANY_STATE | BOUND_INACTIVE,
     };
     let ask_keys = port.is_some() && transport == Transport::Tcp;
     for family in [AF_INET, AF_INET6] {
@@ -179,7 +181,7 @@ fn state(transport: Transport, number: u8) -> Option<SocketState> {
         (5, _) => SocketState::FinWait2,
         (6, _) => SocketState::TimeWait,
         (7, Transport::Udp) => SocketState::Unconnected,
-        (7, Transport::Tcp) => SocketState::Closed,
+        (7 | 13, Transport::Tcp) => SocketState::Closed,
         (8, _) => SocketState::CloseWait,
         (9, _) => SocketState::LastAck,
         (10, _) => SocketState::Listen,

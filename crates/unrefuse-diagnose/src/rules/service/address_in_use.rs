@@ -148,7 +148,11 @@ impl Holder<'_> {
         } else if let Some(process) = self.process() {
             let who = visible(&process.label());
             let pid = process.pid;
-            let fix = Fix::new(view, Risk::High, format!("end {who}, where {name} shall have port {port}: nobody starts it again"))
+            let fix = Fix::new(view, Risk::High, format!("end {who}, where {name} shall have port {port}: nobody starts it again"));
+            // Ended by its owner, a connection would keep the port in TIME_WAIT for a minute (tcp(7)); ss -K leaves none.
+            let connected = self.socket.remote.is_some() && !self.listens();
+            let fix = if connected { fix.command(format!("ss -K 'sport = :{port}'")) } else { fix };
+            let fix = fix
                 .command(format!("kill {pid}"))
                 // It may have to tidy up: bind(2) fails until it is gone.
                 .command(format!("timeout 20 tail --pid={pid} -f /dev/null"));

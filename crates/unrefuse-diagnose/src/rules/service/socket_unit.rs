@@ -53,7 +53,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let (name, service) = (visible(&socket.name), visible(&meant.unit.name));
     let here = socket.listens.iter().any(serves);
     let in_use = matches!(socket.active, ActiveState::Active | ActiveState::Reloading);
-    if !in_use && here && !meant.unit.is_running() && meant.failed_need().is_none() {
+    // Distributions ship socket units that nobody uses: the service is then started without it.
+    let wanted = socket.active == ActiveState::Failed || socket.is_enabled() != Some(false);
+    if !in_use && here && wanted && !meant.unit.is_running() && meant.failed_need().is_none() {
         return Ok(stopped(view, &meant, socket));
     }
     // A service that runs with a socket unit that is active got its socket from it.
@@ -155,6 +157,13 @@ mod tests {
     fn a_socket_unit_that_is_stopped() {
         let roots = Scene::local("127.0.0.1:22").rst().units(units(ActiveState::Inactive, "[::]:22")).roots();
         assert_eq!(roots, ["service/socket-unit"]);
+    }
+
+    #[test]
+    fn a_socket_unit_that_nobody_uses_is_no_reason() {
+        let mut units = units(ActiveState::Inactive, "[::]:22");
+        units[1].file_state = Some("disabled".into());
+        assert_eq!(Scene::local("127.0.0.1:22").rst().units(units).roots(), ["service/stopped"]);
     }
 
     #[test]
