@@ -86,7 +86,7 @@ fn parameters(text: &str) -> String {
     while !rest.is_empty() {
         let end = rest.find(is_separator).unwrap_or(rest.len());
         let key = rest[..end].split('=').next().unwrap_or_default();
-        if key.len() < end && is_secret(key) {
+        if key.len() < end && (is_secret(key) || in_query(before) && is_one_time(key)) {
             out.push_str(key);
             out.push('=');
             out.push_str(HIDDEN);
@@ -125,9 +125,17 @@ fn is_secret(key: &str) -> bool {
     let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy().to_ascii_lowercase();
     let name = key.rsplit(['/', ',']).next().unwrap_or_default();
     const PARTS: [&str; 9] = ["pass", "pwd", "secret", "token", "credential", "signature", "apikey", "api_key", "auth"];
-    PARTS.iter().any(|part| name.contains(part))
-        || name.ends_with("key")
-        || matches!(name, "sig" | "pw" | "pin" | "code")
+    PARTS.iter().any(|part| name.contains(part)) || name.ends_with("key") || matches!(name, "sig" | "pw" | "pin")
+}
+
+/// The parameter stands in a URL's query or fragment.
+fn in_query(before: Option<char>) -> bool {
+    matches!(before, Some('?' | '&' | '#'))
+}
+
+/// An authorization code (RFC 6749, 4.1.2). Elsewhere the word is common: systemd writes `code=exited, status=1`.
+fn is_one_time(key: &str) -> bool {
+    key.eq_ignore_ascii_case("code")
 }
 
 #[cfg(test)]
@@ -186,6 +194,11 @@ mod tests {
             ("host=h password=a b", "host=h password=***"),
             ("http://h/?X-Amz-Signature=abc&q=käse", "http://h/?X-Amz-Signature=***&q=käse"),
             ("http://h/?q=password", "http://h/?q=password"),
+            ("http://h/?code=abc&state=1", "http://h/?code=***&state=1"),
+            (
+                "Main process exited, code=exited, status=1/FAILURE",
+                "Main process exited, code=exited, status=1/FAILURE",
+            ),
         ] {
             assert_eq!(redact(text, Trust::Parsed), shown);
         }
