@@ -148,6 +148,11 @@ fn sees(rules: &Script, answer: &Answer, probe: &Probe, observed: &Observed) -> 
         (ClientSees::Answer, Sees::Answer) => open != Some(false) || proxied,
         // The listener answers as itself; a real proxy would not.
         (ClientSees::Answer, Sees::AnswerFrom { .. }) => proxied,
+        // A connected socket does not even take that.
+        (ClientSees::Answer, Sees::Nothing) => {
+            let taken = matches!(observed.arrived, Arrived::Here { .. });
+            proxied && taken && open == Some(false) && probe.iif.is_none() && probe.proto == proto::UDP
+        }
         (ClientSees::Icmp { v6: false, .. }, Sees::Nothing) => may_be_held_back(answer),
         (ClientSees::Answer, Sees::Reset) => probe.proto == proto::TCP && open != Some(true),
         // Port unreachable, of a closed port.

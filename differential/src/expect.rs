@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use unrefuse_facts::Observed as Fact;
-use unrefuse_firewall::answer::{Answer, Decider, Fate, Step};
+use unrefuse_firewall::answer::{Answer, Decider, Destination, Fate, Step};
 use unrefuse_firewall::judge::{Judge, Question};
 use unrefuse_firewall::machine::{Interface, KnownMachine, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{Family, Ruleset};
@@ -200,15 +200,16 @@ pub(crate) fn ask(ruleset: &Ruleset, rules: &Script, probe: &Probe) -> Answer {
 /// Whether something listens where the packet ends up; `None`: not known.
 pub(crate) fn open(answer: &Answer, probe: &Probe) -> Option<bool> {
     let Fate::Accepted { to } = &answer.fate else { return Some(true) };
-    let [one] = &to[..] else { return None };
-    if !one.local {
-        return Some(true);
-    }
-    Some(match probe.proto {
-        proto::TCP => world::TCP_OPEN.contains(&one.port?),
-        proto::UDP => world::UDP_OPEN.contains(&one.port?),
-        _ => true,
-    })
+    let open = |one: &Destination| -> Option<bool> {
+        Some(match probe.proto {
+            _ if !one.local => true,
+            proto::TCP => world::TCP_OPEN.contains(&one.port?),
+            proto::UDP => world::UDP_OPEN.contains(&one.port?),
+            _ => true,
+        })
+    };
+    let first = open(to.first()?)?;
+    to.iter().all(|one| open(one) == Some(first)).then_some(first)
 }
 
 pub(crate) const fn family_name(family: Family) -> &'static str {

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::model::{Backend, Rule, Statement, Verdict};
+use crate::model::{Backend, Direction, Rule, Statement, Verdict};
+use crate::packet::{Device, proto};
 
 use super::path::{By, ChainCode, Exit, Happened, Parted, Path};
 use super::run::{Here, Results, Run, decide, push_end};
@@ -110,7 +111,10 @@ impl Run<'_, '_> {
                 }
                 // To a client's own socket, which is no proxy's, TPROXY gives nothing: iptables drops (tproxy_tg4), nft goes on
                 // (nft_tproxy_eval_v4).
-                if path.packet.receiver.is_some() {
+                let packet = &path.packet;
+                let answers = packet.ct.as_ref().is_some_and(|ct| ct.direction == Direction::Reply);
+                let reset = answers && packet.proto == proto::TCP && packet.iif == Device::Named("lo".into());
+                if packet.receiver.is_some() || reset {
                     path.way.push(step("tproxy finds a socket that is no proxy's".into()));
                     if self.judge.ruleset.tables[here.table].backend == Backend::Nft {
                         to.ways.push((at + 1, path));
