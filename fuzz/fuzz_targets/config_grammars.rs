@@ -54,7 +54,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     parsed.disabled.iter().for_each(setting);
     for problem in &parsed.problems {
-        let lines = files.0.iter().find(|(path, _)| *path == problem.path).map_or(0, |(_, b)| b.split(|&b| b == b'\n').count());
+        let lines =
+            files.0.iter().find(|(path, _)| *path == problem.path).map_or(0, |(_, b)| b.split(|&b| b == b'\n').count());
         assert!(problem.line.is_none_or(|line| line >= 1 && line as usize <= lines), "{problem:?}");
         assert_eq!(text::visible(&problem.why), problem.why);
     }
