@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate};
 use unrefuse_firewall::iptables;
 use unrefuse_firewall::judge::{Question, judge};
-use unrefuse_firewall::machine::KnownMachine;
+use unrefuse_firewall::machine::{KnownMachine, Route, RouteKind};
 use unrefuse_firewall::model::Ruleset;
 use unrefuse_firewall::owner::owner;
 use unrefuse_firewall::spec::PacketSpec;
@@ -46,7 +46,13 @@ fn machine() -> KnownMachine {
     KnownMachine::new()
         .with_interface("eth0", &[("10.0.0.5", 24)])
         .with_interface("docker0", &[("172.17.0.1", 16)])
+        .with_route([203, 0, 113, 0].into(), 24, by_gateway())
         .with_sysctl("net.ipv4.ip_forward", 1)
+}
+
+fn by_gateway() -> Route {
+    let (gateway, source) = (Some([10, 0, 0, 1].into()), Some(here()));
+    Route { kind: RouteKind::Unicast, oif: Some("eth0".into()), gateway, source }
 }
 
 fn ask(rules: &str, packet: PacketSpec) -> Report {
