@@ -1,12 +1,14 @@
 //! Notes: what does not block this connection and is worth knowing.
 
 use crate::View;
+use crate::filter::{Leg, Stop, decider, owned_by};
 use crate::report::Note;
-use unrefuse_facts::{AttemptOutcome, Fate, SavedKind, Socket, text};
+use unrefuse_facts::{AttemptOutcome, Fate, FromElsewhere, SavedKind, SavedSays, Socket, text};
 
 /// All notes of an address.
 pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
-    open_only_here(view).into_iter().chain(closed_after_boot(view)).collect()
+    let here = open_only_here(view).or_else(|| filtered_elsewhere(view));
+    here.into_iter().chain(closed_after_boot(view)).collect()
 }
 
 /// The kernel's rules let it in, those that are loaded at boot do not.
@@ -19,9 +21,11 @@ fn closed_after_boot(view: &View<'_>) -> Option<Note> {
     let v6 = view.ip()?.is_ipv6();
     let saved = firewall.saved.rules.iter().find(|saved| {
         let other_family = if v6 { SavedKind::Iptables } else { SavedKind::Ip6tables };
+        // ufw's user rules are a part of what is loaded: only a rule for this packet counts.
+        let says = |says: &SavedSays| !says.accepts && (saved.kind != SavedKind::Ufw || says.by_rule);
         saved.kind != other_family
             && saved.loaded_at_boot.value() == Some(&true)
-            && saved.says.value().is_some_and(|says| !says.accepts)
+            && saved.says.value().is_some_and(says)
     })?;
     Some(Note {
         text: format!(
@@ -56,11 +60,38 @@ fn open_only_here(view: &View<'_>) -> Option<Note> {
     })
 }
 
+/// "Works here, not from elsewhere": the packet filter lets lo pass, and stops what comes in by other interfaces.
+fn filtered_elsewhere(view: &View<'_>) -> Option<Note> {
+    if view.outcome() != Some(AttemptOutcome::Open) || view.is_local() != Some(true) {
+        return None;
+    }
+    let ways = view.case.elsewhere.value()?;
+    let stopped: Vec<&FromElsewhere> = ways.iter().filter(|way| way.ingress.fate.is_stopped()).collect();
+    let first = stopped.first()?;
+    let place = if stopped.len() == ways.len() {
+        "from elsewhere".to_owned()
+    } else {
+        let names: Vec<String> = stopped.iter().map(|way| text::visible(&way.interface)).collect();
+        format!("from elsewhere, by {}", names.join(" and "))
+    };
+    let stop = Stop { leg: Leg::In, judgement: &first.ingress, fate: &first.ingress.fate, certain: true };
+    let does = if stop.rejects() { "rejected" } else { "dropped" };
+    let owner = owned_by(stop.decider().and_then(|decider| decider.owner()));
+    let ask = format!("unrefuse --from CLIENT {}", text::visible(&first.address.to_string()));
+    Some(Note {
+        text: format!("open from here; {place}: {does} by {}{owner}; for one client: {ask}", decider(&stop)),
+        source: view.case.elsewhere.source().map(|source| source.what.clone()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::Scene;
-    use crate::testing::filter::accepted;
-    use unrefuse_facts::{Observed, SavedKind, SavedRule, SavedSays, Source};
+    use crate::testing::filter::{accepted, chain, dropped, policy};
+    use unrefuse_facts::{
+        FilterBackend, FilterHook, FromElsewhere, Judgement, Observed, RuleOwner, SavedKind, SavedRule, SavedSays,
+        Source,
+    };
 
     fn notes(kind: SavedKind, accepts: bool, at_boot: bool) -> usize {
         let says = SavedSays { accepts, by_rule: true, text: ":INPUT DROP".into(), location: None };
@@ -81,5 +112,31 @@ mod tests {
         assert_eq!(notes(SavedKind::Iptables, true, true), 0);
         assert_eq!(notes(SavedKind::Iptables, false, false), 0);
         assert_eq!(notes(SavedKind::Ip6tables, false, true), 0);
+    }
+
+    fn open_here(ways: &[(&str, Judgement)]) -> Vec<String> {
+        let way = |(interface, ingress): &(&str, Judgement)| FromElsewhere {
+            interface: (*interface).to_owned(),
+            address: "10.1.0.2:80".parse().unwrap(),
+            ingress: ingress.clone(),
+        };
+        let ways = Observed::known(ways.iter().map(way).collect(), Source::running("nf_tables"));
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx").with(|case| case.elsewhere = ways);
+        scene.open().report().notes.into_iter().map(|note| note.text).collect()
+    }
+
+    #[test]
+    fn what_lo_may_and_others_may_not() {
+        let place = chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input);
+        let closed = || dropped(policy(place.clone(), RuleOwner::Ufw { rule: None }));
+        let all = open_here(&[("eth0", closed()), ("eth1", closed())]);
+        assert_eq!(
+            all,
+            ["open from here; from elsewhere: dropped by the policy of chain INPUT (iptables, table filter), made by \
+              ufw; for one client: unrefuse --from CLIENT 10.1.0.2:80"]
+        );
+        let some = open_here(&[("eth0", accepted()), ("eth1", closed())]);
+        assert!(some[0].starts_with("open from here; from elsewhere, by eth1: dropped"), "{some:?}");
+        assert!(open_here(&[("eth0", accepted())]).is_empty());
     }
 }

@@ -79,6 +79,7 @@ impl Scene {
             routing: Vec::new(),
             other_ports: Observed::default(),
             proxy: Observed::known(None, Source::running("environment")),
+            elsewhere: Observed::default(),
             firewall: Observed::default(),
             host,
         };

@@ -1,7 +1,8 @@
 //! One question with everything that was seen for it.
 
 use crate::{
-    AddressJudgement, Attempt, FirewallFacts, Host, Observed, PortProbe, ProxyAttempt, Resolution, Routing, Target,
+    AddressJudgement, Attempt, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt, Resolution,
+    Routing, Target,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +58,9 @@ pub struct Case {
     /// What this machine's packet filters do with the packets of this question.
     #[serde(default)]
     pub firewall: Observed<FirewallFacts>,
+    /// What they do with packets of other machines to a port of this one that is open from here; by interface.
+    #[serde(default)]
+    pub elsewhere: Observed<Vec<FromElsewhere>>,
     /// The machine.
     pub host: Host,
 }

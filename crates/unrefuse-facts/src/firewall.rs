@@ -42,6 +42,17 @@ pub struct Conntrack {
     pub dropped: Observed<Counter>,
 }
 
+/// What the filters do with the packets of another machine, whichever it is, to an open port of this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromElsewhere {
+    /// The interface that the packets come in by.
+    pub interface: String,
+    /// Address and port that they go to.
+    pub address: SocketAddr,
+    /// Their way in. Where it depends on the source, the fate depends.
+    pub ingress: Judgement,
+}
+
 /// The packets of one address of the target. What does not meet this machine's filters is `None`: the way in of a remote
 /// target, the way out of a client that is elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,9 +30,9 @@ pub use config::{
 pub use errno::Errno;
 pub use firewall::{
     AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
-    FilterRule, FirewallFacts, FirewalldFacts, Judgement, RejectKind, RuleCounters, RuleKeeper, RuleOwner, SavedKind,
-    SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation, UfwAction, UfwFacts,
-    UfwPlaced, UfwRule, WayStep,
+    FilterRule, FirewallFacts, FirewalldFacts, FromElsewhere, Judgement, RejectKind, RuleCounters, RuleKeeper,
+    RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation,
+    UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
 pub use name::{

@@ -5,6 +5,7 @@
 //! hosts line hides their answer, other ports where a remote host refuses or is silent.
 
 mod configs;
+mod elsewhere;
 pub(crate) mod firewall;
 pub(crate) mod machine;
 mod names;
@@ -97,6 +98,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         other_ports: Observed::default(),
         proxy: Observed::default(),
         firewall: Observed::default(),
+        elsewhere: Observed::default(),
         host: unrefuse_facts::Host {
             hostname,
             own,
@@ -139,7 +141,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         after_attempts(&mut case, options, host);
         case.host.configs = configs.fact();
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
-        if !works(&case) {
+        if works(&case) {
+            case.elsewhere = elsewhere::elsewhere(&case, host, local_until);
+        } else {
             case.firewall = judged.facts(&case, options, host);
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.

@@ -88,6 +88,11 @@ pub(crate) fn address_judgement(
     Ok(judged)
 }
 
+/// What the filters do with a packet that arrives.
+pub(super) fn judged_in(machine: &LiveMachine, question: &Question) -> Judgement {
+    convert::judgement(machine, question, &judge(machine.ruleset(), machine, question))
+}
+
 /// The first packet of a connection to `address`.
 fn packet(target: &Target, src: Option<IpAddr>, address: SocketAddr) -> PacketSpec {
     match target.protocol {

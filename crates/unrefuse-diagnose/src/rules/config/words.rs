@@ -19,7 +19,9 @@ pub(super) fn evidence(setting: &Setting, of: &ConfiguredProcess) -> Vec<Evidenc
 fn origin(origin: &Origin, of: &ConfiguredProcess, remark: &str) -> Evidence {
     match origin {
         Origin::Line(line) => {
-            let text = format!("{}{remark}", visible(line.text.trim()));
+            // Columns made with tabs mean nothing here.
+            let words: Vec<&str> = line.text.split_whitespace().collect();
+            let text = format!("{}{remark}", visible(&words.join(" ")));
             Evidence::new(text, visible(&line.location.path)).at(&line.location)
         }
         Origin::CommandLine(option) => Evidence::new(
