@@ -211,31 +211,36 @@ impl Run<'_, '_> {
         let is_done = |p: &Path| p.packet.ct.as_ref().is_none_or(|ct| ct.status & done != 0);
         let mut out = Vec::new();
         let mut open = Vec::new();
-        for mut path in alive {
-            if path.packet.ct.as_ref().is_some_and(|ct| ct.direction == Direction::Reply) {
-                let before = routing_key(&path.packet);
-                untranslate(&mut path.packet, destination);
-                // nf_nat_ipv4_local_fn, nf_nat_ipv6_local_fn.
-                if hook == Hook::Output && routing_key(&path.packet) != before {
-                    let Some(kept) = self.routed_anew(path, ends) else { continue };
-                    path = kept;
-                }
+        // A connection's translation is undone last (`nf_nat_packet` after the rules): what a reset of a connection that
+        // got no further meets, RELATED as it is, shows the translated addresses.
+        let undone = |mut path: Box<Path>, ends: &mut Ends| -> Option<Box<Path>> {
+            if path.packet.ct.as_ref().is_none_or(|ct| ct.direction != Direction::Reply) {
+                return Some(path);
             }
+            let before = routing_key(&path.packet);
+            untranslate(&mut path.packet, destination);
+            // nf_nat_ipv4_local_fn, nf_nat_ipv6_local_fn.
+            let rerouted = hook == Hook::Output && routing_key(&path.packet) != before;
+            if rerouted { self.routed_anew(path, ends) } else { Some(path) }
+        };
+        for path in alive {
             // nf_nat_ipv4_fn, nf_nat_ipv6_fn: an error that belongs to a connection is translated with it, and meets no rule.
             let error = path.packet.ct.as_ref().is_some_and(|ct| ct.state == state::RELATED)
                 && matches!(path.packet.proto, proto::ICMP | proto::ICMP6);
-            if error || is_done(&path) { out.push(path) } else { open.push(path) }
+            if error || is_done(&path) {
+                out.extend(undone(path, ends));
+            } else {
+                open.push(path);
+            }
         }
         for group in groups {
             let before: Vec<_> = open.iter().map(|p| routing_key(&p.packet)).collect();
             let ways = self.group(hook, group, std::mem::take(&mut open), ends);
             for path in ways {
                 if is_done(&path) {
-                    if hook == Hook::Output && !before.contains(&routing_key(&path.packet)) {
-                        out.extend(self.routed_anew(path, ends));
-                    } else {
-                        out.push(path);
-                    }
+                    let rerouted = hook == Hook::Output && !before.contains(&routing_key(&path.packet));
+                    let path = if rerouted { self.routed_anew(path, ends) } else { Some(path) };
+                    out.extend(path.and_then(|path| undone(path, ends)));
                 } else {
                     open.push(path);
                 }
@@ -245,7 +250,7 @@ impl Run<'_, '_> {
             if let Some(ct) = &mut path.packet.ct {
                 ct.status |= done;
             }
-            out.push(path);
+            out.extend(undone(path, ends));
         }
         out
     }

@@ -94,10 +94,12 @@ pub(crate) fn answer(
     // Where the packet ends before it comes in again by lo, sendto() itself is told.
     let told = |(_, path): &End| path.packet.iif == Device::None;
     let by_socket = question.way == Way::Out && first.iter().any(told);
+    // A datagram that TPROXY handed over: from which address the proxy answers is up to it. A TCP socket's is the asked one.
+    let proxied = first.iter().any(|(_, path)| path.packet.proxied && path.packet.proto == proto::UDP);
     let sent = Sent {
         by_socket: by_socket.then(|| first.iter().all(told)),
         error_on_error,
-        comes_back: replies.map_or(Some(true), |ends| {
+        comes_back: replies.filter(|_| !proxied).map_or((!proxied).then_some(true), |ends| {
             let through = |end: &&End| matches!(end.0, Exit::Accept | Exit::End);
             let mut back = ends.iter().filter(through).map(|(_, path)| comes_back(question, asker, &path.packet));
             let first = back.next().unwrap_or(Some(true));
@@ -282,10 +284,20 @@ fn comes_back(
         proto::ICMP6 => kind().is_some_and(|kind| kind < 128),
         _ => false,
     };
+    if error {
+        return Some(true);
+    }
     // A client does not know an answer from another address, or from another port.
-    let port = answer.sport().exact().filter(|_| answer.has_ports()).and_then(|p| u16::try_from(p).ok());
-    let other_port = matches!((question.packet.dport(), port), (Some(asked), Some(port)) if asked != port);
-    Some(error || !(other_port || differs(Some(question.packet.dst), answer.source_address())))
+    if differs(Some(question.packet.dst), answer.source_address()) {
+        return Some(false);
+    }
+    let Some(asked) = question.packet.dport().filter(|_| answer.has_ports()) else { return Some(true) };
+    let port = answer.sport();
+    if port.known & (port.value ^ u128::from(asked)) != 0 {
+        return Some(false);
+    }
+    // One of a range that a translation gives may be another one.
+    port.exact().map(|_| true)
 }
 
 fn seen(question: &Question, fate: &Fate, reply: Option<&Reply>, sent: &Sent) -> ClientSees {
