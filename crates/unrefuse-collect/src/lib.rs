@@ -12,6 +12,8 @@ pub mod filters;
 pub mod firewall;
 pub mod live;
 pub mod namespace;
+#[cfg(test)]
+mod scratch;
 pub mod services;
 
 use std::collections::BTreeMap;

@@ -197,8 +197,8 @@ fn holds(network: &str, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
 
     fn installed(test: &str) -> Root {
         let root = Root::new(test);

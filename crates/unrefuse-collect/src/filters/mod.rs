@@ -52,39 +52,3 @@ fn names(path: &str) -> Result<Vec<String>, Missing> {
     names.sort();
     Ok(names)
 }
-
-#[cfg(test)]
-mod scratch {
-    use std::path::PathBuf;
-
-    /// A directory that stands for `/`, gone with the value.
-    pub(super) struct Root(PathBuf);
-
-    impl Root {
-        pub(super) fn new(test: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("unrefuse-filters-{test}-{}", std::process::id()));
-            let _ = std::fs::remove_dir_all(&dir);
-            std::fs::create_dir_all(&dir).unwrap();
-            Self(dir)
-        }
-        pub(super) fn path(&self) -> &str {
-            self.0.to_str().unwrap()
-        }
-        pub(super) fn file(&self, path: &str, text: &str) {
-            let place = self.0.join(path.trim_start_matches('/'));
-            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::fs::write(place, text).unwrap();
-        }
-        pub(super) fn link(&self, path: &str, target: &str) {
-            let place = self.0.join(path.trim_start_matches('/'));
-            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::os::unix::fs::symlink(target, place).unwrap();
-        }
-    }
-
-    impl Drop for Root {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-}

@@ -120,8 +120,8 @@ fn folder(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
 
     fn enable(root: &Root, unit: &str) {
         root.link(

@@ -60,8 +60,8 @@ fn read(root: &str) -> Observed<UfwFacts> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
     use unrefuse_facts::UfwAction;
 
     fn installed(root: &Root, conf: &str, ipv6: &str) {

@@ -40,8 +40,8 @@ fn is_folder(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
 
     #[test]
     fn wanted_masked_or_neither() {

@@ -225,8 +225,8 @@ pub(super) fn names(folder: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
 
     #[test]
     fn a_unit_is_read_from_its_file_and_drop_ins() {

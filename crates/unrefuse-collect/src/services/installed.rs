@@ -152,8 +152,8 @@ pub(super) fn stale_pid_files(root: &str, services: &[&'static KnownService]) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
     use unrefuse_facts::catalogue::by_id;
 
     #[test]

@@ -156,8 +156,8 @@ fn utc_offset() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Root;
     use super::*;
+    use crate::scratch::Root;
     use unrefuse_facts::catalogue::by_id;
 
     #[test]

@@ -8,8 +8,6 @@ mod files;
 mod installed;
 mod journal;
 mod properties;
-#[cfg(test)]
-mod scratch;
 
 use bus::{Bus, Listed};
 use files::Files;
