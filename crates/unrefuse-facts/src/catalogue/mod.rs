@@ -24,7 +24,7 @@ pub struct KnownService {
     pub binaries: &'static [&'static str],
     /// The package of a distribution that brings it; empty where only its maker ships it.
     pub packages: &'static [Package],
-    /// Ports that are its own by default or custom.
+    /// Ports that are its own by default or custom, the default first.
     pub ports: &'static [KnownPort],
     /// URL schemes that mean it.
     pub schemes: &'static [&'static str],

@@ -6,7 +6,7 @@ use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{AttemptOutcome, Origin};
+use unrefuse_facts::{AttemptOutcome, Origin, catalogue};
 
 cause! {
     /// ## What it means
@@ -62,7 +62,10 @@ fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
     let asked = view.case.target.port;
     // Of several ports each has its purpose: none of them is moved.
     let others = decided.config.listens.iter().any(|listen| listen.port != 0 && listen.port != decided.listen.port);
-    if others || decided.listen.takes(view.ip()?) == Some(false) {
+    // A web server on 80 is where it belongs: who asks for 443 wants more of it, and who asks for 8080 asks amiss.
+    let own = catalogue::by_id(&decided.config.service).and_then(|known| known.ports.first()).map(|port| port.port);
+    let customary = [own, Some(443)].contains(&Some(decided.listen.port));
+    if others || customary || decided.listen.takes(view.ip()?) == Some(false) {
         return None;
     }
     let title = format!(
@@ -115,6 +118,17 @@ mod tests {
             config.listen("0.0.0.0", 8443, line("/n", 2, "listen 8443;", "8443")).of_last(scene).rst().report();
         assert_eq!(report.blockers[0].root, "config/other-port");
         assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
+    }
+
+    #[test]
+    fn a_service_is_not_moved_from_its_customary_port() {
+        let scene = Scene::local("10.1.0.2:443").listener("0.0.0.0:80", "nginx");
+        let config = Config::of("nginx", "nginx").unit("nginx.service");
+        let config = config.listen("0.0.0.0", 80, line("/n", 1, "listen 80;", "80"));
+        let report = config.of_last(scene).rst().report();
+        assert_eq!(report.blockers[0].root, "config/other-port");
+        assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
+        assert_eq!(report.blockers[0].fixes[0].title, "ask port 80");
     }
 
     #[test]
