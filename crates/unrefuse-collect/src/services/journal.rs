@@ -40,7 +40,10 @@ impl Reading {
         // Not by the invocation's id: what a process writes just before it ends has its unit, and often no such id, for
         // journald looks that up when it reads the line.
         command.args([format!("_SYSTEMD_UNIT={}", unit.name), "+".into(), format!("UNIT={}", unit.name)]);
-        if let Some(started) = unit.started_ms.filter(|_| unit.restarts == 0) {
+        // What waits for its restart began that wait after the words that its failed start left (systemd counts the wait as
+        // a start, and the restart only when it comes).
+        let restarts = unit.restarts > 0 || unit.sub == "auto-restart";
+        if let Some(started) = unit.started_ms.filter(|_| !restarts) {
             command.arg(format!("--since=@{}.{:03}", started / 1000, started % 1000));
         }
         command.env("LC_ALL", "C").env("SYSTEMD_COLORS", "0");
