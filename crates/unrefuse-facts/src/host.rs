@@ -1,8 +1,8 @@
 //! What was seen on the machine that unrefuse runs on.
 
 use crate::{
-    InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, ServiceConfig, ServiceFacts, SocketTable,
-    UnixSocket,
+    ContainerFacts, InterfaceAddress, Link, Location, NetNamespace, Observed, ResolverFacts, ServiceConfig,
+    ServiceFacts, SocketTable, UnixSocket,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct Host {
     /// Services: units, logs, and what may have been meant.
     #[serde(default)]
     pub services: Observed<ServiceFacts>,
+    /// Containers.
+    #[serde(default)]
+    pub containers: Observed<ContainerFacts>,
     /// unrefuse's own process.
     pub own: SelfFacts,
 }

@@ -8,6 +8,7 @@ mod attempt;
 mod case;
 pub mod catalogue;
 mod config;
+mod container;
 mod errno;
 mod firewall;
 mod host;
@@ -26,6 +27,10 @@ pub use case::{Case, Vantage, VantageKind};
 pub use config::{
     Beaten, ConfigFile, ConfigLine, ConfigProblem, ConfiguredListen, ConfiguredProcess, ListenAddress, Origin,
     ServiceConfig, Setting,
+};
+pub use container::{
+    ComposeService, Container, ContainerExit, ContainerFacts, ContainerNetwork, ContainerPort, ContainerStatus, Engine,
+    EngineKind, NetworkMode, OwnContainer, PublishedPort, Recipe,
 };
 pub use errno::Errno;
 pub use firewall::{
