@@ -139,8 +139,6 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         let services = services::Services::start(&case, host, options.deadline);
         let configs = configs::Configs::start(&case, local_until);
         after_attempts(&mut case, options, host);
-        case.host.configs = configs.fact();
-        case.host.services = services.map(services::Services::finish).unwrap_or_default();
         if works(&case) {
             case.elsewhere = elsewhere::elsewhere(&case, host, local_until);
         } else {
@@ -151,6 +149,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
                 case.host.sockets = look("the socket table", local_until, host, move |h| h.sockets(&query)).fact();
             }
         }
+        // Last: files and buses are read beside the packet filter.
+        case.host.configs = configs.fact();
+        case.host.services = services.map(services::Services::finish).unwrap_or_default();
     }
     case.host.counters = both(counters_before, host.counters());
     case.host.resolver = names.facts(&case, options);

@@ -9,9 +9,8 @@ const FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/
 /// What the machine starts at boot: the unit is wanted or required by another one, and not masked. That what wants it is
 /// itself started is taken for granted. Missing where there is no systemd.
 pub(super) fn enabled(root: &str, unit: &str) -> Observed<bool> {
-    let mut folders =
-        FOLDERS.iter().map(|folder| format!("{root}{folder}")).filter(|folder| is_folder(folder)).peekable();
-    if folders.peek().is_none() {
+    let folders = folders(root);
+    if folders.is_empty() {
         return Observed::Missing(Missing::new(Reason::Absent, "no systemd is here that would start a unit"));
     }
     let own = format!("{root}{}/{unit}", FOLDERS[0]);
@@ -33,9 +32,17 @@ pub(super) fn enabled(root: &str, unit: &str) -> Observed<bool> {
     Observed::known(false, Source::configured(format!("{}/*.wants", FOLDERS[0])))
 }
 
-fn is_folder(path: &str) -> bool {
-    rustix::fs::stat(path)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory)
+/// The folders that are there, each once: /lib is a link to /usr/lib almost everywhere.
+fn folders(root: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut there = |folder: &String| {
+        let Ok(stat) = rustix::fs::stat(folder) else { return false };
+        let folder = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory;
+        let new = folder && !seen.contains(&(stat.st_dev, stat.st_ino));
+        seen.push((stat.st_dev, stat.st_ino));
+        new
+    };
+    FOLDERS.iter().map(|folder| format!("{root}{folder}")).filter(|folder| there(folder)).collect()
 }
 
 #[cfg(test)]
