@@ -140,10 +140,6 @@ fn held_against_attempt(rule: &'static Rule, mut fired: Fired, view: &View<'_>) 
         // It was read and predicts a failure, but no attempt could be made from there.
         fired.certainty = fired.certainty.min(Certainty::Likely);
     }
-    if view.judged_only() {
-        // What decides was read, but nothing was tried.
-        fired.certainty = fired.certainty.min(Certainty::Likely);
-    }
     Some(Hit { rule, fired })
 }
 

@@ -1,6 +1,6 @@
 //! Containers, as their engines describe them, and the sockets inside.
 
-use crate::{InterfaceAddress, Location, Observed, SocketTable, Transport};
+use crate::{ConfigLine, InterfaceAddress, Location, Observed, SocketTable, Transport};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -79,10 +79,15 @@ pub struct Engine {
     pub rootless_uid: Option<u32>,
     /// Its executable is installed (`/usr/bin/dockerd`, `/usr/bin/podman`), where that was looked for.
     pub installed: Option<String>,
+    /// Its daemon runs: a process listens on its socket. `false` also where systemd only keeps the socket for a daemon that
+    /// does not run. `None` where that is not known, and for Podman, whose containers need no daemon.
+    #[serde(default)]
+    pub running: Option<bool>,
     /// Version, as the engine says it.
     pub version: Option<String>,
     /// Containers that matter to the question, stopped ones included. Missing: the engine doesn't run, may not be asked, did
-    /// not answer in time.
+    /// not answer in time. Of a daemon that does not run they may be known from its files (then the source is a configured
+    /// one): what they publish is meant, their state is that of the last run.
     pub containers: Observed<Vec<Container>>,
     /// How many containers it has in all; those that surely have nothing to do with the port are only counted.
     pub total: u32,
@@ -239,6 +244,12 @@ pub struct ComposeService {
     pub service_line: Option<Location>,
     /// Its `ports:` line, where it has one.
     pub ports_line: Option<Location>,
+    /// The lines of `ports:` as they stand, the key's own first, then an entry each; the value is what is published.
+    #[serde(default)]
+    pub ports: Vec<ConfigLine>,
+    /// The white space in front of the service's keys, where it was read: what a new key needs.
+    #[serde(default)]
+    pub key_indent: Option<String>,
 }
 
 /// What was given to `run`, as far as it can be said without secrets.

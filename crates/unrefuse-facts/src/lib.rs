@@ -44,7 +44,9 @@ pub use name::{
     DnsAnswer, HostsEntry, HostsFile, NameError, NameServer, NsSwitch, Resolution, ResolvConf, ResolverFacts,
     ServerAnswer,
 };
-pub use net::{Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing};
+pub use net::{
+    Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing, within,
+};
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};
 pub use service::{Clue, ClueKind, Installed, JournalLine, LogFile, ServiceFacts};

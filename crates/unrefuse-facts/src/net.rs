@@ -194,3 +194,34 @@ pub struct Routing {
     /// attempt. Missing as absent when the kernel has no entry.
     pub neighbour: crate::Observed<Neighbour>,
 }
+
+/// Whether `address` has the first `prefix` bits of `network`; `false` for addresses of two families and for a
+/// prefix longer than an address.
+pub fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    };
+    let ((address, size), (network, other)) = (bits(address), bits(network));
+    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
+    size == other && u32::from(prefix) <= size && (address ^ network) & mask == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn prefixes() {
+        let within = |a: &str, n: &str, p| within(a.parse().unwrap(), n.parse().unwrap(), p);
+        assert!(within("10.1.2.3", "10.1.2.0", 24));
+        assert!(!within("10.1.3.3", "10.1.2.0", 24));
+        assert!(within("1.2.3.4", "0.0.0.0", 0));
+        assert!(within("10.1.2.3", "10.1.2.3", 32));
+        assert!(!within("10.1.2.3", "10.1.2.2", 32));
+        assert!(!within("10.1.2.3", "10.1.2.3", 33));
+        assert!(within("fd00::1:2", "fd00::", 64));
+        assert!(!within("fd00::1:2", "fd00::1:3", 128));
+        assert!(!within("fd00::1", "10.0.0.0", 0));
+    }
+}

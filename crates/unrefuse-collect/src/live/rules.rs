@@ -2,10 +2,10 @@
 
 use super::links::{family, ip};
 use super::netlink::{Attributes, Netlink, u32_at};
-use super::routes::within;
 use rustix::io::Errno;
 use std::net::IpAddr;
 use unrefuse_facts::text::from_bytes;
+use unrefuse_facts::within;
 
 const RTM_GETRULE: u16 = 34;
 /// `FR_ACT_TO_TBL`: look into a table.

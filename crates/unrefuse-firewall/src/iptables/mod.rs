@@ -40,6 +40,7 @@ use unrefuse_facts::text;
 
 use crate::model::{Backend, Family, Problem, Ruleset, Table};
 use dumps::Dump;
+pub(crate) use matches::ADDRESS_TYPES;
 use table::Tables;
 
 /// Reads text of iptables, of one or of several dumps.

@@ -4,6 +4,7 @@
 use super::conntrack::masked;
 use super::info::Info;
 use super::options::Options;
+use crate::iptables::ADDRESS_TYPES;
 use crate::model::Family;
 
 pub(super) fn options(family: Family, name: &str, revision: u8, info: Info<'_>) -> Option<Options> {
@@ -169,20 +170,6 @@ pub(super) fn interface(info: Info<'_>, at: usize) -> Option<String> {
 }
 
 fn addrtype(revision: u8, info: Info<'_>) -> Option<Options> {
-    const TYPES: [&str; 12] = [
-        "UNSPEC",
-        "UNICAST",
-        "LOCAL",
-        "BROADCAST",
-        "ANYCAST",
-        "MULTICAST",
-        "BLACKHOLE",
-        "UNREACHABLE",
-        "PROHIBIT",
-        "THROW",
-        "NAT",
-        "XRESOLVE",
-    ];
     let (source, destination) = (info.u16(0)?, info.u16(2)?);
     let flags = match revision {
         0 => u32::from(info.u32(4)? != 0) | u32::from(info.u32(8)? != 0) << 1,
@@ -191,7 +178,7 @@ fn addrtype(revision: u8, info: Info<'_>) -> Option<Options> {
     let mut options = Options::new();
     for (mask, bit, name) in [(source, 1, "src-type"), (destination, 2, "dst-type")] {
         if mask != 0 {
-            let set = TYPES.iter().enumerate().filter(|(bit, _)| mask & 1 << bit != 0).map(|(_, name)| *name);
+            let set = ADDRESS_TYPES.iter().enumerate().filter(|(bit, _)| mask & 1 << bit != 0).map(|(_, name)| *name);
             options.one(name, flags & bit != 0, set.collect::<Vec<_>>().join(","));
         }
     }

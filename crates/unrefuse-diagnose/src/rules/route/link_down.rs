@@ -81,7 +81,7 @@ fn without_entry(view: &View<'_>, ip: IpAddr) -> Result<Finding, CannotTell> {
         });
     };
     let own = view.case.host.addresses.value().map(Vec::as_slice).unwrap_or_default();
-    let covers = |a: &&InterfaceAddress| a.prefix > 0 && ways::within(ip, a.address, a.prefix);
+    let covers = |a: &&InterfaceAddress| a.prefix > 0 && unrefuse_facts::within(ip, a.address, a.prefix);
     let in_network =
         own.iter().filter(covers).find_map(|a| Some((a, view.case.host.link(a.link).filter(|link| !link.up)?)));
     if let Some((address, link)) = in_network {

@@ -95,7 +95,7 @@ fn usable_addresses<'a>(view: &View<'a>, family: Family) -> Option<Vec<&'a Inter
 fn connected(view: &View<'_>, ip: IpAddr) -> Option<Fix> {
     let own = view.case.host.addresses.value()?.iter();
     let covers =
-        |a: &&InterfaceAddress| a.prefix > 0 && !a.address.is_loopback() && ways::within(ip, a.address, a.prefix);
+        |a: &&InterfaceAddress| a.prefix > 0 && !a.address.is_loopback() && unrefuse_facts::within(ip, a.address, a.prefix);
     let address = own.filter(covers).max_by_key(|a| a.prefix)?;
     let link = view.case.host.link(address.link).filter(|link| link.up)?;
     let name = quote(&link.name)?;

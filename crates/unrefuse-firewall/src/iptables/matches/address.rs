@@ -37,7 +37,7 @@ pub(super) const ALL: &[Match] = &[
 ];
 
 /// Bits `1 << RTN_*` (linux/netfilter/xt_addrtype.h).
-const TYPES: [&str; 12] = [
+pub(crate) const ADDRESS_TYPES: [&str; 12] = [
     "UNSPEC",
     "UNICAST",
     "LOCAL",
@@ -67,7 +67,7 @@ fn addrtype(case: &Case<'_>, given: &[Given<'_>]) -> Result<Vec<Cond>, String> {
     for g in asked {
         let mut mask = 0;
         for name in g.value().split(',') {
-            let bit = TYPES.iter().position(|t| t.len() == name.len() && t.eq_ignore_ascii_case(name));
+            let bit = ADDRESS_TYPES.iter().position(|t| t.len() == name.len() && t.eq_ignore_ascii_case(name));
             mask |= 1 << bit.ok_or_else(|| format!("not an address type: {name}"))?;
         }
         let field = || Expr::Field(Field::AddrType { source: g.is == "src-type", limit });

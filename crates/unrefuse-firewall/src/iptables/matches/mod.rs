@@ -16,6 +16,8 @@ mod u32;
 
 pub(super) use header::{dscp_class, dscp_value, hop_limit_field, tos_offset, tos_value};
 
+pub(crate) use address::ADDRESS_TYPES;
+
 use super::options::{Given, Match, Opt};
 use crate::model::Cond;
 
