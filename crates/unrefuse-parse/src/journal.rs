@@ -72,7 +72,7 @@ pub fn log_lines(end: &[u8], offset_s: i64) -> Vec<JournalLine> {
 }
 
 /// Without secrets, and short.
-fn clean(message: &str) -> String {
+pub(crate) fn clean(message: &str) -> String {
     text::clip(redact(message.trim_end(), Trust::Parsed).trim(), LONGEST)
 }
 
@@ -99,6 +99,28 @@ fn time(line: &str, offset_s: i64) -> Option<i64> {
     let utc = words.get(at + 1).is_some_and(|zone| matches!(*zone, "UTC" | "GMT")) || words[at].ends_with('Z');
     let offset = if utc { 0 } else { offset_s };
     Some((days * 86_400 + seconds - offset) * 1000)
+}
+
+/// A time of RFC 3339 with its zone, `2026-11-22T18:28:45.123456789+01:00`, as milliseconds since 1970.
+pub(crate) fn rfc3339(time: &str) -> Option<i64> {
+    let (date, rest) = time.split_once('T')?;
+    let mut parts = date.split('-').map(str::parse::<i64>);
+    let mut part = || parts.next()?.ok();
+    let days = days(part()?, part()?, part()?)?;
+    let seconds = clock(rest)?;
+    let fraction = rest[8..].strip_prefix('.').unwrap_or_default();
+    let digits = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
+    let milliseconds: i64 = format!("{:0<3}", &fraction[..digits])[..3].parse().ok()?;
+    let zone = if fraction.is_empty() { &rest[8..] } else { &fraction[digits..] };
+    let offset = match zone.split_at_checked(1) {
+        Some((sign @ ("+" | "-"), zone)) => {
+            let east = clock(&format!("{zone}:00"))?;
+            if sign == "-" { -east } else { east }
+        }
+        Some(("Z", "")) => 0,
+        _ => return None,
+    };
+    Some((days * 86_400 + seconds - offset) * 1000 + milliseconds)
 }
 
 /// The parts of `2026-11-22T18:28:45`; any other word alone.

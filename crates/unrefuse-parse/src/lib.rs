@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod conntrack;
+pub mod container;
 pub mod counters;
 pub mod environment;
 pub mod firewalld;
