@@ -4,7 +4,7 @@ use crate::View;
 use crate::report::{Edit, Fix, Risk, Step};
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use unrefuse_facts::{HostsEntry, Protocol, text};
+use unrefuse_facts::{HostsEntry, Location, Protocol, text};
 
 impl Fix {
     /// A fix with its title and risk; not persistent, without steps, verified by asking again.
@@ -64,6 +64,13 @@ pub(crate) fn ask_instead(view: &View<'_>, address: SocketAddr) -> Fix {
 /// `word` quoted for the shell; `None` where it cannot be done safely, and then there is no command.
 pub(crate) fn quote(word: &str) -> Option<String> {
     text::shell_quote(word)
+}
+
+/// The edit of one line; `None` where it holds what cannot be shown safely, or changes nothing. Without `old` it is a new line.
+pub(crate) fn line_edit(at: &Location, old: &str, new: String) -> Option<Edit> {
+    let shows = |text: &str| text::visible(text).replace("\\t", "\t") == text;
+    let edit = Edit { path: at.path.clone(), line: at.line, old: old.to_owned(), new };
+    (shows(&edit.old) && shows(&edit.new) && shows(&edit.path) && edit.old != edit.new).then_some(edit)
 }
 
 /// The edit that takes `name` out of a hosts line, or comments the line out where it gives no other name.

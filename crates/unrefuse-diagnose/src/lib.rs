@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod certainty;
+mod containers;
 mod early;
 mod engine;
 mod filter;
@@ -22,6 +23,7 @@ mod rules;
 mod services;
 #[cfg(test)]
 mod testing;
+mod times;
 mod view;
 
 pub use early::{Early, gives_up};

@@ -1,5 +1,6 @@
 //! Scenes for tests: cases built in a few words.
 
+pub(crate) mod container;
 pub(crate) mod filter;
 pub(crate) mod service;
 

@@ -7,6 +7,7 @@ use crate::Rule;
 
 mod access;
 mod config;
+mod container;
 mod egress;
 mod ingress;
 mod listener;
@@ -37,6 +38,7 @@ pub fn registry() -> impl Iterator<Item = &'static Rule> {
         access::RULES,
         service::RULES,
         config::RULES,
+        container::RULES,
     ]
     .into_iter()
     .flatten()

@@ -3,6 +3,7 @@
 use crate::View;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
+use crate::times::ago;
 use unrefuse_facts::{ActiveState, UnitFacts};
 
 /// The commands that start a unit anew, after a failure or a start limit too.
@@ -31,18 +32,6 @@ pub(super) fn mend(view: &View<'_>, unit: &UnitFacts) -> Fix {
         Risk::Low,
         format!("mend what the log of {name} says, then start it again{}", commands.unwrap_or_default()),
     )
-}
-
-/// `3 minutes ago`, of two times in milliseconds since 1970.
-pub(super) fn ago(now_ms: i64, then_ms: i64) -> String {
-    let seconds = now_ms.saturating_sub(then_ms).max(0) / 1000;
-    let (number, word) = match seconds {
-        0..=119 => (seconds, "second"),
-        120..=7199 => (seconds / 60, "minute"),
-        7200..=172_799 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {word}{} ago", if number == 1 { "" } else { "s" })
 }
 
 /// `, since 3 minutes ago`; nothing where the time is not known.

@@ -4,6 +4,11 @@ mod act;
 mod log;
 mod meant;
 
+/// How sure it is that a service of this machine was meant; `None` where nothing speaks for one, or nobody looked.
+pub(crate) fn meant_certainty(view: &crate::View<'_>) -> Option<crate::report::Certainty> {
+    meant::meant(view).ok().flatten().map(|meant| meant.certainty)
+}
+
 crate::rules::causes! {
     masked,
     not_ready,

@@ -1,0 +1,108 @@
+//! Changes of a compose file: the edit of `ports:`, and the command that takes it up.
+
+use super::meant::Meant;
+use super::run::{Change, Cli, entry};
+use crate::View;
+use crate::fix::{line_edit, quote};
+use crate::report::{Edit, Fix, Risk};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ComposeService, ConfigLine, Location, PublishedPort};
+
+/// The change of the service's `ports:` in its compose file, then `up`; a sentence where its lines are not known.
+pub(super) fn publish(
+    view: &View<'_>,
+    meant: &Meant<'_>,
+    compose: &ComposeService,
+    risk: Risk,
+    title: &str,
+    change: &Change,
+) -> Fix {
+    let wanted = change.publish.as_deref().unwrap_or_default();
+    let edit = match &change.in_place_of {
+        Some(old) => replace(compose, old, wanted),
+        None => add(compose, wanted),
+    };
+    match (edit, up(view, meant, compose)) {
+        (Some(edit), Some(up)) => {
+            let title = format!("{title}: in its compose file; the container is made anew");
+            Fix::new(view, risk, title).persistent().edit(edit).command(up.clone()).undo(up)
+        }
+        _ => {
+            let file = place(compose);
+            let title = format!(
+                "{title}: `ports:` of service {} in {file} gets \"{wanted}\", then `{} compose up -d {}`",
+                visible(&compose.service),
+                meant.engine.kind.command(),
+                visible(&compose.service)
+            );
+            Fix::new(view, risk, title).persistent()
+        }
+    }
+}
+
+/// `/srv/app/docker-compose.yml:12`, or the file's name, or the project's.
+pub(super) fn place(compose: &ComposeService) -> String {
+    match (&compose.ports_line.as_ref().or(compose.service_line.as_ref()), compose.files.last()) {
+        (Some(at), _) => visible(&at.to_string()),
+        (None, Some(file)) => visible(file),
+        (None, None) => format!("the compose file of project {}", visible(&compose.project)),
+    }
+}
+
+/// The command that makes the service's container anew from its file.
+fn up(view: &View<'_>, meant: &Meant<'_>, compose: &ComposeService) -> Option<String> {
+    let mut words = vec!["compose".to_owned(), "-p".to_owned(), quote(&compose.project)?];
+    if let Some(directory) = &compose.directory {
+        words.extend(["--project-directory".to_owned(), quote(directory)?]);
+    }
+    for file in &compose.files {
+        words.extend(["-f".to_owned(), quote(file)?]);
+    }
+    words.extend(["up".to_owned(), "-d".to_owned(), quote(&compose.service)?]);
+    Cli::of(view, meant.engine)?.run(&words.join(" "))
+}
+
+/// One more entry of `ports:`; the key, too, where the service has none.
+fn add(compose: &ComposeService, wanted: &str) -> Option<Edit> {
+    if let Some((key, entries)) = compose.ports.split_first() {
+        // `ports: [ … ]` holds its entries in the line itself.
+        if key.text.trim() != "ports:" {
+            return None;
+        }
+        let outer = indent(&key.text);
+        let inner = entries.first().map_or_else(|| format!("{outer}  "), |line| indent(&line.text).to_owned());
+        return line_edit(&next(&key.location)?, "", format!("{inner}- \"{wanted}\""));
+    }
+    if compose.ports_line.is_some() {
+        return None;
+    }
+    let indent = compose.key_indent.as_deref()?;
+    line_edit(&next(compose.service_line.as_ref()?)?, "", format!("{indent}ports: [\"{wanted}\"]"))
+}
+
+/// The entry of that publication with another value.
+fn replace(compose: &ComposeService, old: &PublishedPort, wanted: &str) -> Option<Edit> {
+    let is_old = |line: &&ConfigLine| line.value().and_then(|value| read(value, old)).unwrap_or(false);
+    let line = compose.ports.iter().find(is_old)?;
+    let quoted = line.value().is_some_and(|value| value.starts_with(['"', '\'']));
+    let bare = line.text.get(line.value?.0.checked_sub(1)?..)?.starts_with(['"', '\'']);
+    let new = if quoted || !bare { format!("\"{wanted}\"") } else { wanted.to_owned() };
+    line_edit(&line.location, &line.text, line.with_value(&new)?)
+}
+
+/// Whether `8001:80`, `127.0.0.1:8001:80/tcp` is that publication.
+fn read(value: &str, publication: &PublishedPort) -> Option<bool> {
+    let value = value.trim_matches(['"', '\'']);
+    let value = value.strip_suffix("/tcp").unwrap_or(value);
+    let given = |address| entry(address, publication.host_port, publication.container);
+    let is_any = publication.host_address.is_none_or(|ip| ip.is_unspecified());
+    Some(value == given(publication.host_address) || is_any && value == format!("0.0.0.0:{}", given(None)))
+}
+
+fn indent(text: &str) -> &str {
+    &text[..text.len() - text.trim_start().len()]
+}
+
+fn next(at: &Location) -> Option<Location> {
+    Some(Location { path: at.path.clone(), line: at.line.checked_add(1)? })
+}

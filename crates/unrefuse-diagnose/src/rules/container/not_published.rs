@@ -1,0 +1,244 @@
+//! container/not-published
+
+use super::fixes::publish;
+use super::meant::Clue;
+use super::state::{State, state};
+use super::words;
+use crate::View;
+use crate::containers::{self, Inside, inside, name};
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::fix::ask_instead;
+use crate::report::{Evidence, Fix, Risk};
+use crate::rule::cause;
+use std::net::SocketAddr;
+use unrefuse_facts::{AttemptOutcome, ContainerPort, NetworkMode};
+
+cause! {
+    /// ## What it means
+    ///
+    /// The container runs and has the port, but the port is not published: no packet to an address of the host is sent on
+    /// to it. `EXPOSE` in an image and `expose:` in a compose file publish nothing, they only document. A port that is
+    /// published for TCP is not published for UDP.
+    ///
+    /// ## How it shows
+    ///
+    /// Connection refused on the host's port, while the container's own address answers on the host, and the service
+    /// answers inside. `docker ps` shows `80/tcp` without an arrow.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `docker port NAME` prints nothing for it; `docker exec NAME wget -O- localhost:PORT` answers.
+    ///
+    /// ## How to fix
+    ///
+    /// Publish it: `docker run -p HOSTPORT:PORT …`, or `ports: ["HOSTPORT:PORT"]` in the compose file and `docker compose
+    /// up -d`. A container that exists cannot get a port; it is made anew. `127.0.0.1:HOSTPORT:PORT` publishes it for the
+    /// host alone. Other containers need no published port: they ask the container's name.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// A service that is down (`listener/none`): inside, it runs. `container/other-host-port`: published, on another port.
+    id: "container/not-published",
+    title: "the container's port is not published",
+    explains: &["listener/none", "listener/other-namespace", "listener/other-protocol"],
+    begins: false,
+    needs: &["containers"],
+    likes: &["sockets inside"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let Some((meant, State::NotPublished)) = state(view)? else { return Ok(Finding::Clear) };
+    let (container, target) = (meant.container, view.case.target.port);
+    let Some(transport) = view.transport() else { return Ok(Finding::Clear) };
+    let (who, asked) = (name(container), view.port());
+    let to = match meant.clue {
+        Clue::OtherTransport(other) => ContainerPort { transport, ..other.container },
+        Clue::Named(service) => {
+            let own = service.ports.iter().find(|p| p.transport == transport);
+            ContainerPort { port: own.map_or(target, |p| p.port), transport }
+        }
+        _ => ContainerPort { port: target, transport },
+    };
+    let within = inside(container, transport, to.port);
+    let title = match (&meant.clue, &container.network_mode) {
+        (Clue::OtherTransport(other), _) => {
+            let only = other.container.transport.name();
+            format!("{who} has port {target} published for {only} only, not for {}", transport.name())
+        }
+        (_, NetworkMode::None) => format!("{who} has no network: nothing reaches its port {}", words::port(to)),
+        (_, NetworkMode::Other(network)) => format!(
+            "port {} of {who} is not published: network {} publishes nothing",
+            words::port(to),
+            unrefuse_facts::text::visible(network)
+        ),
+        _ if matches!(within, Inside::Listens(_)) => {
+            format!("{who} listens on {}, which is not published", words::port(to))
+        }
+        _ => format!("port {} of {who} is not published", words::port(to)),
+    };
+    let mut fired = Fired::new(meant.certainty, title)
+        .predicts(&[AttemptOutcome::Refused])
+        .evidence(words::described(meant.engine, container));
+    match &within {
+        Inside::Listens(socket) => fired = fired.evidence(containers::socket_evidence(container, socket)),
+        Inside::Loopback(socket) => {
+            let remark = "; it must listen on an address that others reach, too";
+            let mut evidence = containers::socket_evidence(container, socket);
+            evidence.text.push_str(remark);
+            fired = fired.evidence(evidence);
+        }
+        Inside::Other(others) if !others.is_empty() => {
+            let text = format!("inside it listens on {}", words::sockets(container, others));
+            fired = fired.evidence(Evidence::new(text, "sockets of its network namespace"));
+        }
+        _ => {}
+    }
+    if container.exposed.contains(&to) {
+        let text = format!(
+            "{who} exposes {}, which documents the port and opens nothing ({asked} of the host)",
+            words::port(to)
+        );
+        fired = fired.evidence(Evidence::new(text, containers::source(meant.engine)));
+    }
+    fired.unknown.extend(meant.open());
+    if !matches!(container.network_mode, NetworkMode::Bridge | NetworkMode::User(_)) {
+        let title = "give the container a network that can publish ports (--network bridge), and publish it with -p";
+        return Ok(fired.fix(own_address(view, &meant, to)).fix(Fix::new(view, Risk::Medium, title)).fires());
+    }
+    fired.fixes = publish(view, &meant, to, None);
+    Ok(fired.fix(own_address(view, &meant, to)).fires())
+}
+
+/// The container's own address, where this machine reaches it.
+fn own_address(view: &View<'_>, meant: &super::meant::Meant<'_>, to: ContainerPort) -> Option<Fix> {
+    if meant.engine.rootless_uid.is_some() || view.judged_only() {
+        return None;
+    }
+    let same_family = |ip: &&std::net::IpAddr| view.ip().is_some_and(|asked| asked.is_ipv4() == ip.is_ipv4());
+    let addresses = containers::addresses(meant.container);
+    let ip = *addresses.iter().find(same_family)?;
+    let mut fix = ask_instead(view, SocketAddr::new(ip, to.port));
+    fix.title = format!(
+        "from this host only: ask {}, the container's own address until its next start",
+        SocketAddr::new(ip, to.port)
+    );
+    Some(fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::{Certainty, Step};
+    use crate::testing::Scene;
+    use crate::testing::container::Made;
+    use crate::testing::filter::commands;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, NetworkMode, Protocol};
+
+    fn scene(made: Made) -> Scene {
+        Scene::local("127.0.0.1:80").containers(vec![made]).rst()
+    }
+
+    #[test]
+    fn it_listens_inside_and_nothing_leads_to_it() {
+        let report = scene(Made::new("web").listens("0.0.0.0:80", "nginx")).report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("container/not-published", Certainty::Likely));
+        assert_eq!(blocker.whys[1].title, "container web listens on 80/tcp, which is not published");
+        assert_eq!(
+            commands(&blocker.fixes[0].steps),
+            [
+                "docker stop web",
+                "docker rename web web-before",
+                "docker run -d --name web -p 127.0.0.1:80:80 nginx:1.25"
+            ]
+        );
+        assert_eq!(
+            commands(&blocker.fixes[0].undo),
+            ["docker rm -f web", "docker rename web-before web", "docker start web"]
+        );
+        assert_eq!(commands(&blocker.fixes[1].steps)[2], "docker run -d --name web -p 80:80 nginx:1.25");
+    }
+
+    #[test]
+    fn the_environment_is_taken_over_unseen() {
+        let made = Made::new("db").listens("0.0.0.0:80", "x").with(|c| {
+            c.recipe.environment = vec!["POSTGRES_PASSWORD".into()];
+            c.recipe.arguments = vec!["-v".into(), "my data:/data".into()];
+            c.recipe.command = vec!["httpd".into(), "-f".into()];
+        });
+        let report = scene(made).report();
+        assert_eq!(
+            commands(&report.blockers[0].fixes[0].steps),
+            [
+                "( umask 077; docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' db >/run/unrefuse-db.env )",
+                "docker stop db",
+                "docker rename db db-before",
+                "docker run -d --name db -v 'my data:/data' --env-file /run/unrefuse-db.env -p 127.0.0.1:80:80 nginx:1.25 httpd -f",
+                "rm /run/unrefuse-db.env"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_run_line_would_lose_gives_no_command() {
+        let made = Made::new("web").listens("0.0.0.0:80", "x").with(|c| c.recipe.incomplete = vec!["sysctls".into()]);
+        let report = scene(made).report();
+        let fix = &report.blockers[0].fixes[0];
+        assert!(fix.steps.is_empty());
+        assert!(fix.title.contains("with -p 127.0.0.1:80:80") && fix.title.contains("(sysctls)"), "{}", fix.title);
+        let hostile = Made::new("web").listens("0.0.0.0:80", "x").with(|c| c.image = "x\u{1b}[2J".into());
+        let report = scene(hostile).report();
+        assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
+    }
+
+    #[test]
+    fn a_compose_file_is_changed_where_it_stands() {
+        let made =
+            Made::new("app-web-1").listens("0.0.0.0:80", "nginx").compose(&["    ports:", "      - \"443:443\""]);
+        let report = scene(made).report();
+        let fix = &report.blockers[0].fixes[0];
+        let Step::Edit { edit } = &fix.steps[0] else { panic!("{fix:?}") };
+        assert_eq!((edit.path.as_str(), edit.line), ("/srv/app/compose.yaml", 6));
+        assert_eq!((edit.old.as_str(), edit.new.as_str()), ("", "      - \"127.0.0.1:80:80\""));
+        assert_eq!(
+            commands(&fix.steps[1..]),
+            ["docker compose -p app --project-directory /srv/app -f /srv/app/compose.yaml up -d web"]
+        );
+        let without = Made::new("app-web-1").listens("0.0.0.0:80", "nginx").compose(&[]);
+        let report = scene(without).report();
+        let Step::Edit { edit } = &report.blockers[0].fixes[1].steps[0] else { panic!() };
+        assert_eq!((edit.line, edit.new.as_str()), (4, "    ports: [\"80:80\"]"));
+    }
+
+    #[test]
+    fn published_for_the_other_transport() {
+        let made = Made::new("dns").publish("53:53").listens("0.0.0.0:53", "named");
+        let udp = |c: &mut unrefuse_facts::Case| c.target.protocol = Protocol::Udp;
+        let scene = Scene::local("10.1.0.2:53").listener("0.0.0.0:53", "docker-proxy").containers(vec![made]);
+        let report = scene.with(udp).rst().report();
+        assert_eq!(report.blockers[0].root, "container/not-published");
+        assert!(report.blockers[0].fixes[0].steps.iter().any(|s| format!("{s:?}").contains("-p 10.1.0.2:53:53/udp")));
+    }
+
+    #[test]
+    fn of_several_none_is_claimed_and_a_service_goes_first() {
+        let two = vec![Made::new("a").listens("0.0.0.0:80", "x"), Made::new("b").listens("0.0.0.0:80", "x")];
+        let report = Scene::local("127.0.0.1:80").containers(two).rst().report();
+        assert_eq!(report.blockers[0].certainty, Certainty::Possible);
+        assert!(report.unknown.iter().any(|u| u.what == "which container was meant: a or b"), "{:?}", report.unknown);
+        let nginx = unit("nginx.service", ActiveState::Inactive, "dead");
+        let roots = scene(Made::new("web").listens("0.0.0.0:80", "nginx")).units(vec![nginx]).roots();
+        assert_eq!(roots, ["service/stopped"]);
+    }
+
+    #[test]
+    fn other_ports_and_other_networks_are_no_reason() {
+        assert_eq!(
+            scene(Made::new("web").listens("0.0.0.0:9999", "x").with(|c| c.image = "x".into())).roots(),
+            ["listener/none"]
+        );
+        let hosts = Made::new("web").with(|c| c.network_mode = NetworkMode::Host);
+        assert_eq!(scene(hosts).roots(), ["listener/none"]);
+    }
+}

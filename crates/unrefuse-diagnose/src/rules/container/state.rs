@@ -1,0 +1,120 @@
+//! What is the matter with the container that was meant: each state has a cause of its own, so exactly one of them fires.
+
+use super::meant::{Clue, Meant, is_down, meant, publications};
+use crate::View;
+use crate::containers::{Inside, inside};
+use crate::finding::CannotTell;
+use std::net::IpAddr;
+use unrefuse_facts::{ContainerPort, ContainerStatus, Missing, NetworkMode, PublishedPort, Socket};
+
+/// A container that was started so short ago, and not for the first time, is in a loop as long as it does not listen.
+const SHORTLY: i64 = 60_000;
+
+/// What is the matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State<'a> {
+    /// Its engine does not run.
+    EngineDown,
+    /// It has no process, or none that stays, or they are frozen.
+    Stopped,
+    /// Nothing leads from the host's port to it.
+    NotPublished,
+    /// The host's port is published on loopback only.
+    PublishedLoopback(Vec<PublishedPort>),
+    /// The host's port is published on other addresses only.
+    PublishedAddress(Vec<PublishedPort>),
+    /// It is published on another port of the host.
+    OtherHostPort(PublishedPort),
+    /// Nothing listens inside on the port that packets are sent to; what does listen.
+    OtherContainerPort(ContainerPort, Vec<&'a Socket>),
+    /// Inside only the loopback address is listened on.
+    AppOnLoopback(ContainerPort, Option<&'a Socket>),
+    /// It listens where it is published.
+    Serves(Option<PublishedPort>),
+    /// Its sockets were not seen.
+    Unseen(&'a Missing),
+}
+
+/// The container that was meant, and what is the matter with it.
+///
+/// # Errors
+/// As [`meant`]; and where its sockets were not seen, for what asks of them.
+pub(super) fn state<'a>(view: &View<'a>) -> Result<Option<(Meant<'a>, State<'a>)>, CannotTell> {
+    let Some(meant) = meant(view)? else { return Ok(None) };
+    let state = of(view, &meant);
+    Ok(Some((meant, state)))
+}
+
+fn of<'a>(view: &View<'a>, meant: &Meant<'a>) -> State<'a> {
+    let (container, port) = (meant.container, view.case.target.port);
+    let (Some(transport), Some(ip)) = (view.transport(), view.ip()) else { return State::Serves(None) };
+    if is_down(meant.engine) {
+        return State::EngineDown;
+    }
+    if container.status != ContainerStatus::Running {
+        return State::Stopped;
+    }
+    let asked = ContainerPort { port, transport };
+    match meant.clue {
+        Clue::Address => within(meant, asked, None),
+        Clue::Holds => State::AppOnLoopback(asked, None),
+        Clue::OtherHostPort(other) => State::OtherHostPort(other),
+        Clue::Published => {
+            let its = |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport;
+            let all: Vec<PublishedPort> = publications(container).iter().filter(its).copied().collect();
+            match all.iter().find(|p| takes(p, ip)) {
+                Some(publication) => within(meant, publication.container, Some(*publication)),
+                None if !all.is_empty() && !ip.is_loopback() && all.iter().all(on_loopback) => {
+                    State::PublishedLoopback(all)
+                }
+                None if !all.is_empty() => State::PublishedAddress(all),
+                // Asked for, and not done: the host's network or none takes no published ports.
+                None => State::NotPublished,
+            }
+        }
+        Clue::Named(service) => {
+            let of_service =
+                |p: &&PublishedPort| service.has_port(p.container.port, p.container.transport) && p.host_port.is_some();
+            match publications(container).iter().find(of_service) {
+                Some(other) => State::OtherHostPort(*other),
+                None => State::NotPublished,
+            }
+        }
+        Clue::Exposes if container.network_mode == NetworkMode::Host => State::Serves(None),
+        Clue::Exposes | Clue::Listens | Clue::OtherTransport(_) => State::NotPublished,
+    }
+}
+
+/// What waits where the packet is sent to.
+fn within<'a>(meant: &Meant<'a>, to: ContainerPort, publication: Option<PublishedPort>) -> State<'a> {
+    let container = meant.container;
+    let looping = container.restarts > 0
+        && container.started_ms.is_some_and(|started| meant.facts.now_ms.saturating_sub(started) < SHORTLY);
+    match inside(container, to.transport, to.port) {
+        Inside::Listens(_) => State::Serves(publication),
+        _ if looping => State::Stopped,
+        Inside::Loopback(socket) => State::AppOnLoopback(to, Some(socket)),
+        Inside::Other(others) => State::OtherContainerPort(to, others),
+        Inside::Unknown(missing) => State::Unseen(missing),
+    }
+}
+
+/// Packets to `ip` are taken up by this publication.
+pub(super) fn takes(publication: &PublishedPort, ip: IpAddr) -> bool {
+    match publication.host_address {
+        None => true,
+        Some(own) if own.is_unspecified() => own.is_ipv4() == ip.is_ipv4(),
+        Some(own) => own == ip,
+    }
+}
+
+fn on_loopback(publication: &PublishedPort) -> bool {
+    publication.host_address.is_some_and(|own| own.to_canonical().is_loopback())
+}
+
+impl Meant<'_> {
+    /// The open question, where what listens inside was not seen.
+    pub(super) fn unseen(&self, missing: &Missing) -> CannotTell {
+        CannotTell::because(format!("what listens inside {}", crate::containers::name(self.container)), missing)
+    }
+}
