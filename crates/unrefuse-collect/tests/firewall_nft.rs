@@ -322,44 +322,6 @@ fn single_chains_and_elements_are_asked_for() {
 }
 
 #[test]
-fn ipsets_are_read_or_tested() {
-    if !can_filter("ipsets_are_read_or_tested") {
-        return;
-    }
-    in_new_namespace(|| {
-        let mut script = String::from(
-            "create big hash:ip maxelem 100000\ncreate small hash:net,port\nadd small 10.0.0.0/8,tcp:22\n",
-        );
-        script += "create list list:set\nadd list small\ncreate six hash:ip family inet6\nadd six 2001:db8::1\n";
-        for i in 0..5000 {
-            script += &format!("add big 10.1.{}.{}\n", i / 250, i % 250 + 1);
-        }
-        feed("ipset", &["restore"], script.as_bytes()).unwrap();
-        feed("iptables-nft", &["-A", "INPUT", "-m", "set", "!", "--match-set", "small", "src,dst", "-j", "DROP"], b"")
-            .unwrap();
-        let observed = Live::open(Scope::Everything);
-        let live = observed.get().map_err(ToString::to_string).unwrap();
-        let heads = live.ruleset();
-        assert!(matches!(heads.ipsets["big"].elements, Elements::Unread));
-        assert_eq!(heads.ipsets["big"].key, [32]);
-        assert!(matches!(&heads.ipsets["list"].elements, Elements::Sets(names) if names == &["small"]));
-        assert!(matches!(&heads.ipsets["small"].elements, Elements::Ranges(list) if list.len() == 1));
-        assert_eq!(live.element(None, "big", &[0x0a01_0001]).map(|e| e.is_some()), Some(true));
-        assert_eq!(live.element(None, "big", &[0x0b01_0001]).map(|e| e.is_some()), Some(false));
-        assert_eq!(live.element(None, "small", &[0x0a01_0001, 6, 22]).map(|e| e.is_some()), Some(true));
-        assert_eq!(live.element(None, "small", &[0x0a01_0001, 17, 22]).map(|e| e.is_some()), Some(false));
-        assert_eq!(
-            live.element(None, "six", &[0x2001_0db8_0000_0000_0000_0000_0000_0001]).map(|e| e.is_some()),
-            Some(true)
-        );
-        let rule = &live.chain(Family::Ip, "filter", "INPUT").unwrap()[0];
-        assert_eq!(rule.text, "-A INPUT -m set ! --match-set small src,dst -j DROP");
-        let full = read();
-        assert!(matches!(&full.ipsets["big"].elements, Elements::Exact(map) if map.len() == 5000));
-    });
-}
-
-#[test]
 fn reading_changes_nothing() {
     if !can_filter("reading_changes_nothing") {
         return;

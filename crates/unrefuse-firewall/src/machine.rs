@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Element, Family, Rules, Scalar};
+use crate::model::{Element, Family, Rules, Scalar, Set};
 
 /// A host's interfaces, routes and settings.
 pub trait Machine {
@@ -44,6 +44,13 @@ pub trait Machine {
     /// is not known, `Some(None)` where it is in none. Asked for sets whose elements were not read.
     fn element(&self, table: Option<(Family, &str)>, set: &str, key: &[Scalar]) -> Option<Option<Element>> {
         let _ = (table, set, key);
+        None
+    }
+
+    /// An ipset with its elements, which were not read with it. Asked where a key is known only in part; not known where
+    /// reading it costs too much.
+    fn ipset(&self, name: &str) -> Option<Arc<Set>> {
+        let _ = name;
         None
     }
 

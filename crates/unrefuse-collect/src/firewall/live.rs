@@ -34,14 +34,14 @@ impl Scope {
 
 /// How often reading starts again when the ruleset changed meanwhile.
 pub(super) const TRIES: u32 = 3;
-/// ipsets with more elements are not read, but tested.
+/// ipsets with more elements are only tested, never read for a single question.
 const ELEMENTS: u32 = 4096;
 
 /// The whole ruleset with all elements of all sets.
 ///
 /// A part that cannot be read is a problem of the ruleset; where nothing can, the whole is missing.
 pub fn ruleset(scope: Scope) -> Observed<Ruleset> {
-    let live = match open(scope, u32::MAX) {
+    let live = match open(scope, Ipset::everything) {
         Observed::Known { value, .. } => value,
         Observed::Missing(missing) => return Observed::Missing(missing),
     };
@@ -83,10 +83,10 @@ struct Inner {
     rest: Ruleset,
 }
 
-fn open(scope: Scope, elements: u32) -> Observed<Live> {
+fn open(scope: Scope, ipsets: fn(&mut Ipset, &mut Ruleset)) -> Observed<Live> {
     let mut inner = Inner::default();
     let mut what = Vec::new();
-    inner.read_ipsets(elements, &mut what);
+    inner.read_ipsets(ipsets, &mut what);
     inner.read_legacy(scope, &mut what);
     match look("nf_tables", "nft_do_chain") {
         Presence::Unclear(missing) => return Observed::Missing(missing),
@@ -112,9 +112,9 @@ fn open(scope: Scope, elements: u32) -> Observed<Live> {
 impl Live {
     /// Reads tables and chains without their rules, and sets without their elements.
     ///
-    /// ipsets of up to 4,096 elements are read, larger ones are left to [`Live::element`].
+    /// ipsets are left to [`Live::element`] and [`Live::ipset`], but for lists of sets.
     pub fn open(scope: Scope) -> Observed<Self> {
-        open(scope, ELEMENTS)
+        open(scope, Ipset::shapes)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -149,6 +149,11 @@ impl Live {
     /// Whether an nf_tables set holds a key: `None` where that cannot be known.
     pub fn set_contains(&self, family: Family, table: &str, set: &str, key: &[Scalar]) -> Option<bool> {
         self.element(Some((family, table)), set, key).map(|found| found.is_some())
+    }
+
+    /// An ipset with all its elements; `None` where it cannot be read or has more than 4,096.
+    pub fn ipset(&self, name: &str) -> Option<Set> {
+        self.inner().ipset.as_mut()?.set(name, ELEMENTS)
     }
 
     /// An nf_tables set with all its elements.
@@ -189,7 +194,7 @@ impl Inner {
         Ok((ruleset, consistent))
     }
 
-    fn read_ipsets(&mut self, most: u32, what: &mut Vec<String>) {
+    fn read_ipsets(&mut self, read: fn(&mut Ipset, &mut Ruleset), what: &mut Vec<String>) {
         let problem = |text: String| Problem { place: "ipset".to_owned(), text };
         match look("ip_set", "ip_set_test") {
             Presence::Not => {}
@@ -198,7 +203,7 @@ impl Inner {
                 Ok(None) => {}
                 Ok(Some(mut ipset)) => {
                     self.context.ipsets = ipset.names();
-                    ipset.read(most, &mut self.rest);
+                    read(&mut ipset, &mut self.rest);
                     if !self.rest.ipsets.is_empty() {
                         what.push("ipset".to_owned());
                     }

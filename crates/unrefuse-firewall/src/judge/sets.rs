@@ -72,7 +72,13 @@ impl Run<'_, '_> {
 
     fn ask(&self, table: Option<usize>, name: &str, key: &[Bits]) -> Found {
         let not_known = || Found::Unknown(Why::not_known(format!("what set {name} holds is not known")));
-        let Some(key) = key.iter().map(|b| b.exact()).collect::<Option<Vec<Scalar>>>() else { return not_known() };
+        let Some(key) = key.iter().map(|b| b.exact()).collect::<Option<Vec<Scalar>>>() else {
+            let read = if table.is_none() { self.judge.machine.ipset(name) } else { None };
+            return match read.filter(|set| !matches!(set.elements, Elements::Unread)) {
+                Some(set) => self.look_up(None, name, &set, key),
+                None => not_known(),
+            };
+        };
         let of = table.map(|t| &self.judge.ruleset.tables[t]).map(|t| (t.family, t.name.as_str()));
         match self.judge.machine.element(of, name, &key) {
             Some(Some(element)) => Found::One(element),

@@ -17,7 +17,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub mod command {
     #![allow(missing_docs, reason = "the names are the kernel's")]
     pub const LIST: u8 = 7;
+    /// A packet counts nothing and renews no time-out this way: the extensions of a question from user space have no
+    /// packets to add (`IP_SET_INIT_UEXT`, `ip_set_update_counter`), and only SET rules write time-outs.
     pub const TEST: u8 = 11;
+    pub const HEADER: u8 = 12;
+    /// The set's number; since Linux 4.20.
+    pub const GET_BYNAME: u8 = 14;
 }
 
 /// Attributes of a message.
@@ -46,10 +51,22 @@ pub struct Head {
     pub create: String,
 }
 
-/// The head of a set, from the attributes of a list's first message about it.
+/// The name of a set, from the attributes of any message about it.
+pub fn set_name(attributes: &[u8]) -> Option<String> {
+    Table::<'_, 3>::new(attributes).name(2)
+}
+
+/// The number of a set, from the answer to `GET_BYNAME` or a list's first message.
+pub fn index(attributes: &[u8]) -> Option<u16> {
+    let t: Table<'_, 12> = Table::new(attributes);
+    Some(u16::from_be_bytes(t.get(11)?.get(..2)?.try_into().ok()?))
+}
+
+/// The head of a set, from the attributes of a list's first message about it, or of the answer to `HEADER`, which says
+/// name, type and family only.
 pub fn head(attributes: &[u8]) -> Option<Head> {
     let t: Table<'_, 12> = Table::new(attributes);
-    let (name, kind, data) = (t.name(2)?, t.name(3)?, t.get(7)?);
+    let (name, kind, data) = (t.name(2)?, t.name(3)?, t.get(7).unwrap_or_default());
     // The kernel takes any name; one with a blank would be read as something else.
     if [&name, &kind].iter().any(|word| word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control())) {
         return None;
@@ -72,8 +89,7 @@ pub fn head(attributes: &[u8]) -> Option<Head> {
     if let Some(seconds) = d.be32(6) {
         let _ = write!(create, " timeout {seconds}");
     }
-    let index = t.get(11).and_then(|n| Some(u16::from_be_bytes(n.get(..2)?.try_into().ok()?)));
-    Some(Head { name, kind, v6, index, elements: d.be32(24), create })
+    Some(Head { name, kind, v6, index: index(attributes), elements: d.be32(24), create })
 }
 
 /// Writes the elements of a list's message as `add` lines; `false` where one is not understood.

@@ -28,6 +28,7 @@ pub(crate) struct LiveMachine {
     /// What the kernel said already: a sweep asks for the same routes and settings again and again.
     routes: RefCell<Routes>,
     sysctls: RefCell<HashMap<String, Option<i64>>>,
+    ipsets: RefCell<HashMap<String, Option<Arc<model::Set>>>>,
 }
 
 impl LiveMachine {
@@ -41,8 +42,9 @@ impl LiveMachine {
         let filters = Live::open(scope).into_value()?;
         let links = host.links().into_value()?;
         let addresses = host.addresses().into_value()?;
-        let (routes, sysctls) = Default::default();
-        Ok(Self { host: Arc::clone(host), ruleset: filters.ruleset(), filters, links, addresses, routes, sysctls })
+        let (host, ruleset) = (Arc::clone(host), filters.ruleset());
+        let (routes, sysctls, ipsets) = Default::default();
+        Ok(Self { host, ruleset, filters, links, addresses, routes, sysctls, ipsets })
     }
 
     /// Tables and chains; the rules are asked for when a packet reaches them.
@@ -56,10 +58,10 @@ impl LiveMachine {
     }
 
     /// A set with all its elements, of nf_tables or, without a table, an ipset; `None` where it was not read.
-    pub(crate) fn set(&self, table: Option<(model::Family, &str)>, name: &str) -> Option<model::Set> {
+    pub(crate) fn set(&self, table: Option<(model::Family, &str)>, name: &str) -> Option<Arc<model::Set>> {
         match table {
-            Some((family, table)) => self.filters.set(family, table, name),
-            None => self.ruleset.ipsets.get(name).cloned(),
+            Some((family, table)) => self.filters.set(family, table, name).map(Arc::new),
+            None => self.ipset(name),
         }
     }
 
@@ -161,6 +163,11 @@ impl Machine for LiveMachine {
 
     fn element(&self, table: Option<(model::Family, &str)>, set: &str, key: &[Scalar]) -> Option<Option<Element>> {
         self.filters.element(table, set, key)
+    }
+
+    fn ipset(&self, name: &str) -> Option<Arc<model::Set>> {
+        let mut known = self.ipsets.borrow_mut();
+        known.entry(name.to_owned()).or_insert_with(|| self.filters.ipset(name).map(Arc::new)).clone()
     }
 
     fn chain(&self, family: model::Family, table: &str, chain: &str) -> Option<Arc<Rules>> {

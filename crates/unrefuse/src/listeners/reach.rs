@@ -140,8 +140,13 @@ impl Filters {
         for table in &mut ruleset.tables {
             for (name, set) in table.sets.iter_mut().filter(|(_, set)| matches!(set.elements, Elements::Unread)) {
                 if let Some(read) = machine.set(Some((table.family, &table.name)), name) {
-                    *set = read;
+                    *set = Arc::unwrap_or_clone(read);
                 }
+            }
+        }
+        for (name, set) in ruleset.ipsets.iter_mut().filter(|(_, set)| matches!(set.elements, Elements::Unread)) {
+            if let Some(read) = machine.set(None, name) {
+                *set = Arc::unwrap_or_clone(read);
             }
         }
         let ports = port_stretches(&ruleset, &machine);

@@ -106,6 +106,40 @@ fn ipsets_take_the_key_that_their_type_says() {
 }
 
 #[test]
+fn an_unread_ipset_is_tested_and_read_where_the_key_is_known_in_part() {
+    struct Asked;
+    impl crate::machine::Machine for Asked {
+        fn element(&self, table: Option<(Family, &str)>, set: &str, key: &[Scalar]) -> Option<Option<Element>> {
+            assert_eq!((table, set), (None, "s"));
+            Some((key == [scalar(THERE)]).then(Element::default))
+        }
+
+        fn ipset(&self, name: &str) -> Option<Arc<Set>> {
+            assert_eq!(name, "s");
+            let ranges = vec![(vec![(scalar("198.51.100.0"), scalar("198.51.100.255"))], Element::default())];
+            Some(Arc::new(Set { key: vec![32], elements: Elements::Ranges(ranges), ..shape() }))
+        }
+    }
+    fn shape() -> Set {
+        Set { key: vec![32], elements: Elements::Unread, ipset: Some("hash:net".into()), ..Set::default() }
+    }
+    let cond = |source| Cond::InIpset { set: "s".into(), source: vec![source], negated: false };
+    let with = |source| {
+        let mut r = input(Policy::Drop, vec![vec![Statement::If(cond(source)), ACCEPT]]);
+        r.ipsets.insert("s".into(), shape());
+        r
+    };
+    assert!(judge(&with(true), &Asked, &syn(80)).fate.is_accepted());
+    assert_eq!(judge(&with(false), &Asked, &syn(80)).fate, Fate::Dropped);
+    // From whom it comes is not known: what was read may hold it, or may not.
+    let mut anybody = syn(80);
+    anybody.packet.src = None;
+    assert!(matches!(judge(&with(true), &Asked, &anybody).fate, Fate::Depends { .. }));
+    // Its destination is, though.
+    assert_eq!(judge(&with(false), &Asked, &anybody).fate, Fate::Dropped);
+}
+
+#[test]
 fn a_list_of_ipsets_holds_what_any_of_them_holds() {
     let cond = Cond::InIpset { set: "list".into(), source: vec![true], negated: false };
     let mut r = input(Policy::Drop, vec![vec![Statement::If(cond), ACCEPT]]);

@@ -234,16 +234,17 @@ fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule
     let place = own.map(|_| (at.family, at.table.as_str()));
     let element = machine.element(place, &named, &[key]).flatten();
     let by_source = element.is_some() || rule.text.contains("saddr") || rule.text.contains("src");
+    let set = machine.set(place, &named);
+    let listed = set.as_deref().and_then(|set| holding(set, key));
+    // A test of an ipset tells no more than that it holds the key.
+    let told = [element.as_ref(), listed.map(|(_, element)| element)];
     Some(facts::SetHit {
         kind: if own.is_some() { facts::SetKind::Nft } else { facts::SetKind::Ipset },
         name: named.clone(),
-        element: machine
-            .set(place, &named)
-            .and_then(|set| element_text(&set, source, key))
-            .unwrap_or_else(|| source.to_string()),
+        element: listed.and_then(|(ends, _)| element_text(ends, source)).unwrap_or_else(|| source.to_string()),
         by_source,
-        expires: element.as_ref().and_then(|e| e.expires),
-        comment: element.and_then(|e| e.comment),
+        expires: told.iter().flatten().find_map(|e| e.expires),
+        comment: told.iter().flatten().find_map(|e| e.comment.clone()),
     })
 }
 
@@ -256,13 +257,20 @@ fn looked_up(cond: &Cond) -> Option<String> {
     }
 }
 
-/// The element that holds the source, as its set's tool writes it: it is taken out by that name only.
-fn element_text(set: &model::Set, source: IpAddr, key: u128) -> Option<String> {
-    let model::Elements::Ranges(ranges) = &set.elements else { return None };
-    let (from, to) = ranges.iter().find_map(|(parts, element)| match parts.as_slice() {
-        [(from, to)] if !element.nomatch && (*from..=*to).contains(&key) => Some((*from, *to)),
+/// The ends of the element that holds a key, and the element.
+fn holding(set: &model::Set, key: u128) -> Option<((u128, u128), &model::Element)> {
+    match &set.elements {
+        model::Elements::Exact(map) => Some(((key, key), map.get([key].as_slice())?)),
+        model::Elements::Ranges(ranges) => ranges.iter().find_map(|(parts, element)| match parts.as_slice() {
+            [(from, to)] if !element.nomatch && (*from..=*to).contains(&key) => Some(((*from, *to), element)),
+            _ => None,
+        }),
         _ => None,
-    })?;
+    }
+}
+
+/// An element of addresses as its set's tool writes it: it is taken out by that name only.
+fn element_text((from, to): (u128, u128), source: IpAddr) -> Option<String> {
     let (address, bits): (fn(u128) -> Option<IpAddr>, u32) = match source {
         IpAddr::V4(_) => (|n| Some(IpAddr::from(u32::try_from(n).ok()?.to_be_bytes())), 32),
         IpAddr::V6(_) => (|n| Some(IpAddr::from(n.to_be_bytes())), 128),
