@@ -30,10 +30,10 @@ Examples:
   unrefuse --udp 10.0.0.53:53      a UDP service
   unrefuse --count 20 api:443      is it intermittent?
 
-Exit status: 0 it works; 1 blocked and at least one cause named; 2 the call is wrong; 3 blocked and no cause found;
+Exit status: 0 it works; 1 blocked and at least one cause named; 2 the call is wrong; 3 blocked and no cause found; \
 4 unrefuse itself failed.
 
-Nothing on the machine is changed: the fixes are printed, not run. Run as root it sees more: the owners of all sockets,
+Nothing on the machine is changed: the fixes are printed, not run. Run as root it sees more: the owners of all sockets, \
 other network namespaces, the packets that answer.";
 
 /// Why does this connection fail, and what exactly makes it work?
@@ -240,10 +240,10 @@ Examples:
   nft -j list ruleset | unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules -
   unrefuse firewall --from 10.0.0.9 --to 10.0.0.5:22 --rules rules.v4 sets.ipset --address 10.0.0.5/24%eth0
 
-No packet is sent: the rules are read and judged as the kernel would. What cannot be known beforehand (rate limits), and
+No packet is sent: the rules are read and judged as the kernel would. What cannot be known beforehand (rate limits), and \
 what is not understood, leaves the answer open instead of being guessed.
 
-Exit status: 0 the packet gets through, and its answer back; 1 one of them is stopped; 2 the call is wrong; 3 that cannot
+Exit status: 0 the packet gets through, and its answer back; 1 one of them is stopped; 2 the call is wrong; 3 that cannot \
 be told; 4 unrefuse itself failed.";
 
 #[derive(Debug, Args)]

@@ -61,7 +61,7 @@ pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
     for pid in &query.holders {
         let known = all.iter().any(|one: &ServiceConfig| one.process.as_ref().is_some_and(|p| p.pids.contains(pid)));
         if !known && let Some(process) = processes.get(pid) {
-            all.extend(of_command_line(&Instance::of(process, &processes)));
+            all.extend(of_command_line(&Instance::of(process, &processes), query.port));
         }
     }
     Observed::known(all, Source::configured("configuration files"))
@@ -93,11 +93,12 @@ fn memcached(grammar: config::Grammar, start: &Start<'_>, from_file: Parsed, ins
     if since || ends(&from_file) == ends(&from_line) { from_file } else { from_line }
 }
 
-fn of_command_line(instance: &Instance) -> Option<ServiceConfig> {
+fn of_command_line(instance: &Instance, held: u16) -> Option<ServiceConfig> {
     let command_line = CommandLine::of(instance);
-    let parsed = config::command_line(&instance.command, &command_line.arguments)?;
+    let mut parsed = config::command_line(&instance.command, &command_line.arguments, held)?;
     let name = instance.command.clone();
-    Some(finished(&name, &name, instance, &command_line, parsed, Vec::new()))
+    let problems = std::mem::take(&mut parsed.problems);
+    Some(finished(&name, &name, instance, &command_line, parsed, problems))
 }
 
 fn finished(

@@ -6,8 +6,10 @@ use super::words;
 use crate::View;
 use crate::fix::quote;
 use crate::report::{Edit, Fix, Risk};
+use std::net::IpAddr;
 use unrefuse_facts::catalogue::{self, Apply};
-use unrefuse_facts::{ConfiguredProcess, ServiceConfig};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ConfiguredProcess, Origin, ServiceConfig};
 
 /// Services that answer whoever reaches them, or hold what others want.
 const STORES: [&str; 5] = ["mariadb", "postgresql", "redis", "memcached", "mongodb"];
@@ -35,6 +37,9 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
     let broad = format!("let {} listen on every address{}", config.name, warning(config));
     // A wildcard address takes the place of an open socket on the same port: nginx must close that first.
     let broad_apply = if config.service == "nginx" { Apply::Restart } else { apply_of(config) };
+    if let Some(fix) = started_anew(view, decided, ip) {
+        return vec![fix];
+    }
     [
         (change::address(decided, ip, Scope::Asked), asked, narrow, apply_of(config)),
         (change::address(decided, ip, Scope::Every), every, broad, broad_apply),
@@ -42,6 +47,32 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
     .into_iter()
     .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.process, edit?, risk, title, apply))
     .collect()
+}
+
+/// A process without a unit is started by somebody: what its command line must say instead.
+fn started_anew(view: &View<'_>, decided: &Decided<'_>, ip: IpAddr) -> Option<Fix> {
+    let (process, listen) = (decided.process, decided.listen);
+    if process.unit.is_some() {
+        return None;
+    }
+    let name = words::process(process);
+    let every = if ip.is_ipv4() { "0.0.0.0" } else { "::" };
+    let title = match &listen.address_from.origin {
+        Origin::CommandLine(shown) => {
+            let old = listen.address.to_string();
+            let with = |new: &str| visible(&shown.replacen(&old, new, 1));
+            if with(every) == visible(shown) {
+                return None;
+            }
+            let (old, new, all) = (visible(shown), with(&ip.to_string()), with(every));
+            format!("start {name} with `{new}` (or `{all}` for every address) in place of `{old}`")
+        }
+        Origin::Default(says) if !says.is_empty() => {
+            format!("start {name} so that it listens on {ip} or on every address ({every}): {}", visible(says))
+        }
+        _ => return None,
+    };
+    Some(Fix::new(view, Risk::Medium, title))
 }
 
 /// How the service takes up a changed address; a restart where that is not known.
