@@ -16,11 +16,10 @@ pub(crate) const FORWARDERS: [&str; 5] = ["docker-proxy", "rootlessport", "slirp
 /// Podman's monitor of a container: it holds the published ports, so that nobody else takes them, and never accepts.
 pub(crate) const HOLDER: &str = "conmon";
 
-/// An engine's helper holds the socket; also where its owner may not be seen.
-pub(crate) fn is_engines(table: &SocketTable, socket: &Socket) -> bool {
-    let owners = table.owners(socket);
+/// An engine's helper holds the socket: where it listens is for the engine to say.
+pub(crate) fn is_forwarded(table: &SocketTable, socket: &Socket) -> bool {
     let helper = |p: &&Process| FORWARDERS.contains(&p.command.as_str()) || p.command == HOLDER;
-    owners.is_empty() || owners.iter().any(helper)
+    table.owners(socket).iter().any(helper)
 }
 
 /// What was seen of containers.

@@ -300,6 +300,10 @@ impl Scene {
         resolver.answers = Observed::known(answers, Source::probed("DNS"));
         self
     }
+    /// The target was given as a URL of that scheme.
+    pub(crate) fn with_scheme(self, scheme: &str) -> Self {
+        self.with(|case| case.target.scheme = Some(scheme.into()))
+    }
     /// Anything else.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Case)) -> Self {
         change(&mut self.case);

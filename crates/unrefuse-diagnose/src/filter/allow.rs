@@ -4,6 +4,7 @@ use super::command::{Packets, iptables, iptables_table, keep, nft_chain};
 use super::describe::{place, safe, short};
 use super::{Leg, Stop, managers};
 use crate::View;
+use crate::containers;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
 use unrefuse_facts::{ChainPlace, Decider, FilterBackend, FilterHook, FilterRule, RuleOwner, SetHit, SetKind};
@@ -44,6 +45,10 @@ impl Wanted {
 
 /// Ways to let the stopped packet through, best first.
 pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
+    if containers::forward_rules_gone(view, stop).is_some() {
+        // Its engine makes them anew, all of them.
+        return Vec::new();
+    }
     let Some(transport) = view.transport() else { return Vec::new() };
     let Some(place) = stop.decider().and_then(Decider::place) else { return Vec::new() };
     let forwarded = place.hook == FilterHook::Forward;

@@ -1,6 +1,7 @@
 //! Where NAT sends a packet: does anything take it there?
 
 use crate::View;
+use crate::containers::{self, Inside};
 use crate::report::{Certainty, Evidence};
 use unrefuse_facts::{AttemptOutcome, Translation};
 
@@ -32,7 +33,7 @@ pub(crate) fn end_of(view: &View<'_>, translation: &Translation) -> Option<End> 
         let source = view.case.host.sockets.source().map_or("socket table", |s| &s.what);
         return Some(End { alive, certainty: Certainty::Proven, evidence: Evidence::new(text, source) });
     }
-    let outcome = *translation.probed.value()?;
+    let Some(outcome) = translation.probed.value().copied() else { return inside(view, translation) };
     let (alive, certainty, how) = match outcome {
         AttemptOutcome::Open | AttemptOutcome::ClosedOnAccept => (true, Certainty::Proven, "is open"),
         AttemptOutcome::Refused => (false, Certainty::Proven, "is refused"),
@@ -41,4 +42,19 @@ pub(crate) fn end_of(view: &View<'_>, translation: &Translation) -> Option<End> 
     };
     let source = translation.probed.source().map_or("connect(2)", |s| &s.what);
     Some(End { alive, certainty, evidence: Evidence::new(format!("an attempt to {to} {how}"), source) })
+}
+
+/// What listens there, where it is a container whose sockets were seen.
+fn inside(view: &View<'_>, translation: &Translation) -> Option<End> {
+    let (to, transport) = (translation.to, view.transport()?);
+    let (_, container) = containers::by_address(containers::known(view)?, to.ip())?;
+    let alive = match containers::inside(container, transport, to.port()) {
+        Inside::Listens(_) => true,
+        Inside::Loopback(_) | Inside::Other(_) => false,
+        Inside::Unknown(_) => return None,
+    };
+    let what = if alive { "a socket" } else { "no socket" };
+    let text = format!("{what} of {} takes {} packets to {to}", containers::name(container), transport.name());
+    let source = container.sockets.source().map_or("its network namespace", |source| &source.what);
+    Some(End { alive, certainty: Certainty::Proven, evidence: Evidence::new(text, source) })
 }

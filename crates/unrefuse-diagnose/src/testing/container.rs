@@ -98,6 +98,10 @@ impl Made {
         });
         self
     }
+    /// What a function says of it.
+    pub(crate) fn container<T>(&self, of: impl FnOnce(&Container) -> T) -> T {
+        of(&self.0)
+    }
     /// Anything else.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Container)) -> Self {
         change(&mut self.0);

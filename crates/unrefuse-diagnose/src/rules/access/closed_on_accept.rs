@@ -1,15 +1,13 @@
 //! access/closed-on-accept
 
 use crate::View;
+use crate::containers::FORWARDERS;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::{Distance, same_connection};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
 use crate::rules::listener::owner;
 use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno};
-
-/// User-space forwarders of container engines: they accept first and ask the container then.
-const FORWARDERS: [&str; 4] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta"];
 
 cause! {
     /// ## What it means

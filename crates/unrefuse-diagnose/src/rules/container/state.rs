@@ -62,8 +62,8 @@ fn of<'a>(view: &View<'a>, meant: &Meant<'a>) -> State<'a> {
         Clue::Published => {
             let its = |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport;
             let all: Vec<PublishedPort> = publications(container).iter().filter(its).copied().collect();
-            match all.iter().find(|p| takes(p, ip)) {
-                Some(publication) => within(meant, publication.container, Some(*publication)),
+            match publication_of(view, meant) {
+                Some(publication) => within(meant, publication.container, Some(publication)),
                 None if !all.is_empty() && !ip.is_loopback() && all.iter().all(on_loopback) => {
                     State::PublishedLoopback(all)
                 }
@@ -99,8 +99,15 @@ fn within<'a>(meant: &Meant<'a>, to: ContainerPort, publication: Option<Publishe
     }
 }
 
+/// The publication that takes up the asked packets.
+pub(super) fn publication_of(view: &View<'_>, meant: &Meant<'_>) -> Option<PublishedPort> {
+    let (port, transport, ip) = (view.case.target.port, view.transport()?, view.ip()?);
+    let its = |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport && takes(p, ip);
+    publications(meant.container).iter().find(its).copied()
+}
+
 /// Packets to `ip` are taken up by this publication.
-pub(super) fn takes(publication: &PublishedPort, ip: IpAddr) -> bool {
+fn takes(publication: &PublishedPort, ip: IpAddr) -> bool {
     match publication.host_address {
         None => true,
         Some(own) if own.is_unspecified() => own.is_ipv4() == ip.is_ipv4(),

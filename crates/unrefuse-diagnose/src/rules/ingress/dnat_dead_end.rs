@@ -1,6 +1,7 @@
 //! ingress/dnat-dead-end
 
 use crate::View;
+use crate::containers;
 use crate::filter::{end_of, owned_by, remove_rule, rule_text, safe, short, source};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
@@ -60,6 +61,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     };
     let (rule, to) = (&translation.by, translation.to);
     let owner = owned_by(Some(&rule.owner));
+    // A container's engine made the rule for it, and it is as it should be.
+    let to_container = containers::known(view).and_then(|facts| containers::by_address(facts, to.ip())).is_some();
     let title = format!("packets to {} are sent on to {to}, where nothing answers: {}{owner}", view.endpoint(), short(rule));
     let program = rule.owner.name().map(|name| format!(" ({} sends it there)", safe(name))).unwrap_or_default();
     Ok(Fired::new(certainty, title)
@@ -67,7 +70,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(rule.comment.as_ref().map(|c| Evidence::new(format!("its comment: {}", safe(c)), source(view))))
         .evidences(seen)
         .fix(Fix::new(view, Risk::Low, format!("let something listen on {to}{program}")))
-        .fix(remove_rule(view, rule))
+        .fix(remove_rule(view, rule).filter(|_| !to_container))
         .fires())
 }
 

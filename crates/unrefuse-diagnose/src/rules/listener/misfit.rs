@@ -1,8 +1,9 @@
 //! Why no socket on the port takes the packet: four causes share this judgement, so that exactly one of them fires.
 
 use super::owner;
+use crate::containers;
 use crate::finding::{CannotTell, Fired};
-use crate::report::{Certainty, Evidence};
+use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::{View, Who};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::{AttemptOutcome, Socket, SocketTable};
@@ -93,6 +94,11 @@ impl<'a> Misfits<'a> {
         addresses.sort();
         addresses.dedup();
         addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The advice that its owner be configured so; none for a container engine's helper, which listens where it is told.
+    pub(super) fn configure(&self, view: &View<'_>, how: String) -> Option<Fix> {
+        (!containers::is_forwarded(self.table, self.first())).then(|| Fix::new(view, Risk::Medium, how))
     }
 
     /// A finding with that title, and every socket on the port as its evidence.

@@ -5,7 +5,6 @@ use super::owner;
 use crate::View;
 use crate::finding::{CannotTell, Finding};
 use crate::fix::ask_instead;
-use crate::report::{Fix, Risk};
 use crate::rule::cause;
 
 cause! {
@@ -52,7 +51,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(found
         .fired(view, title)
         .fix(ask_instead(view, instead(found.first())))
-        .fix(Fix::new(view, Risk::Medium, listen))
+        .fix(found.configure(view, listen))
         .fires())
 }
 

@@ -1,0 +1,214 @@
+//! container/other-container-port
+
+use super::fixes::remade;
+use super::meant::Clue;
+use super::run::{Change, entry};
+use super::state::{State, publication_of, state};
+use super::words;
+use crate::View;
+use crate::containers::{name, source};
+use crate::finding::{CannotTell, Finding, Fired};
+use crate::fix::ask_instead;
+use crate::report::{Evidence, Fix, Risk};
+use crate::rule::cause;
+use std::net::SocketAddr;
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ContainerPort, NetworkMode, Socket};
+
+cause! {
+    /// ## What it means
+    ///
+    /// The host's port is published to a port of the container on which nothing listens: the application inside uses
+    /// another one, or none yet. The engine does not look; it sends the packets where it was told to.
+    ///
+    /// ## How it shows
+    ///
+    /// On the host by `localhost` the connection is made and closed at once ("empty reply from server", "connection reset
+    /// by peer"): docker-proxy accepts before it asks the container. By the host's own address, and from other machines, it
+    /// is refused: there the container's kernel answers.
+    ///
+    /// ## How to confirm by hand
+    ///
+    /// `docker port NAME`; `docker exec NAME ss -ltn`, or `nsenter -t PID -n ss -ltn` with the pid that `docker inspect
+    /// -f '{{.State.Pid}}' NAME` prints.
+    ///
+    /// ## How to fix
+    ///
+    /// Publish the port that the application uses (the second number of `-p`), or let the application use the published
+    /// one.
+    ///
+    /// ## What it is often mistaken for
+    ///
+    /// `container/app-on-loopback`, which looks the same outside. A fault of the network, for "connection reset".
+    id: "container/other-container-port",
+    title: "nothing listens on the container's published port",
+    explains: &["access/closed-on-accept", "ingress/dnat-dead-end", "listener/none"],
+    begins: false,
+    needs: &["containers", "sockets inside"],
+    check: check,
+}
+
+fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let (meant, to, others) = match state(view)? {
+        Some((meant, State::OtherContainerPort(to, others))) => (meant, to, others),
+        Some((meant, State::Unseen(missing))) => return Err(meant.unseen(missing)),
+        _ => return Ok(Finding::Clear),
+    };
+    let container = meant.container;
+    let who = name(container);
+    let reached: Vec<&Socket> = others.iter().copied().filter(|s| !s.local.ip().to_canonical().is_loopback()).collect();
+    let instead = match reached.as_slice() {
+        [] => String::new(),
+        [one] => format!("; it listens on {}", one.local.port()),
+        many => format!("; it listens on {}", words::sockets(container, many)),
+    };
+    let published = publication_of(view, &meant);
+    let sent = match (&published, meant.clue) {
+        (Some(p), _) => format!("{} is published to port {} of {who}", view.port(), words::port(p.container)),
+        (None, Clue::Address) => format!("{} is an address of {who}", view.endpoint()),
+        _ => format!("{} is sent to {who}", view.port()),
+    };
+    let title = format!("{sent}, where nothing listens{instead}");
+    let from = container.sockets.source().map_or("its network namespace", |source| &source.what);
+    let listens = if others.is_empty() { "nothing".to_owned() } else { words::sockets(container, &others) };
+    let mut fired = Fired::new(meant.certainty, title)
+        .evidence(Evidence::new(
+            format!(
+                "no {} socket inside {who} listens on port {}; what listens: {listens}",
+                to.transport.name(),
+                to.port
+            ),
+            from,
+        ))
+        .evidence(words::described(meant.engine, container))
+        .evidences(gone_partner(&meant));
+    fired.unknown.extend(meant.open());
+    if let Some(socket) = reached.first() {
+        let real = ContainerPort { port: socket.local.port(), ..to };
+        if meant.clue == Clue::Address {
+            fired.fixes.extend(view.ip().map(|ip| ask_instead(view, SocketAddr::new(ip, real.port))));
+        } else if let Some(old) = published {
+            fired.fixes.push(repoint(view, &meant, &old, real));
+        }
+    }
+    let title =
+        format!("let the application in {} listen on port {} of every address", visible(&container.name), to.port);
+    fired.fixes.push(Fix::new(view, Risk::Medium, title));
+    Ok(fired.fires())
+}
+
+/// The publication with the container's real port.
+fn repoint(
+    view: &View<'_>,
+    meant: &super::meant::Meant<'_>,
+    old: &unrefuse_facts::PublishedPort,
+    real: ContainerPort,
+) -> Fix {
+    let same = |own: &&unrefuse_facts::PublishedPort| own.container == old.container && own.host_port == old.host_port;
+    let asked_for = meant.container.published.iter().find(same).copied().unwrap_or(*old);
+    let title = format!("publish {} to port {} of {}", view.port(), words::port(real), visible(&meant.container.name));
+    let change = Change {
+        publish: Some(entry(asked_for.host_address, asked_for.host_port, real)),
+        in_place_of: Some(asked_for),
+        command: None,
+    };
+    remade(view, meant, Risk::Medium, &title, &change)
+}
+
+/// A stopped container that shared this one's network: it may be the one that should listen.
+fn gone_partner(meant: &super::meant::Meant<'_>) -> Option<Evidence> {
+    let own = meant.container;
+    let shares = |c: &unrefuse_facts::Container| {
+        matches!(&c.network_mode, NetworkMode::Container(of) if *of == own.name || *of == own.id)
+            && !crate::containers::is_up(c)
+    };
+    let (engine, partner) = meant.facts.all().find(|(_, c)| shares(c))?;
+    let text = format!("{} uses its network, and is {}", name(partner), words::status(partner));
+    Some(Evidence::new(text, source(engine)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Certainty;
+    use crate::testing::Scene;
+    use crate::testing::container::Made;
+    use crate::testing::filter::{accepted, commands, iptables};
+    use unrefuse_facts::{
+        AttemptOutcome, Errno, FilterHook, Judgement, Missing, Observed, Reason, RuleOwner, Source, Translation,
+    };
+
+    fn made() -> Made {
+        Made::new("web").publish("8004:80").listens("0.0.0.0:8080", "node")
+    }
+
+    fn closed(made: Made) -> Scene {
+        let scene = Scene::local("127.0.0.1:8004").listener("0.0.0.0:8004", "docker-proxy").containers(vec![made]);
+        scene.attempt("127.0.0.1:8004", AttemptOutcome::ClosedOnAccept, Some(Errno::ECONNRESET), None)
+    }
+
+    /// What Docker's DNAT makes of the host's own address.
+    fn sent_on(probed: Option<AttemptOutcome>) -> Judgement {
+        let mut by =
+            iptables(FilterHook::Output, "-A DOCKER -p tcp --dport 8004 -j DNAT --to-destination 172.17.0.2:80");
+        (by.place.table, by.owner) = ("nat".into(), RuleOwner::Docker);
+        let probed = probed.map_or_else(Observed::default, |seen| Observed::known(seen, Source::probed("connect(2)")));
+        Judgement { translated: Some(Translation { to: "172.17.0.2:80".parse().unwrap(), by, probed }), ..accepted() }
+    }
+
+    #[test]
+    fn localhost_meets_the_proxy() {
+        let report = closed(made()).report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("container/other-container-port", Certainty::Proven));
+        assert_eq!(blocker.whys[0].id, "access/closed-on-accept");
+        assert_eq!(
+            blocker.whys[1].title,
+            "8004/tcp is published to port 80/tcp of container web, where nothing listens; it listens on 8080"
+        );
+        assert_eq!(commands(&blocker.fixes[0].steps)[2], "docker run -d --name web -p 8004:8080 nginx:1.25");
+    }
+
+    #[test]
+    fn the_hosts_address_meets_the_containers_kernel() {
+        let scene = Scene::local("10.1.0.2:8004").listener("0.0.0.0:8004", "docker-proxy").containers(vec![made()]);
+        let report = scene.filtered(Some(sent_on(Some(AttemptOutcome::Refused))), None).rst().report();
+        let ids: Vec<&str> = report.blockers[0].whys.iter().map(|w| w.id.as_str()).collect();
+        assert_eq!(ids, ["ingress/dnat-dead-end", "container/other-container-port"]);
+        let removes = |fix: &crate::report::Fix| format!("{:?}", fix.steps).contains("iptables");
+        assert!(!report.blockers[0].fixes.iter().any(removes), "the engine's rule is as it should be");
+    }
+
+    #[test]
+    fn another_machine_is_sent_on_without_an_attempt_from_here() {
+        let scene = Scene::local("10.1.0.2:8004").listener("0.0.0.0:8004", "docker-proxy").containers(vec![made()]);
+        let report = scene.filtered(None, Some(sent_on(None))).asked_from("10.5.0.9").report();
+        assert_eq!(report.blockers[0].root, "container/other-container-port");
+        assert_eq!(report.blockers[0].certainty, Certainty::Likely);
+        let well = Made::new("web").publish("8004:80").listens("0.0.0.0:80", "nginx");
+        let scene = Scene::local("10.1.0.2:8004").listener("0.0.0.0:8004", "docker-proxy").containers(vec![well]);
+        assert!(scene.filtered(None, Some(sent_on(None))).asked_from("10.5.0.9").roots().is_empty());
+    }
+
+    #[test]
+    fn the_containers_own_address_is_asked() {
+        let report = Scene::remote("172.17.0.2:80").containers(vec![made()]).rst().report();
+        assert_eq!(report.blockers[0].root, "container/other-container-port");
+        assert_eq!(report.blockers[0].fixes[0].verify, "unrefuse 172.17.0.2:8080");
+    }
+
+    #[test]
+    fn sockets_that_were_not_seen_leave_the_question_open() {
+        let missing = Missing::new(Reason::Forbidden, "setns: not permitted").remedy("run unrefuse as root");
+        let report = closed(made().with(|c| c.sockets = Observed::Missing(missing))).report();
+        assert_eq!(report.blockers[0].root, "access/closed-on-accept");
+        assert!(report.unknown.iter().any(|u| u.what == "what listens inside container web"), "{:?}", report.unknown);
+    }
+
+    #[test]
+    fn a_listener_there_or_on_loopback_is_another_matter() {
+        let well = Made::new("web").publish("8004:80").listens("0.0.0.0:80", "nginx");
+        assert_eq!(closed(well).roots(), ["access/closed-on-accept"]);
+        let own = Made::new("web").publish("8004:80").listens("127.0.0.1:80", "nginx");
+        assert_eq!(closed(own).roots(), ["container/app-on-loopback"]);
+    }
+}
