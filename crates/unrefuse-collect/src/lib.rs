@@ -8,6 +8,7 @@
 //! What cannot be seen is an [`unrefuse_facts::Missing`] with its reason, never an empty answer.
 
 pub mod configs;
+pub mod containers;
 pub mod filters;
 pub mod firewall;
 pub mod live;
@@ -16,12 +17,13 @@ pub mod namespace;
 mod scratch;
 pub mod services;
 
+use containers::ContainerQuery;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution, ResolvConf,
-    Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, Transport, UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution,
+    ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, Transport, UnixSocket,
 };
 
 /// Where facts are read from; [`live::Live`] is this machine. Recorded and remote hosts will be further backends.
@@ -70,6 +72,9 @@ pub trait Host: Send + Sync {
     fn counters(&self) -> Observed<BTreeMap<String, u64>>;
     /// What is at `path` in the file system, and whether somebody listens there.
     fn unix_socket(&self, path: &str) -> Observed<UnixSocket>;
+    /// Container engines and their containers, asked over their sockets. All is there by `until`; an engine that has not
+    /// answered by then says so in its own fact.
+    fn containers(&self, query: &ContainerQuery, until: Instant) -> ContainerFacts;
 }
 
 /// Which listeners are wanted.

@@ -13,22 +13,23 @@ pub(crate) mod namespaces;
 pub(crate) mod netlink;
 mod own;
 mod owners;
-mod proc_dir;
+pub(crate) mod proc_dir;
 mod process;
 mod resolve;
 mod routes;
 mod rules;
 mod sockets;
-mod unix;
+pub(crate) mod unix;
 
+use crate::containers::ContainerQuery;
 use crate::{Host, SocketQuery};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution, ResolvConf,
-    Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution,
+    ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
 };
 
 /// This machine, as the calling thread sees it: its network namespace decides.
@@ -105,5 +106,8 @@ impl Host for Live {
     }
     fn unix_socket(&self, path: &str) -> Observed<UnixSocket> {
         unix::unix_socket(path)
+    }
+    fn containers(&self, query: &ContainerQuery, until: Instant) -> ContainerFacts {
+        crate::containers::containers(query, self.users(), until)
     }
 }

@@ -195,15 +195,23 @@ const SO_ACCEPTCON: u32 = 1 << 16;
 /// assert!(unrefuse_parse::proc_net::unix_listens(line, "/tmp/smp/a b.sock"));
 /// ```
 pub fn unix_listens(bytes: &[u8], path: &str) -> bool {
-    !path.is_empty()
-        && bytes.split(|&b| b == b'\n').any(|line| {
-            let Some(head) = line.strip_suffix(path.as_bytes()).and_then(|head| head.strip_suffix(b" ")) else {
-                return false;
-            };
-            let words: Vec<&[u8]> = lines::words(head).take(8).collect();
-            // Exactly seven fields stand before the path: a longer path with this one at its end has more.
-            words.len() == 7 && hex(words[3]).is_some_and(|flags| flags & SO_ACCEPTCON != 0)
-        })
+    unix_listener(bytes, path).is_some()
+}
+
+/// The inode of that socket, as in /proc/PID/fd.
+///
+/// ```
+/// let line = b"00000000c1b8c062: 00000002 00000000 00010000 0001 01 14211 /run/docker.sock\n";
+/// assert_eq!(unrefuse_parse::proc_net::unix_listener(line, "/run/docker.sock"), Some(14211));
+/// ```
+pub fn unix_listener(bytes: &[u8], path: &str) -> Option<u64> {
+    bytes.split(|&b| b == b'\n').filter(|_| !path.is_empty()).find_map(|line| {
+        let head = line.strip_suffix(path.as_bytes()).and_then(|head| head.strip_suffix(b" "))?;
+        let words: Vec<&[u8]> = lines::words(head).take(8).collect();
+        // Exactly seven fields stand before the path: a longer path with this one at its end has more.
+        let listens = words.len() == 7 && hex(words[3]).is_some_and(|flags| flags & SO_ACCEPTCON != 0);
+        listens.then(|| lines::decimal(words[6]))?
+    })
 }
 
 #[cfg(test)]

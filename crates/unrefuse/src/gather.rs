@@ -5,6 +5,7 @@
 //! hosts line hides their answer, other ports where a remote host refuses or is silent.
 
 mod configs;
+mod containers;
 mod elsewhere;
 pub(crate) mod firewall;
 pub(crate) mod machine;
@@ -138,6 +139,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         }
         let services = services::Services::start(&case, host, options.deadline);
         let configs = configs::Configs::start(&case, local_until);
+        let containers = containers::Containers::start(&case, host, options.deadline);
         after_attempts(&mut case, options, host);
         if works(&case) {
             case.elsewhere = elsewhere::elsewhere(&case, host, local_until);
@@ -151,6 +153,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         }
         // Last: files and buses are read beside the packet filter.
         case.host.configs = configs.fact();
+        case.host.containers = containers::Containers::finish(containers);
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
     }
     case.host.counters = both(counters_before, host.counters());

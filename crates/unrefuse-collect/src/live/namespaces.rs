@@ -37,9 +37,30 @@ struct Found {
 }
 
 /// What was seen inside one.
-struct Seen {
-    table: Observed<SocketTable>,
-    addresses: Observed<Vec<InterfaceAddress>>,
+pub(crate) struct Seen {
+    pub(crate) table: Observed<SocketTable>,
+    pub(crate) addresses: Observed<Vec<InterfaceAddress>>,
+}
+
+/// Whose addresses are wanted.
+enum Extent {
+    /// Of namespaces that have a listener.
+    WithListeners,
+    /// Of all.
+    All,
+}
+
+/// The listeners and addresses in the network namespaces of processes, one for each.
+pub(crate) fn of_processes(
+    pids: &[u32],
+    query: &SocketQuery,
+    users: &BTreeMap<u32, String>,
+    deadline: Instant,
+) -> Vec<Seen> {
+    let found: Vec<Found> = pids.iter().map(|&pid| Found { pid: Some(pid), ..Found::default() }).collect();
+    let mut seen = visit(&found, query, &Extent::All, deadline);
+    add_owners(&mut seen, query, users);
+    seen
 }
 
 /// Namespaces with a listener that `query` asks for, and those that could not be looked into.
@@ -49,7 +70,7 @@ pub(super) fn other(query: &SocketQuery, users: &BTreeMap<u32, String>) -> Obser
         Err(missing) => return Observed::Missing(missing),
     };
     let deadline = Instant::now() + PATIENCE;
-    let mut seen = visit(&found, query, deadline);
+    let mut seen = visit(&found, query, &Extent::WithListeners, deadline);
     if query.owners == Wish::Wanted {
         add_owners(&mut seen, query, users);
     }
@@ -144,8 +165,8 @@ pub(crate) fn names() -> Vec<(String, u64)> {
 }
 
 /// Looks into each, in order, on a thread that ends in a namespace not ours and so is used for nothing else.
-fn visit(found: &[Found], query: &SocketQuery, deadline: Instant) -> Vec<Seen> {
-    let look = || found.iter().map(|namespace| inside(namespace, query, deadline)).collect();
+fn visit(found: &[Found], query: &SocketQuery, extent: &Extent, deadline: Instant) -> Vec<Seen> {
+    let look = || found.iter().map(|namespace| inside(namespace, query, extent, deadline)).collect();
     let result = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, look);
         thread.ok().and_then(|thread| thread.join().ok())
@@ -158,7 +179,7 @@ fn visit(found: &[Found], query: &SocketQuery, deadline: Instant) -> Vec<Seen> {
     })
 }
 
-fn inside(namespace: &Found, query: &SocketQuery, deadline: Instant) -> Seen {
+fn inside(namespace: &Found, query: &SocketQuery, extent: &Extent, deadline: Instant) -> Seen {
     if Instant::now() >= deadline {
         let late = Missing::new(Reason::TimedOut, format!("other network namespaces: not done after {PATIENCE:?}"));
         return Seen { table: Observed::Missing(late.clone()), addresses: Observed::Missing(late) };
@@ -166,7 +187,8 @@ fn inside(namespace: &Found, query: &SocketQuery, deadline: Instant) -> Seen {
     let refused = match enter(namespace) {
         Ok(()) => {
             let listed = sockets::listeners(query);
-            let any = listed.as_ref().is_ok_and(|(list, _)| !list.is_empty());
+            let listens = listed.as_ref().is_ok_and(|(list, _)| !list.is_empty());
+            let any = listens || matches!(extent, Extent::All);
             let addresses = if any { links::addresses() } else { Observed::not_looked("no listener there") };
             return Seen { table: observed(listed), addresses };
         }

@@ -13,7 +13,7 @@ pub(super) fn open(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedF
 }
 
 /// /proc itself.
-pub(super) fn root() -> Result<OwnedFd, Errno> {
+pub(crate) fn root() -> Result<OwnedFd, Errno> {
     open(CWD, c"/proc")
 }
 
@@ -34,7 +34,7 @@ pub(super) fn numbers(dir: impl AsFd, mut each: impl FnMut(u32, &CStr) -> Contro
 }
 
 /// The process ids, rising.
-pub(super) fn processes(proc: impl AsFd) -> Result<Vec<u32>, Errno> {
+pub(crate) fn processes(proc: impl AsFd) -> Result<Vec<u32>, Errno> {
     let mut pids = Vec::with_capacity(512);
     numbers(proc, |pid, _| {
         pids.push(pid);

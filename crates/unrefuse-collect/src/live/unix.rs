@@ -2,7 +2,7 @@
 
 use super::missing::missing;
 use super::netlink::{Attributes, Netlink, u32_at};
-use super::{files, modules, namespaces, sockets};
+use super::{files, modules, namespaces, owners, sockets};
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 use unrefuse_facts::{Observed, Source, UnixSocket};
@@ -54,6 +54,16 @@ pub(super) fn unix_socket(path: &str) -> Observed<UnixSocket> {
         (Err(_), Ok(())) => Observed::known(socket(false), Source::running(table)),
         (Err(missing), Err(_)) => Observed::Missing(missing),
     }
+}
+
+/// The processes that hold the socket which listens at `path` in this thread's namespace, as far as this user may see.
+pub(crate) fn listeners_of(path: &str) -> Vec<u32> {
+    let mut inode = None;
+    let table = format!("{}/unix", sockets::OWN_TABLES);
+    let read = files::read_lines(&table, |lines| inode = inode.or_else(|| proc_net::unix_listener(lines, path)));
+    let Some(inode) = inode.filter(|_| read.is_ok()) else { return Vec::new() };
+    let found = owners::find(vec![inode], owners::Extent::AllHolders);
+    found.holders.value().into_iter().flat_map(|map| map.values().flatten()).map(|holder| holder.pid).collect()
 }
 
 /// Whether a unix socket of this thread's namespace listens at the file with these inode and device numbers

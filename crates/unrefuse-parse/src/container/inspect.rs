@@ -21,18 +21,18 @@ pub fn image(json: &[u8]) -> Option<ImageDefaults> {
     Some(ImageDefaults { config: value.get_mut("Config")?.take() })
 }
 
-/// The id of the image that a container was made from, `sha256:…`.
-fn image_id(value: &Value) -> Option<String> {
+/// The id of the image that an inspected container was made from, `sha256:…`; nothing else, for it becomes a part of paths.
+pub fn image_of(json: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(json).ok()?;
     let id = string(&value["Image"]);
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     (digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
-/// A container with the id of its image; `None` for what is none. `image` gives its image's defaults where they are known:
-/// without them the recipe repeats all of them.
+/// A container; `None` for what is none. Without its image's defaults the recipe repeats all of them.
 ///
 /// Sockets, addresses and log lines are not part of the answer.
-pub fn container(json: &[u8], image: impl FnOnce(Option<&str>) -> Option<ImageDefaults>) -> Option<Container> {
+pub fn container(json: &[u8], image: Option<&ImageDefaults>) -> Option<Container> {
     let value: Value = serde_json::from_slice(json).ok()?;
     let (state, config, host) = (&value["State"], &value["Config"], &value["HostConfig"]);
     let status = status(state);
@@ -41,7 +41,6 @@ pub fn container(json: &[u8], image: impl FnOnce(Option<&str>) -> Option<ImageDe
     let name = string(&value["Name"]).trim_start_matches('/').to_owned();
     let network_mode = words::network_mode(string(&host["NetworkMode"]));
     let shares = matches!(network_mode, NetworkMode::Container(_));
-    let defaults = image(image_id(&value).as_deref());
     Some(Container {
         command: without_secrets(&command(&value)),
         status,
@@ -65,7 +64,7 @@ pub fn container(json: &[u8], image: impl FnOnce(Option<&str>) -> Option<ImageDe
         exposed: exposed(config),
         networks: if shares { Vec::new() } else { networks(&value, &id, &name, runs) },
         compose: compose(config),
-        recipe: recipe::recipe(&value, &id, &network_mode, defaults.as_ref()),
+        recipe: recipe::recipe(&value, &id, &network_mode, image),
         image: text(&config["Image"]).unwrap_or_default(),
         network_mode,
         id,

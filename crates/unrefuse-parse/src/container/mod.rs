@@ -19,7 +19,7 @@ mod log;
 mod recipe;
 mod words;
 
-pub use inspect::{ImageDefaults, container, image};
+pub use inspect::{ImageDefaults, container, image, image_of};
 pub use log::log_lines;
 
 use serde_json::Value;

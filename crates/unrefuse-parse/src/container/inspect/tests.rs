@@ -39,7 +39,7 @@ fn id() -> String {
 
 fn read(json: &str, image: &str) -> Container {
     let image = super::image(image.as_bytes());
-    container(json.replace("ID", &id()).as_bytes(), |_| image).unwrap()
+    container(json.replace("ID", &id()).as_bytes(), image.as_ref()).unwrap()
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn how_it_ended() {
 #[test]
 fn what_is_no_container() {
     for json in ["", "{}", "[]", r#"{"Id":7}"#, r#"{"Id":"../x"}"#] {
-        assert_eq!(container(json.as_bytes(), |_| None), None, "{json}");
+        assert_eq!(container(json.as_bytes(), None), None, "{json}");
     }
-    let bare = container(format!(r#"{{"Id":"{}","State":7,"HostConfig":[],"Config":"x"}}"#, id()).as_bytes(), |_| None);
+    let bare = container(format!(r#"{{"Id":"{}","State":7,"HostConfig":[],"Config":"x"}}"#, id()).as_bytes(), None);
     assert_eq!(bare.unwrap().status, ContainerStatus::Unknown);
 }

@@ -1,0 +1,303 @@
+//! One engine: which containers it has, and more of those that may matter.
+
+use super::ContainerQuery;
+use super::daemons::Daemons;
+use super::find::Place;
+use super::http::{Answer, Client};
+use crate::live::files;
+use rustix::process::geteuid;
+use std::collections::BTreeMap;
+use std::time::Instant;
+use unrefuse_facts::{Container, ContainerStatus, Engine, EngineKind, Missing, NetworkMode, Observed, Reason, Source};
+use unrefuse_parse::container::{self, Listed};
+
+/// The list: 10,000 containers are some 8 MB.
+const LIST: usize = 32 << 20;
+/// One container, image, or list of networks.
+const ONE: usize = 4 << 20;
+/// The end of a log.
+const LOG: usize = 256 << 10;
+const LOG_LINES: usize = 20;
+/// With so few containers none is left out.
+const FEW: usize = 12;
+/// So many that do not run are asked about, the newest: the list doesn't show the ports of those.
+const MOST_STOPPED: usize = 200;
+/// So many that run.
+const MOST_RUNNING: usize = 400;
+/// So many are kept.
+const MOST_KEPT: usize = 64;
+const MOST_IMAGES: usize = 16;
+const MOST_LOGS: usize = 4;
+/// Questions of one connection; more are parted among several, which the engine answers side by side.
+const ONE_CONNECTION: usize = 16;
+const CONNECTIONS: usize = 4;
+
+/// What `place` has, with what matters to `query`.
+pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, until: Instant) -> Engine {
+    let mut engine = Engine {
+        kind: place.kind,
+        socket: place.socket.clone(),
+        rootless_uid: (place.uid != 0).then_some(place.uid),
+        running: None,
+        version: None,
+        containers: Observed::default(),
+        total: 0,
+        installed: place.installed.clone(),
+    };
+    let refused = refused(&place, daemons);
+    let found = match refused {
+        Some(missing) => Err(missing),
+        None => ask(&mut engine, query, until).map_err(|missing| helped(missing, &place)),
+    };
+    engine.running = match (&found, place.kind) {
+        (_, EngineKind::Podman) => None,
+        (Ok(_), _) => Some(true),
+        (Err(missing), _) if missing.reason == Reason::Absent => Some(false),
+        _ => daemons.run(place.kind, place.uid).then_some(true),
+    };
+    match found {
+        Ok((containers, left_out)) => {
+            let mut source = Source::running(format!("{} GET /containers", engine.socket));
+            if left_out > 0 {
+                source.what += &format!(" (without {left_out} more that may matter)");
+            }
+            engine.containers = Observed::known(containers, source);
+        }
+        Err(missing) => engine.containers = Observed::Missing(missing),
+    }
+    engine
+}
+
+/// Why the engine is not asked at all.
+fn refused(place: &Place, daemons: &Daemons) -> Option<Missing> {
+    let not_served = place.exists && daemons.would_start(place.kind, place.uid, &place.socket);
+    match (place.kind, place.exists) {
+        (_, true) if !not_served => None,
+        (EngineKind::Docker, false) => Some(Missing::new(Reason::Absent, format!("{}: no such file", place.socket))),
+        (EngineKind::Docker, true) => {
+            let detail = format!("{} is kept by systemd and no dockerd runs behind it", place.socket);
+            Some(Missing::new(Reason::Absent, detail))
+        }
+        (EngineKind::Podman, exists) => {
+            let detail = if exists { "is kept by systemd and nothing runs behind it" } else { "is not there" };
+            let why = "Podman's API service is not started by a diagnosis";
+            Some(Missing::new(Reason::NotLooked, format!("{} {detail}: {why}", place.socket)))
+        }
+    }
+    .map(|missing| helped(missing, place))
+}
+
+/// What would let the engine be asked.
+fn helped(missing: Missing, place: &Place) -> Missing {
+    match (missing.reason, place.kind, place.uid) {
+        (Reason::Forbidden, EngineKind::Docker, _) if !geteuid().is_root() => {
+            missing.remedy("run unrefuse as root, or as a member of the group docker")
+        }
+        (Reason::Absent, EngineKind::Docker, 0) => missing.remedy("systemctl start docker"),
+        (Reason::Absent, EngineKind::Docker, _) => missing.remedy("systemctl --user start docker"),
+        (Reason::Absent | Reason::NotLooked, EngineKind::Podman, _) => missing
+            .remedy("`podman ps -a` shows its containers; while `podman system service -t 60` runs unrefuse sees them"),
+        _ => missing,
+    }
+}
+
+/// Containers that matter, and how many more may.
+fn ask(engine: &mut Engine, query: &ContainerQuery, until: Instant) -> Result<(Vec<Container>, usize), Missing> {
+    let mut client = Client::connect(&engine.socket, until).map_err(connect_refused)?;
+    client.ask(["/containers/json?all=1"])?;
+    let answer = client.answer(LIST)?;
+    if let Some((kind, version)) = answer.server.as_deref().and_then(container::server) {
+        (engine.kind, engine.version) = (kind, Some(version));
+    }
+    let list = container::list(good(&answer, &engine.socket)?);
+    let Some((list, total)) = list else {
+        return Err(Missing::new(Reason::Failed, format!("{}: its list of containers is none", engine.socket)));
+    };
+    engine.total = u32::try_from(total).unwrap_or(u32::MAX);
+    let (asked, mut left_out) = worth_asking(&list, query);
+    let paths: Vec<String> = asked.iter().map(|listed| format!("/containers/{}/json", listed.id)).collect();
+    let bodies = inspect(&engine.socket, client, &paths, until)?;
+    // A container that is gone meanwhile has no body.
+    let mut kept: Vec<(Container, Vec<u8>)> = bodies
+        .into_iter()
+        .flatten()
+        .filter_map(|body| Some((container::container(&body, None)?, body)))
+        .filter(|(container, _)| total <= FEW || matters(container, query))
+        .collect();
+    kept.sort_by_key(|(container, _)| std::cmp::Reverse(closeness(container, query)));
+    left_out += kept.len().saturating_sub(MOST_KEPT);
+    kept.truncate(MOST_KEPT);
+    complete(&engine.socket, &mut kept, query, until);
+    Ok((kept.into_iter().map(|(container, _)| container).collect(), left_out))
+}
+
+/// A socket's file without a listener behind it.
+fn connect_refused(missing: Missing) -> Missing {
+    let refused = missing.detail.to_ascii_lowercase().contains("refused");
+    if refused { Missing { reason: Reason::Absent, ..missing } } else { missing }
+}
+
+/// The body of an answer that is none of an error.
+fn good<'a>(answer: &'a Answer, socket: &str) -> Result<&'a [u8], Missing> {
+    let reason = match answer.status {
+        200 => return Ok(&answer.body),
+        401 | 403 => Reason::Forbidden,
+        _ => Reason::Failed,
+    };
+    let said = container::message(&answer.body).unwrap_or_default();
+    Err(Missing::new(reason, format!("{socket}: HTTP {} {said}", answer.status).trim_end().to_owned()))
+}
+
+/// Those of the list that may matter, and how many were left out for being too many.
+fn worth_asking<'a>(list: &'a [Listed], query: &ContainerQuery) -> (Vec<&'a Listed>, usize) {
+    let (mut asked, mut left_out) = (Vec::new(), 0);
+    let (mut running, mut stopped) = (0, 0);
+    for listed in list {
+        let runs = matches!(listed.status, ContainerStatus::Running | ContainerStatus::Paused);
+        if list.len() > FEW && runs && !listed_matters(listed, query) {
+            continue;
+        }
+        let (count, most) = if runs { (&mut running, MOST_RUNNING) } else { (&mut stopped, MOST_STOPPED) };
+        *count += 1;
+        if *count > most { left_out += 1 } else { asked.push(listed) }
+    }
+    (asked, left_out)
+}
+
+fn listed_matters(listed: &Listed, query: &ContainerQuery) -> bool {
+    let on_port = |(_, inside, outside): &(_, u16, Option<u16>)| *inside == query.port || *outside == Some(query.port);
+    let own_network = matches!(listed.network_mode, Some(NetworkMode::Bridge | NetworkMode::None));
+    // Podman's list does not tell the mode: a container in the host's network has no address of its own.
+    !own_network && listed.addresses.is_empty()
+        || listed.ports.iter().any(on_port)
+        || listed.addresses.iter().any(|address| query.addresses.contains(address))
+        || query.is_named(&listed.id, [&listed.name, &listed.image], listed.service.as_deref())
+}
+
+fn matters(container: &Container, query: &ContainerQuery) -> bool {
+    closeness(container, query) > 0
+        || matches!(container.network_mode, NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Other(_))
+}
+
+/// How close a container is to the question; 0: it has nothing to do with it.
+fn closeness(container: &Container, query: &ContainerQuery) -> u32 {
+    let outside = container.published.iter().chain(&container.bound).any(|p| p.host_port == Some(query.port));
+    let published = container.published.iter().map(|p| p.container.port);
+    let inside = published.chain(container.exposed.iter().map(|p| p.port)).any(|port| port == query.port);
+    let addresses = container.networks.iter().flat_map(|network| &network.addresses);
+    let addressed = addresses.into_iter().any(|address| query.addresses.contains(address));
+    let service = container.compose.as_ref().map(|compose| compose.service.as_str());
+    let named = query.is_named(&container.id, [&container.name, &container.image], service);
+    u32::from(outside) * 8 + u32::from(addressed) * 4 + u32::from(inside) * 2 + u32::from(named)
+}
+
+/// The bodies of many answers, in the order of `paths`; none where the engine has no such thing (any more).
+fn inspect(socket: &str, client: Client, paths: &[String], until: Instant) -> Result<Vec<Option<Vec<u8>>>, Missing> {
+    let one = |mut client: Client, paths: &[String]| -> Result<Vec<Option<Vec<u8>>>, Missing> {
+        client.ask(paths.iter().map(String::as_str))?;
+        paths.iter().map(|_| client.answer(ONE).map(|a| (a.status == 200).then_some(a.body))).collect()
+    };
+    if paths.len() <= ONE_CONNECTION {
+        return one(client, paths);
+    }
+    let mut parts = paths.chunks(paths.len().div_ceil(CONNECTIONS));
+    let first = parts.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = parts
+            .map(|part| scope.spawn(move || Client::connect(socket, until).and_then(|client| one(client, part))))
+            .collect();
+        let mut bodies = one(client, first)?;
+        for other in others {
+            let failed = || Missing::new(Reason::Failed, format!("{socket}: the look failed"));
+            bodies.extend(other.join().map_err(|_| failed())??);
+        }
+        Ok(bodies)
+    })
+}
+
+/// What only the containers that matter are asked for: images, drivers of networks, logs, compose files. What fails here
+/// is left unknown.
+fn complete(socket: &str, kept: &mut [(Container, Vec<u8>)], query: &ContainerQuery, until: Instant) {
+    images_and_networks(socket, kept, until);
+    let mut logs = 0;
+    for (container, _) in kept.iter_mut() {
+        let unwell = container.health.as_deref() == Some("unhealthy");
+        let ended =
+            matches!(container.status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
+        let looping = container.restarts > 0;
+        if (ended || unwell || looping) && logs < MOST_LOGS && closeness(container, query) > 0 {
+            logs += 1;
+            container.log = log(socket, &container.id, until);
+        } else {
+            container.log = Observed::not_looked("it runs, or others are closer to the question");
+        }
+        compose(container);
+    }
+}
+
+fn images_and_networks(socket: &str, kept: &mut [(Container, Vec<u8>)], until: Instant) {
+    let named = |container: &Container| {
+        let mut names = container.networks.iter().map(|network| network.name.as_str());
+        container.network_mode == NetworkMode::Bridge && names.any(|name| !matches!(name, "bridge" | "podman"))
+    };
+    let mut images: Vec<String> = kept.iter().filter_map(|(_, body)| container::image_of(body)).collect();
+    images.sort();
+    images.dedup();
+    images.truncate(MOST_IMAGES);
+    let mut paths: Vec<String> = images.iter().map(|image| format!("/images/{image}/json")).collect();
+    if kept.iter().any(|(container, _)| named(container)) {
+        paths.push("/networks".to_owned());
+    }
+    let asked = Client::connect(socket, until).and_then(|client| inspect(socket, client, &paths, until));
+    let Ok(mut bodies) = asked else { return };
+    if bodies.len() > images.len()
+        && let Some(drivers) = bodies.pop().flatten()
+    {
+        let drivers: BTreeMap<String, String> = container::networks(&drivers).into_iter().collect();
+        for (container, _) in kept.iter_mut().filter(|(container, _)| named(container)) {
+            let driver = container.networks.first().and_then(|network| drivers.get(&network.name));
+            if let Some(driver) = driver.filter(|driver| !matches!(driver.as_str(), "bridge" | "overlay")) {
+                container.network_mode = NetworkMode::Other(driver.clone());
+            }
+        }
+    }
+    let defaults: BTreeMap<String, container::ImageDefaults> =
+        images.into_iter().zip(bodies).filter_map(|(image, body)| Some((image, container::image(&body?)?))).collect();
+    for (container, body) in kept.iter_mut() {
+        let Some(defaults) = container::image_of(body).and_then(|image| defaults.get(&image)) else { continue };
+        if let Some(full) = container::container(body, Some(defaults)) {
+            container.recipe = full.recipe;
+        }
+    }
+}
+
+fn log(socket: &str, id: &str, until: Instant) -> Observed<Vec<String>> {
+    let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail={LOG_LINES}");
+    let asked = Client::connect(socket, until).and_then(|mut client| {
+        client.ask([path.as_str()])?;
+        let answer = client.answer(LOG)?;
+        Ok(container::log_lines(good(&answer, socket)?, LOG_LINES))
+    });
+    match asked {
+        Ok(lines) => Observed::known(lines, Source::running(format!("{socket} GET /containers/{}/logs", &id[..12]))),
+        Err(missing) => Observed::Missing(missing),
+    }
+}
+
+/// Where the compose file that the label names speaks of the service: the last file that does so counts.
+fn compose(container: &mut Container) {
+    let Some(compose) = &mut container.compose else { return };
+    for path in compose.files.iter().rev() {
+        let Ok(bytes) = files::read(path) else { continue };
+        let found = container::compose::find(path, &bytes, &compose.service);
+        if found.service.is_some() && (compose.service_line.is_none() || !found.ports.is_empty()) {
+            compose.service_line = found.service;
+            compose.ports_line = found.ports.first().map(|line| line.location.clone());
+            compose.ports = found.ports;
+            compose.key_indent = found.key_indent;
+        }
+        if !compose.ports.is_empty() {
+            return;
+        }
+    }
+}

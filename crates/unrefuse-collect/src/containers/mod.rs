@@ -1,0 +1,100 @@
+//! Containers: the engines of this machine, what they have, and what listens inside.
+//!
+//! Engines are asked over their sockets, read only. A daemon that does not run is not started (see `daemons`); nothing
+//! that an engine says is believed about this machine without a look of our own (see `inside`).
+
+mod daemons;
+mod engine;
+mod find;
+mod http;
+mod inside;
+mod own;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use unrefuse_facts::{ContainerFacts, Engine, Missing, Observed, Reason};
+
+/// Engines are asked until so long before the end, so that what they said can be told.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// What is asked of containers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerQuery {
+    /// The target's port.
+    pub port: u16,
+    /// The target's addresses: one of them may be a container's own.
+    pub addresses: Vec<IpAddr>,
+    /// Ids, at least their first twelve digits, that are wanted in any case: containers that hold a listener on the port.
+    pub ids: Vec<String>,
+    /// Words that speak of the service that is meant (`postgres`): a name, image or compose service with one is wanted.
+    pub words: Vec<String>,
+}
+
+impl ContainerQuery {
+    /// Whether the question names that container, by its id or by a word in its names.
+    fn is_named(&self, id: &str, names: [&String; 2], service: Option<&str>) -> bool {
+        let names = names.into_iter().map(String::as_str).chain(service);
+        self.ids.iter().any(|wanted| wanted.len() >= 12 && id.starts_with(wanted.as_str()))
+            || names.into_iter().any(|name| {
+                let name = name.to_ascii_lowercase();
+                self.words.iter().any(|word| name.contains(word.as_str()))
+            })
+    }
+}
+
+/// All engines, side by side, by `until`.
+pub(crate) fn containers(query: &ContainerQuery, users: &BTreeMap<u32, String>, until: Instant) -> ContainerFacts {
+    let places = find::places("", &find::Environment::own());
+    ContainerFacts {
+        now_ms: crate::services::now_ms(),
+        engines: engines(places, query, users, until),
+        own: own::own(""),
+    }
+}
+
+fn engines(
+    places: Vec<find::Place>,
+    query: &ContainerQuery,
+    users: &BTreeMap<u32, String>,
+    until: Instant,
+) -> Vec<Engine> {
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let daemons = daemons::Daemons::look();
+    let asked_until = until.checked_sub(MARGIN).unwrap_or(until);
+    let mut engines: Vec<Engine> = std::thread::scope(|scope| {
+        let threads: Vec<_> = places
+            .into_iter()
+            .map(|place| {
+                let daemons = &daemons;
+                let named = place.clone();
+                (named, scope.spawn(move || engine::engine(place, query, daemons, asked_until)))
+            })
+            .collect();
+        threads.into_iter().map(|(place, thread)| thread.join().unwrap_or_else(|_| lost(place))).collect()
+    });
+    for engine in &mut engines {
+        if let Observed::Known { value, .. } = &mut engine.containers {
+            inside::look(value, users, until);
+        }
+    }
+    engines
+}
+
+/// An engine whose thread ended without an answer.
+fn lost(place: find::Place) -> Engine {
+    Engine {
+        kind: place.kind,
+        socket: place.socket,
+        rootless_uid: None,
+        installed: place.installed,
+        running: None,
+        version: None,
+        containers: Observed::Missing(Missing::new(Reason::Failed, "the look at the engine failed")),
+        total: 0,
+    }
+}

@@ -1,0 +1,1 @@
+//! A made-up engine on a socket of its own.
