@@ -5,6 +5,7 @@ mod firewall;
 mod measure;
 mod place;
 mod rulesets;
+mod services;
 mod table;
 mod works;
 

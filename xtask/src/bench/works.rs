@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::crowd::{Crowd, LONELY_PORT};
 use super::place::{self, DOWN_HOST, DOWN_LINK, FullQueue, SilentResolver, apart};
 use super::table::Row;
-use super::{Contest, Peer, Subject, firewall};
+use super::{Contest, Peer, Subject, firewall, services};
 use crate::workspace::root;
 
 /// Peak memory that is allowed, in bytes.
@@ -35,6 +35,7 @@ pub(super) const ALL: &[Work] = &[
     Work { name: "listeners-10000", hold: |ours, run| listeners(ours, run, 10_000, 200, 0.4) },
     Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, 0.1) },
     Work { name: "who-100000", hold: who },
+    Work { name: "services-failed", hold: services::failed },
     Work { name: "firewall-read-10000", hold: firewall::read_nft },
     Work { name: "firewall-read-10000-iptables", hold: firewall::read_iptables },
     Work { name: "firewall-packet-100000", hold: firewall::wide },
@@ -54,13 +55,17 @@ pub(super) fn ours(
     Ok(Subject::new(&format!("{unrefuse} {arguments}"), did_it).named(&format!("unrefuse {arguments}")))
 }
 
-/// unrefuse on a target at which it must find this cause at first place.
-fn diagnosis(unrefuse: &Path, target: &str, cause: &'static str) -> Result<Subject> {
-    let found = move |status: ExitStatus, output: &str| {
+/// Whether a JSON report has this cause at first place.
+pub(super) fn found(cause: &'static str) -> impl Fn(ExitStatus, &str) -> bool + Send {
+    move |status, output| {
         let report: serde_json::Value = serde_json::from_str(output).unwrap_or_default();
         status.code() == Some(1) && report["blockers"][0]["root"] == cause
-    };
-    Ok(ours(unrefuse, target, found)?.verified_with("--json"))
+    }
+}
+
+/// unrefuse on a target at which it must find this cause at first place.
+fn diagnosis(unrefuse: &Path, target: &str, cause: &'static str) -> Result<Subject> {
+    Ok(ours(unrefuse, target, found(cause))?.verified_with("--json"))
 }
 
 fn refused(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {

@@ -32,7 +32,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Starts reading what the journal has of a unit's last start; where it restarts by itself, of the last ones.
+    /// Starts reading what the journal has of a unit's last start; where it restarts by itself, or the manager does not know
+    /// when that was, of all since boot.
     pub(super) fn start(unit: &UnitFacts) -> Self {
         let mut command = Command::new("journalctl");
         command.args(["--no-pager", "--output=json", "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER"]);
@@ -43,9 +44,10 @@ impl Reading {
         // What waits for its restart began that wait after the words that its failed start left (systemd counts the wait as
         // a start, and the restart only when it comes).
         let restarts = unit.restarts > 0 || unit.sub == "auto-restart";
-        if let Some(started) = unit.started_ms.filter(|_| !restarts) {
-            command.arg(format!("--since=@{}.{:03}", started / 1000, started % 1000));
-        }
+        match unit.started_ms.filter(|_| !restarts) {
+            Some(started) => command.arg(format!("--since=@{}.{:03}", started / 1000, started % 1000)),
+            None => command.arg("--boot"),
+        };
         command.env("LC_ALL", "C").env("SYSTEMD_COLORS", "0");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Self {

@@ -11,7 +11,7 @@ mod properties;
 
 use bus::{Bus, Listed};
 use files::Files;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::from_bytes;
@@ -44,9 +44,14 @@ pub struct ServiceQuery {
 
 /// Everything that a question about services needs, by `until`. What is not there by then says so where it belongs.
 pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
-    let mut bus = Bus::connect(until);
-    let listed = bus.as_mut().map_err(|missing| missing.clone()).and_then(Bus::units);
     let sought = sought(query);
+    // The manager takes a while to list its units: the files are read meanwhile.
+    let (disk, mut bus, listed) = std::thread::scope(|scope| {
+        let disk = query.meant.then(|| scope.spawn(|| Disk::read(query.port)));
+        let mut bus = Bus::connect(until);
+        let listed = bus.as_mut().map_err(|missing| missing.clone()).and_then(Bus::units);
+        (disk.and_then(|disk| disk.join().ok()), bus, listed)
+    });
     let mut facts = ServiceFacts {
         now_ms: now_ms(),
         init: init(),
@@ -61,8 +66,12 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         sought: sought.iter().map(|service| service.id.to_owned()).collect(),
         ..ServiceFacts::default()
     };
-    let mut machine =
-        Machine { bus: bus.ok().filter(|_| listed.is_ok()), listed: listed.unwrap_or_default(), files: None };
+    let mut machine = Machine {
+        bus: bus.ok().filter(|_| listed.is_ok()),
+        listed: listed.unwrap_or_default(),
+        disk,
+        readings: Vec::new(),
+    };
     facts.own_units = machine.own();
     let mut names: BTreeSet<String> = query.also.iter().cloned().collect();
     if query.meant {
@@ -74,26 +83,52 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
             facts.init_scripts = installed::init_scripts("", &sought);
             facts.processes = installed::processes(&sought);
         }
-        machine.files = Some(Files::list(""));
         facts.units = machine.candidates(query, &sought);
         let failed: Vec<String> = machine.failed_needs(&facts.units);
         names.extend(failed);
     }
     names.retain(|name| facts.unit(name).is_none());
-    let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.unit(name)).collect();
+    let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.told(name)).collect();
     facts.units.extend(beside);
     machine.slices(&mut facts);
-    if query.meant {
-        read_logs(&mut facts, until);
+    for (name, reading) in machine.readings {
+        let journal = reading.finish(until);
+        if let Some(unit) = facts.units.iter_mut().find(|unit| unit.name == name) {
+            unit.journal = journal;
+        }
     }
     facts
+}
+
+/// What files say of units.
+struct Disk {
+    files: Files,
+    /// Units that name the port.
+    naming: Vec<(String, Clue)>,
+    /// Services whose configuration names the port.
+    configured: BTreeMap<&'static str, Clue>,
+}
+
+impl Disk {
+    fn read(port: Option<u16>) -> Self {
+        let files = Files::list("");
+        let naming = port.map(|port| files.naming(port)).unwrap_or_default();
+        let has_unit = |service: &KnownService| files.units().any(|unit| service.has_unit(unit));
+        let clue = |service: &&'static KnownService| Some((service.id, installed::configuration("", service, port?)?));
+        let here = catalogue::SERVICES.iter().copied().filter(|service| has_unit(service));
+        let configured = here.filter_map(|service| clue(&service)).collect();
+        Self { files, naming, configured }
+    }
 }
 
 /// Where units are looked up.
 struct Machine {
     bus: Option<Bus>,
     listed: Vec<Listed>,
-    files: Option<Files>,
+    /// `None`: no service that was meant is looked for.
+    disk: Option<Disk>,
+    /// Journals that are being read, each with its unit's name.
+    readings: Vec<(String, journal::Reading)>,
 }
 
 impl Machine {
@@ -102,7 +137,7 @@ impl Machine {
         let listed = self.listed.iter().find(|unit| unit.name == name).cloned();
         let mut unit = match (listed, &mut self.bus) {
             (Some(listed), Some(bus)) => properties::unit(&listed, &bus.properties(&listed).ok()?),
-            _ => self.files.as_ref()?.unit(name, self.bus.is_some())?,
+            _ => self.disk.as_ref()?.files.unit(name, self.bus.is_some())?,
         };
         if unit.load == LoadState::NotLoaded
             && let Some(state) = self.bus.as_mut().and_then(|bus| bus.file_state(name))
@@ -116,17 +151,26 @@ impl Machine {
         Some(unit)
     }
 
+    /// The same with its logs, where a service that was meant is looked for; the journal is being read when this returns.
+    fn told(&mut self, name: &str) -> Option<UnitFacts> {
+        let mut unit = self.unit(name)?;
+        if self.disk.is_some() && unit.active != ActiveState::Unknown && self.readings.len() < MOST_JOURNALS {
+            self.readings.push((unit.name.clone(), journal::Reading::start(&unit)));
+            let service = unit.service.as_deref().and_then(catalogue::by_id);
+            unit.logs = service.map(|service| journal::logs("", service, unit.started_ms)).unwrap_or_default();
+        }
+        Some(unit)
+    }
+
     /// The units that may be meant, each with what speaks for it, and the socket units that start them.
     fn candidates(&mut self, query: &ServiceQuery, sought: &[&'static KnownService]) -> Vec<UnitFacts> {
         let mut clues: Vec<(String, Clue)> = Vec::new();
         let names: BTreeSet<String> = {
-            let on_disk = self.files.iter().flat_map(Files::units).map(str::to_owned);
+            let on_disk = self.disk.iter().flat_map(|disk| disk.files.units()).map(str::to_owned);
             on_disk.chain(self.listed.iter().map(|unit| unit.name.clone())).collect()
         };
         let is_unit = |name: &&String| name.ends_with(".service") || name.ends_with(".socket");
-        if let (Some(port), Some(files)) = (query.port, &self.files) {
-            clues.extend(files.naming(port));
-        }
+        clues.extend(self.disk.iter().flat_map(|disk| &disk.naming).cloned());
         let scheme = query.scheme.as_deref();
         for service in catalogue::SERVICES {
             let own: Vec<&String> = names.iter().filter(is_unit).filter(|name| service.has_unit(name)).collect();
@@ -143,7 +187,7 @@ impl Machine {
                     let text = format!("{port}/{} is customary for {}", query.transport.name(), service.name);
                     speaks.push(Clue { kind: ClueKind::CustomaryPort, text, source: "the service's defaults".into() });
                 }
-                speaks.extend(installed::configuration("", service, port));
+                speaks.extend(self.disk.iter().filter_map(|disk| disk.configured.get(service.id)).cloned());
             }
             if let Some(path) = query.path.as_deref().filter(|path| is_path_of(service, path)) {
                 let text = format!("{path} is a path of {}", service.name);
@@ -160,7 +204,7 @@ impl Machine {
                 Some(unit) => unit.clues.push(clue),
                 None if full => {}
                 None => {
-                    if let Some(mut unit) = self.unit(&name) {
+                    if let Some(mut unit) = self.told(&name) {
                         unit.clues.push(clue);
                         found.push(unit);
                     }
@@ -186,7 +230,7 @@ impl Machine {
         }
         for (name, clue) in wanted {
             if !found.iter().any(|unit| unit.name == name) {
-                found.extend(self.unit(&name));
+                found.extend(self.told(&name));
             }
             if let (Some(clue), Some(unit)) = (clue, found.iter_mut().find(|unit| unit.name == name)) {
                 unit.clues.push(clue);
@@ -287,20 +331,6 @@ fn is_path_of(service: &KnownService, path: &str) -> bool {
     let words = || path.split(['/', '.', '-', '_']).filter(|word| !word.is_empty());
     let named = |name: &str| words().any(|word| word.eq_ignore_ascii_case(name));
     named(service.id) || service.processes.iter().filter(|name| **name != "java").any(|name| named(name))
-}
-
-fn read_logs(facts: &mut ServiceFacts, until: Instant) {
-    let silent = |unit: &&mut UnitFacts| !unit.name.ends_with(".slice") && unit.active != ActiveState::Unknown;
-    let mut readings = Vec::new();
-    for unit in facts.units.iter_mut().filter(silent).take(MOST_JOURNALS) {
-        let reading = journal::Reading::start(unit);
-        let service = unit.service.as_deref().and_then(catalogue::by_id);
-        unit.logs = service.map(|service| journal::logs("", service, unit.started_ms)).unwrap_or_default();
-        readings.push((unit, reading));
-    }
-    for (unit, reading) in readings {
-        unit.journal = reading.finish(until);
-    }
 }
 
 fn init() -> Observed<String> {
