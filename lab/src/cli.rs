@@ -1,10 +1,12 @@
 //! The lab's command line.
 
 use crate::lab::{Bench, Job};
+use crate::scenario::Kind;
 use crate::schema::Schema;
 use crate::{connect, hold, node, rootfs, run, scenarios, serve, shell};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,7 +27,11 @@ enum Command {
     /// Build a scenario's machines and run a command, or a shell, on one of them; needs root.
     Shell(shell::Shell),
     /// Say where the root file system of systemd hosts is; build it where there is none.
-    Root,
+    Root {
+        /// Of which kind.
+        #[arg(value_enum, default_value_t = Kind::Systemd)]
+        kind: Kind,
+    },
     /// The lab's own test daemon, as scenarios start it.
     #[command(subcommand, hide = true)]
     Serve(serve::Serve),
@@ -76,7 +82,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(choice) => list(&choice),
         Command::Run(arguments) => run_scenarios(&arguments),
         Command::Shell(arguments) => open_shell(&arguments),
-        Command::Root => rootfs::get(&rootfs::cache()).map(|root| {
+        Command::Root { kind } => rootfs::get(&rootfs::cache(), kind).map(|root| {
             println!("{}", root.display());
             ExitCode::SUCCESS
         }),
@@ -147,7 +153,7 @@ fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
             let bench = Bench {
                 schema: Schema::of(&unrefuse)?,
                 unrefuse,
-                root: root_for(&jobs)?,
+                roots: roots_for(&jobs)?,
                 keep: arguments.keep.clone(),
                 keep_all: arguments.keep_all,
             };
@@ -161,26 +167,31 @@ fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
     Ok(if tally.good(arguments.no_skip) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The root file system of systemd hosts, where one of the jobs needs it.
-fn root_for(jobs: &[Job]) -> Result<Option<Result<PathBuf, String>>> {
+/// The root file systems that the jobs' hosts need.
+fn roots_for(jobs: &[Job]) -> Result<BTreeMap<Kind, Result<PathBuf, String>>> {
+    let mut kinds = BTreeSet::new();
     for job in jobs {
-        if job.source.read(job.variant)?.has_systemd() {
-            return Ok(Some(rootfs::get(&rootfs::cache()).map_err(|error| format!("{error:#}"))));
-        }
+        kinds.extend(job.source.read(job.variant)?.systemd_hosts());
     }
-    Ok(None)
+    Ok(roots(kinds))
+}
+
+fn roots(kinds: BTreeSet<Kind>) -> BTreeMap<Kind, Result<PathBuf, String>> {
+    let cache = rootfs::cache();
+    kinds.into_iter().map(|kind| (kind, rootfs::get(&cache, kind).map_err(|error| format!("{error:#}")))).collect()
 }
 
 fn open_shell(arguments: &shell::Shell) -> Result<ExitCode> {
     let unrefuse = find_unrefuse(arguments.unrefuse.as_deref())?;
+    let scenario = arguments.scenario()?;
     let bench = Bench {
         schema: Schema::of(&unrefuse)?,
         unrefuse,
-        root: Some(rootfs::get(&rootfs::cache()).map_err(|error| format!("{error:#}"))),
+        roots: roots(scenario.systemd_hosts()),
         keep: PathBuf::new(),
         keep_all: false,
     };
-    shell::shell(arguments, &bench)
+    shell::shell(arguments, &scenario, &bench)
 }
 
 /// Whether namespaces can be made and wired here, or why not.

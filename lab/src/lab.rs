@@ -6,11 +6,12 @@ use crate::hold::NODE_DIR;
 use crate::keep;
 use crate::node::{Node, Output};
 use crate::placeholders::Variant;
-use crate::scenario::{Call, Scenario};
+use crate::scenario::{Call, Kind, Scenario};
 use crate::scenarios::Source;
 use crate::schema::Schema;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,8 +52,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Bench {
     /// The binary that is tested.
     pub(crate) unrefuse: PathBuf,
-    /// The root file system of systemd hosts, or why there is none. Unset where no scenario needs one.
-    pub(crate) root: Option<Result<PathBuf, String>>,
+    /// The root file systems of the systemd hosts that scenarios need, or why there is none.
+    pub(crate) roots: BTreeMap<Kind, Result<PathBuf, String>>,
     /// The schema of its report.
     pub(crate) schema: Schema,
     /// Where failed runs are kept.
@@ -62,11 +63,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// The root file system of systemd hosts.
-    pub(crate) fn root(&self) -> Result<&Path> {
-        match &self.root {
+    /// The root file system of a kind of systemd host.
+    pub(crate) fn root(&self, kind: Kind) -> Result<&Path> {
+        match self.roots.get(&kind) {
             Some(Ok(root)) => Ok(root),
-            Some(Err(reason)) => bail!("there are no systemd hosts: {reason}"),
+            Some(Err(reason)) => bail!("there are no such hosts: {reason}"),
             None => bail!("no root file system was asked for"),
         }
     }
@@ -144,7 +145,8 @@ fn connect(node: &Node, call: &Call) -> Result<Option<Output>> {
     let Some((protocol, endpoint)) = words.split_once(' ').filter(|(protocol, _)| *protocol != "none") else {
         return Ok(None);
     };
-    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse-lab"));
+    let through = call.connect_through.as_ref().unwrap_or(&call.through);
+    let mut command = behind(through, &format!("{NODE_DIR}/bin/unrefuse-lab"));
     command.arg("connect").arg(protocol).arg(endpoint);
     // The unit is one of the machine that calls.
     let unit = call.unit.as_deref().filter(|_| call.connect_from.is_none());
@@ -160,9 +162,17 @@ fn await_open(node: &Node, call: &Call) {
 }
 
 fn ask(node: &Node, call: &Call, options: &[&str]) -> Result<Output> {
-    let mut command = Node::command(&format!("{NODE_DIR}/bin/unrefuse"));
+    let mut command = behind(&call.through, &format!("{NODE_DIR}/bin/unrefuse"));
     command.args(options).args(&call.args).arg(&call.target).envs(&call.env);
     node.run_in(command, call.user, call.unit.as_deref(), CALL_LIMIT)
+}
+
+/// `program` as the last of `words`, or alone.
+fn behind(words: &[String], program: &str) -> std::process::Command {
+    let Some((first, rest)) = words.split_first() else { return Node::command(program) };
+    let mut command = Node::command(first);
+    command.args(rest).arg(program);
+    command
 }
 
 /// Runs a job to its end. Whatever was built is gone afterwards.
@@ -180,8 +190,10 @@ fn attempt(job: &Job, bench: &Bench) -> Result<Verdict> {
             return Ok(Verdict::Skipped(format!("{program} is not installed")));
         }
     }
-    if let (true, Some(Err(reason))) = (scenario.has_systemd(), &bench.root) {
-        return Ok(Verdict::Skipped(format!("there are no systemd hosts: {reason}")));
+    for kind in scenario.systemd_hosts() {
+        if let Some(Err(reason)) = bench.roots.get(&kind) {
+            return Ok(Verdict::Skipped(format!("there are no systemd hosts: {reason}")));
+        }
     }
     let folder = keep::folder(&bench.keep, &job.name());
     keep::clear(&folder)?;

@@ -1,6 +1,8 @@
-//! The root file system of systemd hosts: Debian with the real servers, built once and then only read.
+//! The root file systems of systemd hosts: Debian with the real servers, or with container engines. Each is built once and
+//! then only read.
 
-use anyhow::{Context as _, Result, ensure};
+use crate::scenario::Kind;
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,15 +13,33 @@ const SUITE: &str = "bookworm";
 /// Where its packages come from.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// Each group with what needs it.
-const PACKAGES: &[(&str, &[&str])] = &[
+/// Packages, in groups with what needs them.
+type Packages = &'static [(&'static str, &'static [&'static str])];
+
+/// What every host has.
+const EVERYWHERE: Packages = &[
     ("process 1 and its bus", &["systemd", "systemd-sysv", "dbus"]),
     ("wiring, and what is kept of failed runs", &["iproute2", "procps", "netcat-openbsd"]),
     ("rules by hand", &["iptables", "nftables", "ipset"]),
     ("rules by managers", &["ufw", "firewalld", "fail2ban"]),
+];
+
+/// What hosts of [`Kind::Systemd`] have besides.
+const SERVERS: Packages = &[
     ("web servers", &["nginx-light", "apache2", "haproxy"]),
     ("databases and caches", &["mariadb-server", "postgresql", "redis-server", "memcached"]),
     ("remote shell", &["openssh-server"]),
+];
+
+/// What hosts of [`Kind::Containers`] have besides. They are hosts of their own: an installed engine is a fact that would
+/// speak into every other scenario.
+const ENGINES: Packages = &[
+    ("Docker", &["docker.io"]),
+    (
+        "Podman, its names between containers, and what it needs without root",
+        &["podman", "crun", "catatonit", "netavark", "aardvark-dns", "slirp4netns", "uidmap"],
+    ),
+    ("the image of all containers", &["busybox-static"]),
 ];
 
 /// What turns the packages into a host that starts quickly, has nothing enabled and depends on nothing outside.
@@ -50,17 +70,71 @@ printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToConsole=no
     >"$root/etc/systemd/journald.conf.d/lab.conf"
 "#;
 
+/// What container engines need besides [`PREPARE`]. The helpers are told in lab/README.md.
+const PREPARE_ENGINES: &str = r#"
+set -eu
+root=$1
+chroot "$root" systemctl --quiet disable docker.service docker.socket containerd.service \
+    podman.socket podman.service podman-restart.service podman-auto-update.timer podman-auto-update.service
+# An overlay can't lie on another one: layers go into memory.
+printf 'tmpfs /var/lib/%s tmpfs mode=711 0 0\n' docker containers >"$root/etc/fstab"
+mkdir -p "$root/var/lib/docker" "$root/var/lib/containers" "$root/usr/share/lab"
+
+image=$(mktemp -d)
+mkdir -p "$image/bin" "$image/etc" "$image/www" "$image/tmp"
+cp "$root/bin/busybox" "$image/bin/busybox"
+for applet in $(chroot "$root" /bin/busybox --list); do
+    [ "$applet" = busybox ] || ln -s busybox "$image/bin/$applet"
+done
+echo 'root:x:0:0:root:/:/bin/sh' >"$image/etc/passwd"
+echo 'it works' >"$image/www/index.html"
+tar --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$image" -cf "$root/usr/share/lab/tiny.tar" .
+rm -rf "$image"
+
+# A machine without the pids controller in its version 2 hierarchy can't run containers that are to be limited.
+mkdir -p "$root/etc/containers/containers.conf.d"
+printf '[containers]\npids_limit = 0\n' >"$root/etc/containers/containers.conf.d/lab.conf"
+chroot "$root" useradd --create-home --uid 1000 --shell /bin/sh app
+
+cat >"$root/usr/local/bin/use-engine" <<'END'
+#!/bin/sh
+# use-engine docker|podman: starts the engine, and gives it the image "tiny".
+set -e
+case $1 in
+    docker) systemctl start docker ;;
+    podman) systemctl start podman.socket ;;
+esac
+"$1" import -c 'CMD ["sleep", "600"]' /usr/share/lab/tiny.tar tiny >/dev/null 2>&1
+END
+cat >"$root/usr/local/bin/listens" <<'END'
+#!/bin/sh
+# listens docker|podman NAME PORT: whether something listens on that TCP port inside the container.
+pid=$("$1" inspect -f '{{.State.Pid}}' "$2") && [ "$pid" -gt 0 ] &&
+    nsenter --target "$pid" --net ss -Hltn "sport = :$3" | grep -q .
+END
+chmod 755 "$root/usr/local/bin/use-engine" "$root/usr/local/bin/listens"
+"#;
+
+/// How the root of one kind of host is made.
+struct Recipe {
+    /// What its folder's name begins with.
+    name: String,
+    packages: Vec<&'static str>,
+    hooks: Vec<&'static str>,
+}
+
 /// The folder that finished roots are kept in, each below a name of its own.
 pub(crate) fn cache() -> PathBuf {
     std::env::var_os("UNREFUSE_LAB_CACHE").map_or_else(|| PathBuf::from("/var/cache/unrefuse-lab"), PathBuf::from)
 }
 
-/// The root file system: the one in `cache`, or a new one, which takes a minute or two.
+/// The root file system of one kind of host: the one in `cache`, or a new one, which takes a minute or two.
 ///
 /// # Errors
-/// mmdebstrap is not installed or fails; the folder can't be written.
-pub(crate) fn get(cache: &Path) -> Result<PathBuf> {
-    let place = cache.join(format!("{SUITE}-{:016x}", fingerprint()));
+/// Hosts of that kind have none; mmdebstrap is not installed or fails; the folder can't be written.
+pub(crate) fn get(cache: &Path, kind: Kind) -> Result<PathBuf> {
+    let recipe = Recipe::of(kind)?;
+    let place = cache.join(format!("{}-{:016x}", recipe.name, recipe.fingerprint()));
     if place.exists() {
         return Ok(place);
     }
@@ -71,55 +145,65 @@ pub(crate) fn get(cache: &Path) -> Result<PathBuf> {
     if !place.exists() {
         let unfinished = cache.join("unfinished");
         let log = cache.join("build.log");
-        build(&unfinished, &log)?;
+        recipe.build(&unfinished, &log)?;
         // Under its name only once it is whole.
         std::fs::rename(&unfinished, &place)?;
     }
     Ok(place)
 }
 
-fn build(place: &Path, log: &Path) -> Result<()> {
-    if place.exists() {
-        std::fs::remove_dir_all(place).with_context(|| format!("remove {}", place.display()))?;
+impl Recipe {
+    fn of(kind: Kind) -> Result<Self> {
+        let (name, packages, hooks) = match kind {
+            Kind::Plain => bail!("a plain machine has no root file system of its own"),
+            Kind::Systemd => (SUITE.to_owned(), SERVERS, vec![PREPARE]),
+            Kind::Containers => (format!("{SUITE}-containers"), ENGINES, vec![PREPARE, PREPARE_ENGINES]),
+        };
+        let packages = EVERYWHERE.iter().chain(packages).flat_map(|(_, names)| names.iter().copied()).collect();
+        Ok(Self { name, packages, hooks })
     }
-    println!("building the root file system of systemd hosts in {} (log: {})", place.display(), log.display());
-    let packages: Vec<_> = PACKAGES.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-    let output = std::fs::File::create(log)?;
-    // In a mount namespace of its own: what it mounts into the root is gone with it, even where it is killed.
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "--kill-child", "--fork", "mmdebstrap"])
-        .args(["--mode=root", "--variant=minbase"])
-        .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
-        // Not syncing each file saves half of the time; a root that is cut short never gets its name.
-        .arg("--dpkgopt=force-unsafe-io")
-        .args(["doc", "man", "locale"].map(|folder| format!("--dpkgopt=path-exclude=/usr/share/{folder}/*")))
-        .arg(format!("--include={}", packages.join(",")))
-        .arg(format!("--customize-hook={PREPARE}"))
-        .args([SUITE, &place.display().to_string(), MIRROR])
-        .stdin(std::process::Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output);
-    let status = command.status().context("unshare can't be run")?;
-    if !status.success() {
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        let from = text.lines().count().saturating_sub(15);
-        let end: Vec<_> = text.lines().skip(from).collect();
-        ensure!(
-            status.success(),
-            "mmdebstrap: {status}; `cargo xtask install` installs it; the end of {}:\n{}",
-            log.display(),
-            end.join("\n")
-        );
-    }
-    Ok(())
-}
 
-/// A number that changes with the recipe: FNV-1a, which stays the same between builds of the lab.
-fn fingerprint() -> u64 {
-    let packages = PACKAGES.iter().flat_map(|(_, names)| names.iter().copied());
-    let words = [SUITE, MIRROR, PREPARE].into_iter().chain(packages);
-    words
-        .flat_map(|word| word.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fn build(&self, place: &Path, log: &Path) -> Result<()> {
+        if place.exists() {
+            std::fs::remove_dir_all(place).with_context(|| format!("remove {}", place.display()))?;
+        }
+        println!("building the root file system {} in {} (log: {})", self.name, place.display(), log.display());
+        let output = std::fs::File::create(log)?;
+        // In a mount namespace of its own: what it mounts into the root is gone with it, even where it is killed.
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--kill-child", "--fork", "mmdebstrap"])
+            .args(["--mode=root", "--variant=minbase"])
+            .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
+            // Not syncing each file saves half of the time; a root that is cut short never gets its name.
+            .arg("--dpkgopt=force-unsafe-io")
+            .args(["doc", "man", "locale"].map(|folder| format!("--dpkgopt=path-exclude=/usr/share/{folder}/*")))
+            .arg(format!("--include={}", self.packages.join(",")))
+            .args(self.hooks.iter().map(|hook| format!("--customize-hook={hook}")))
+            .args([SUITE, &place.display().to_string(), MIRROR])
+            .stdin(std::process::Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let status = command.status().context("unshare can't be run")?;
+        if !status.success() {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let from = text.lines().count().saturating_sub(15);
+            let end: Vec<_> = text.lines().skip(from).collect();
+            ensure!(
+                status.success(),
+                "mmdebstrap: {status}; `cargo xtask install` installs it; the end of {}:\n{}",
+                log.display(),
+                end.join("\n")
+            );
+        }
+        Ok(())
+    }
+
+    /// A number that changes with the recipe: FNV-1a, which stays the same between builds of the lab.
+    fn fingerprint(&self) -> u64 {
+        let words = [SUITE, MIRROR].into_iter().chain(self.hooks.iter().copied()).chain(self.packages.iter().copied());
+        words
+            .flat_map(|word| word.bytes().chain([0]))
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
 }

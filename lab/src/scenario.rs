@@ -4,7 +4,7 @@ use crate::placeholders::{Variant, fill};
 use crate::topology::Topology;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One fault with the call that meets it, what must be found, and how it heals.
 #[derive(Debug, Clone, Deserialize)]
@@ -79,14 +79,16 @@ pub(crate) struct NodeSpec {
 }
 
 /// What kind of machine a node is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// Namespaces over this machine's own files, with nothing running.
     #[default]
     Plain,
-    /// A Debian of its own, started by systemd.
+    /// A Debian of its own, started by systemd, with the real servers.
     Systemd,
+    /// The same with Docker and Podman instead of the servers.
+    Containers,
 }
 
 /// A network interface on one of the scenario's LANs.
@@ -179,6 +181,12 @@ pub(crate) struct Call {
     /// A unit of a systemd host whose cgroup the call and the lab's own connect are made in, as if it ran them:
     /// `app.service`.
     pub(crate) unit: Option<String>,
+    /// Words that the call and the lab's own connect are put behind: `docker exec NAME` makes them in a container that has
+    /// the machine's files.
+    #[serde(default)]
+    pub(crate) through: Vec<String>,
+    /// The same for the connect alone, where it isn't the one of the call: a call with `--container`.
+    pub(crate) connect_through: Option<Vec<String>>,
     /// What the lab's own connect is told, where it can't be derived from `target` and `args`: `tcp HOST:PORT`,
     /// `udp HOST:PORT`, `unix PATH`, or a reason after `none`.
     pub(crate) connect: Option<String>,
@@ -319,9 +327,9 @@ impl Scenario {
         Ok(raw.variants)
     }
 
-    /// Whether a node is a systemd host.
-    pub(crate) fn has_systemd(&self) -> bool {
-        self.nodes.values().any(|node| node.kind == Kind::Systemd)
+    /// The kinds of hosts that need a root file system.
+    pub(crate) fn systemd_hosts(&self) -> BTreeSet<Kind> {
+        self.nodes.values().map(|node| node.kind).filter(|kind| *kind != Kind::Plain).collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -347,7 +355,7 @@ impl Scenario {
         }
         for (name, node) in &self.nodes {
             ensure!(
-                node.kind == Kind::Systemd || node.before_boot.is_empty(),
+                node.kind != Kind::Plain || node.before_boot.is_empty(),
                 "node {name} boots nothing, and has before_boot"
             );
         }
@@ -358,10 +366,12 @@ impl Scenario {
         for number in fix.partial.keys() {
             ensure!(number.parse::<usize>().is_ok_and(|n| n > 0), "after_fix.partial: {number:?} is no number from 1");
         }
-        if self.twin.none.is_none() && self.fault.is_empty() && self.twin.services.is_none() && self.twin.call.is_none()
-        {
-            bail!("the twin is the same as the scenario: give fault steps, twin.services, twin.call or twin.none");
-        }
+        let twin = &self.twin;
+        let differs = twin.services.is_some() || twin.call.is_some() || !twin.steps.is_empty();
+        ensure!(
+            differs || twin.none.is_some() || !self.fault.is_empty(),
+            "the twin is the same as the scenario: give fault steps, twin.services, twin.call, twin.steps or twin.none"
+        );
         Ok(())
     }
 }

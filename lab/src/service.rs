@@ -54,11 +54,16 @@ impl Service {
         }
         let Some(ready) = &spec.ready else { return Ok(()) };
         let pid = if spec.netns.is_some() { self.child.id() } else { node.pid() };
+        let mut failed = false;
+        let child = &mut self.child;
         let up = sys::poll_until(Instant::now() + STEP_LIMIT, || {
-            ready.tcp.is_none_or(|port| has_socket(pid, "tcp", port))
-                && ready.udp.is_none_or(|port| has_socket(pid, "udp", port))
-                && ready.shell.as_ref().is_none_or(|script| node.shell(script).is_ok_and(|output| output.success()))
+            failed = child.try_wait().is_ok_and(|status| status.is_some_and(|status| !status.success()));
+            failed
+                || ready.tcp.is_none_or(|port| has_socket(pid, "tcp", port))
+                    && ready.udp.is_none_or(|port| has_socket(pid, "udp", port))
+                    && ready.shell.as_ref().is_none_or(|script| node.shell(script).is_ok_and(|output| output.success()))
         });
+        ensure!(!failed, "it failed");
         ensure!(up, "not ready within {STEP_LIMIT:?}");
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::lab::{self, Bench};
 use crate::node::Node;
 use crate::placeholders::Variant;
-use crate::scenario::User;
+use crate::scenario::{Scenario, User};
 use crate::scenarios;
 use anyhow::{Context as _, Result, ensure};
 use std::path::PathBuf;
@@ -34,13 +34,19 @@ pub(crate) struct Shell {
     command: Vec<String>,
 }
 
+impl Shell {
+    /// The scenario that is asked for.
+    pub(crate) fn scenario(&self) -> Result<Scenario> {
+        let sources = scenarios::all(&self.scenarios)?;
+        let source = sources.iter().find(|source| source.name == self.scenario);
+        let source = source.with_context(|| format!("there is no scenario {}, see list", self.scenario))?;
+        source.read(self.family)
+    }
+}
+
 /// Builds the stage, says how its machines are entered, and runs the command.
-pub(crate) fn shell(arguments: &Shell, bench: &Bench) -> Result<ExitCode> {
-    let sources = scenarios::all(&arguments.scenarios)?;
-    let source = sources.iter().find(|source| source.name == arguments.scenario);
-    let source = source.with_context(|| format!("there is no scenario {}, see list", arguments.scenario))?;
-    let scenario = source.read(arguments.family)?;
-    let stage = if arguments.twin { lab::healthy_twin(&scenario, bench)? } else { lab::broken(&scenario, bench)? };
+pub(crate) fn shell(arguments: &Shell, scenario: &Scenario, bench: &Bench) -> Result<ExitCode> {
+    let stage = if arguments.twin { lab::healthy_twin(scenario, bench)? } else { lab::broken(scenario, bench)? };
     for node in stage.nodes.values() {
         eprintln!("{}: nsenter --target {} --all", node.name, node.pid());
     }

@@ -43,7 +43,7 @@ impl Stage {
             let hostname = plan.spec.hostname.as_deref().unwrap_or(name);
             let root = match plan.spec.kind {
                 Kind::Plain => None,
-                Kind::Systemd => Some(bench.root()?),
+                kind => Some(bench.root(kind)?),
             };
             nodes.insert(name.clone(), Node::start(name, hostname, &binaries, root)?);
         }
