@@ -90,6 +90,17 @@ mod tests {
     }
 
     #[test]
+    fn where_a_file_is_closed_to_this_user_no_default_is_claimed() {
+        let scene = Scene::local("10.1.0.2:5432").listener("127.0.0.1:5432", "postgres");
+        let origin = Origin::Default("without `listen_addresses` PostgreSQL listens on localhost".into());
+        let config = Config::of("postgresql", "postgres").listen("localhost", 5432, origin);
+        let report = config.problem("/etc/postgresql.conf", "permission denied").of_last(scene).rst().report();
+        assert_eq!(report.blockers[0].root, "listener/loopback-only");
+        let unknown = report.unknown.iter().filter(|unknown| unknown.what.contains("/etc/postgresql.conf"));
+        assert_eq!(unknown.map(|unknown| unknown.why.as_str()).collect::<Vec<_>>(), ["permission denied"]);
+    }
+
+    #[test]
     fn a_line_that_says_localhost_is_no_default() {
         let scene = Scene::local("10.1.0.2:5432").listener("127.0.0.1:5432", "postgres");
         let origin = line("/etc/postgresql.conf", 60, "listen_addresses = 'localhost'", "'localhost'");

@@ -68,13 +68,19 @@ pub(super) fn protocol(view: &View<'_>) -> Protocol {
     view.case.target.protocol
 }
 
+/// A default that a line which could not be read may have changed: nobody knows whether it holds.
+fn is_guess(config: &ServiceConfig, listen: &ConfiguredListen) -> bool {
+    config.is_uncertain() && matches!(listen.address_from.origin, Origin::Default(_))
+}
+
 /// A configured address that takes what is asked: address, port and protocol.
 pub(super) fn taker<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Option<&'a ConfiguredListen> {
     let ip = view.ip()?;
     let takes = |listen: &&ConfiguredListen| {
         listen.port == view.case.target.port && listen.protocol == protocol(view) && listen.takes(ip) == Some(true)
     };
-    config.listens.iter().find(takes).filter(|_| config.disabled.is_none())
+    let taker = config.listens.iter().find(takes).filter(|_| config.disabled.is_none());
+    taker.filter(|listen| !is_guess(config, listen))
 }
 
 /// The socket on the target's port whose configured address is known, and why that address is another one.
@@ -83,7 +89,7 @@ pub(super) fn taker<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Option<&'
 /// loaded), and where no configured address is the socket's.
 ///
 /// # Errors
-/// As [`configs`].
+/// As [`configs`]; and where the file that decides could not be read.
 pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>, CannotTell> {
     let Some(ip) = view.ip() else { return Ok(None) };
     for config in configs(view)? {
@@ -91,16 +97,23 @@ pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>,
         if taker(view, config).is_some() {
             continue;
         }
-        let own = sockets(view, process);
-        let on_port = own.iter().filter(|socket| socket.local.port() == view.case.target.port);
+        let mut own = sockets(view, process);
+        own.retain(|socket| socket.local.port() == view.case.target.port);
         let mut found: Vec<&ConfiguredListen> =
-            on_port.filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
+            own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
         // Of the same family as the asked address first: its line is the one to change.
         found.sort_by_key(|listen| match &listen.address {
             ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
             _ => false,
         });
-        let Some(listen) = found.into_iter().next() else { continue };
+        let listen = found.into_iter().next().filter(|listen| !is_guess(config, listen));
+        let Some(listen) = listen else {
+            let concerned = is_meant(view, config) || has_socket(view, process);
+            match unread(config).next().filter(|_| concerned && !own.is_empty()) {
+                Some(unknown) => return Err(CannotTell(unknown)),
+                None => continue,
+            }
+        };
         let beaten = |setting: &Setting| {
             setting.beats.iter().any(|beaten| beaten.addresses.iter().any(|a| a.takes(ip, None) == Some(true)))
         };
