@@ -49,7 +49,7 @@ pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, un
         Some(missing) => Err(missing),
         None => ask(&mut engine, query, until).map_err(|missing| helped(missing, &place)),
     };
-    engine.running = match (&found, place.kind) {
+    engine.running = match (&found, engine.kind) {
         (_, EngineKind::Podman) => None,
         (Ok(_), _) => Some(true),
         (Err(missing), _) if missing.reason == Reason::Absent => Some(false),

@@ -54,6 +54,10 @@ pub struct Listed {
 /// The list of containers, newest first as the engine gives it, and how many there are in all; `None` for what is no list.
 pub fn list(json: &[u8]) -> Option<(Vec<Listed>, usize)> {
     let value: Value = serde_json::from_slice(json).ok()?;
+    if value.is_null() {
+        // An empty list of Go's.
+        return Some((Vec::new(), 0));
+    }
     let all = value.as_array()?;
     Some((all.iter().take(MOST_CONTAINERS).filter_map(listed).collect(), all.len()))
 }
@@ -198,7 +202,8 @@ mod tests {
 
     #[test]
     fn what_is_no_list() {
-        for json in [&b""[..], b"{}", b"null", b"[", b"\xff"] {
+        assert_eq!(super::list(b"null"), Some((vec![], 0)));
+        for json in [&b""[..], b"{}", b"[", b"\xff"] {
             assert_eq!(super::list(json), None);
         }
         assert_eq!(message(br#"{"message":"No such container: x"}"#).as_deref(), Some("No such container: x"));
