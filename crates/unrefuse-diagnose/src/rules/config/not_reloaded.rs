@@ -6,6 +6,7 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
+use crate::rules::service::reload_fails;
 use unrefuse_facts::catalogue::Apply;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{AttemptOutcome, ConfiguredListen, ConfiguredProcess, ServiceConfig};
@@ -116,7 +117,10 @@ fn fired(
     let port = view.case.target.port;
     let replaces = config.service == "nginx" && running.iter().any(|socket| socket.local.port() == port);
     let apply = if replaces { Apply::Restart } else { fixes::apply_of(config) };
-    fired.fixes.extend(load(view, config, process, apply));
+    // A reload that was refused will be refused again.
+    if !reload_fails(view, process) {
+        fired.fixes.extend(load(view, config, process, apply));
+    }
     fired.unknown = judge::unread(config).collect();
     fired.fires()
 }

@@ -1,24 +1,26 @@
 //! service/config-error
 
-use super::meant::meant;
-use super::{act, log};
+use super::meant::{Meant, meant};
+use super::{act, log, reload};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Risk};
 use crate::rule::cause;
-use unrefuse_facts::LoadState;
 use unrefuse_facts::text::visible;
+use unrefuse_facts::{LoadState, Location};
 
 cause! {
     /// ## What it means
     ///
     /// The service does not start because it cannot read its own configuration: a typing mistake, a directive of another
-    /// version, a file that is not there. The service says so itself, mostly with the file and the line.
+    /// version, a file that is not there. The service says so itself, mostly with the file and the line. A service that
+    /// runs refuses to reload it, and goes on with what it read before.
     ///
     /// ## How it shows
     ///
     /// The service failed at once when it was started, often after an edit or an upgrade that went unnoticed until then.
+    /// Or it runs, and what was added to its configuration is not there, although it was reloaded.
     ///
     /// ## How to confirm by hand
     ///
@@ -34,7 +36,7 @@ cause! {
     /// A port that is taken, which many services report in the same breath (`service/address-in-use`).
     id: "service/config-error",
     title: "the service cannot read its configuration",
-    explains: &["service/failed", "service/crash-loop", "listener/none"],
+    explains: &["service/failed", "service/crash-loop", "config/not-reloaded", "listener/none"],
     begins: false,
     needs: &["journal"],
     check: check,
@@ -43,8 +45,12 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
     let unit = meant.culprit();
-    if unit.is_running() || unit.is_masked() {
+    if unit.is_masked() {
         return Ok(Finding::Clear);
+    }
+    if unit.is_running() {
+        let refused = reload::refused(view, unit);
+        return Ok(refused.map_or(Finding::Clear, |(line, place)| fired(view, &meant, line, Some(place)).fires()));
     }
     let name = visible(&unit.name);
     if unit.load == LoadState::BadSetting {
@@ -59,23 +65,31 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     }
     let Some((line, place)) = log::config(unit) else { return Ok(Finding::Clear) };
+    Ok(fired(view, &meant, line, place).fires())
+}
+
+fn fired(view: &View<'_>, meant: &Meant<'_>, line: log::Line<'_>, place: Option<Location>) -> Fired {
+    let unit = meant.culprit();
+    let name = visible(&unit.name);
     // A line that names no place may speak of something else.
     let certainty = if place.is_some() { meant.certainty } else { meant.certainty.min(Certainty::Likely) };
+    let (cannot, verb) =
+        if unit.is_running() { ("could not reload its configuration", "reload") } else { ("cannot read its configuration", "restart") };
     let title = match &place {
-        Some(place) => format!("{name} cannot read its configuration: {}", visible(&place.to_string())),
-        None => format!("{name} cannot read its configuration"),
+        Some(place) => format!("{name} {cannot}: {}", visible(&place.to_string())),
+        None => format!("{name} {cannot}"),
     };
     let mut evidence = line.evidence(unit);
     if let Some(place) = &place {
         evidence = evidence.at(place);
     }
-    let mut fired = Fired::new(certainty, title).evidence(evidence);
     let check = meant.service().filter(|_| unit.name == meant.unit.name).and_then(|service| service.check);
     let what = place.map_or_else(|| "the line that its log names".to_owned(), |place| visible(&place.to_string()));
     let checked = check.map(|words| format!(", check with `{}`", words.join(" "))).unwrap_or_default();
-    let again = quote(&unit.name).map(|n| format!(", then systemctl restart {n}")).unwrap_or_default();
-    fired = fired.fix(act::advice(view, Risk::Low, format!("mend {what}{checked}{again}")));
-    Ok(fired.fires())
+    let again = quote(&unit.name).map(|n| format!(", then systemctl {verb} {n}")).unwrap_or_default();
+    Fired::new(certainty, title)
+        .evidence(evidence)
+        .fix(act::advice(view, Risk::Low, format!("mend {what}{checked}{again}")))
 }
 
 #[cfg(test)]
@@ -107,6 +121,33 @@ mod tests {
     fn a_warning_with_a_place_is_no_error() {
         let root = report("[warn] low memory in /etc/nginx/nginx.conf:12").blockers.remove(0).root;
         assert_ne!(root, "service/config-error");
+    }
+
+    /// nginx runs since 1,000 s, and its log has that line of a later time.
+    fn running(line: &str) -> unrefuse_facts::UnitFacts {
+        let mut nginx = failed("nginx.service", &[line]);
+        (nginx.active, nginx.sub, nginx.result) = (ActiveState::Active, "running".into(), None);
+        nginx.started_ms = Some(1_000);
+        nginx
+    }
+
+    #[test]
+    fn a_reload_that_was_refused() {
+        let nginx = running("nginx: [emerg] unknown directive \"nosuch\" in /etc/nginx/sites-enabled/x:1");
+        let report = Scene::local("127.0.0.1:80").rst().units(vec![nginx.clone()]).report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "service/config-error");
+        assert!(blocker.fixes[0].title.ends_with("then systemctl reload nginx.service"), "{blocker:?}");
+        let mut again = nginx;
+        let mut well = again.journal.value().unwrap()[0].clone();
+        well.identifier = Some("systemd".into());
+        well.message = "Reloaded nginx.service - A web server.".into();
+        well.time_ms = well.time_ms.map(|time| time + 5);
+        if let unrefuse_facts::Observed::Known { value, .. } = &mut again.journal {
+            value.push(well);
+        }
+        let report = Scene::local("127.0.0.1:80").rst().units(vec![again]).report();
+        assert_ne!(report.blockers[0].root, "service/config-error");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 mod act;
 mod log;
 mod meant;
+mod reload;
+
+pub(in crate::rules) use reload::fails as reload_fails;
 
 /// How sure it is that a service of this machine was meant; `None` where nothing speaks for one, or nobody looked.
 pub(crate) fn meant_certainty(view: &crate::View<'_>) -> Option<crate::report::Certainty> {
