@@ -1,14 +1,17 @@
 //! Notes: what does not block this connection and is worth knowing.
 
 use crate::View;
+use crate::containers;
 use crate::filter::{Leg, Stop, decider, owned_by};
 use crate::report::Note;
-use unrefuse_facts::{AttemptOutcome, Fate, FromElsewhere, SavedKind, SavedSays, Socket, text};
+use unrefuse_facts::{
+    AttemptOutcome, Container, ContainerStatus, Fate, FromElsewhere, PublishedPort, SavedKind, SavedSays, Socket, text,
+};
 
 /// All notes of an address.
 pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
     let here = open_only_here(view).or_else(|| filtered_elsewhere(view));
-    here.into_iter().chain(closed_after_boot(view)).collect()
+    here.into_iter().chain(closed_after_boot(view)).chain(nobody_answers(view)).collect()
 }
 
 /// The kernel's rules let it in, those that are loaded at boot do not.
@@ -34,6 +37,46 @@ fn closed_after_boot(view: &View<'_>) -> Option<Note> {
             view.port()
         ),
         source: saved.says.source().map(|source| source.what.clone()),
+    })
+}
+
+/// The connection opens, and nothing will answer: the kernel shakes hands for frozen processes, and for a socket that only
+/// keeps the port for a container.
+fn nobody_answers(view: &View<'_>) -> Option<Note> {
+    if view.outcome() != Some(AttemptOutcome::Open) {
+        return None;
+    }
+    let (Some(ip), Some(facts)) = (view.ip(), containers::known(view)) else { return None };
+    let published = |p: &&PublishedPort| {
+        p.host_port == Some(view.case.target.port) && Some(p.container.transport) == view.transport()
+    };
+    let meant = |c: &Container| {
+        let its = c.bound.iter().chain(&c.published).any(|p| published(&p));
+        view.is_local() == Some(true) && facts.own.is_none() && its || containers::addresses(c).contains(&ip)
+    };
+    if let Some((engine, paused)) = facts.all().find(|(_, c)| c.status == ContainerStatus::Paused && meant(c)) {
+        let name = text::visible(&paused.name);
+        let how = format!("{} unpause {name}", engine.kind.command());
+        let text =
+            format!("{} is paused: the connection opens, and nothing answers until `{how}`", containers::name(paused));
+        return Some(Note { text, source: Some(containers::source(engine)) });
+    }
+    let table = view.server_sockets("").ok()??;
+    let holder = |s: &&Socket| table.owners(s).iter().any(|p| p.command == containers::HOLDER);
+    let held = !view.redirected() && view.judged().is_some() && view.takers(table).iter().any(holder);
+    let (engine, container) =
+        facts.all().find(|(_, c)| c.status == ContainerStatus::Running && meant(c)).filter(|_| held)?;
+    Some(Note {
+        text: format!(
+            "open, and nobody answers: {} only keeps the port, and {}'s rules that send {} on to {} are gone: {} network reload {}",
+            containers::HOLDER,
+            engine.kind.name(),
+            view.port(),
+            containers::name(container),
+            engine.kind.command(),
+            text::visible(&container.name)
+        ),
+        source: Some(crate::filter::source(view)),
     })
 }
 
@@ -87,10 +130,11 @@ fn filtered_elsewhere(view: &View<'_>) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use crate::testing::Scene;
-    use crate::testing::filter::{accepted, chain, dropped, policy};
+    use crate::testing::container::Made;
+    use crate::testing::filter::{accepted, chain, dropped, iptables, policy};
     use unrefuse_facts::{
-        FilterBackend, FilterHook, FromElsewhere, Judgement, Observed, RuleOwner, SavedKind, SavedRule, SavedSays,
-        Source,
+        ContainerStatus, EngineKind, FilterBackend, FilterHook, FromElsewhere, Judgement, Observed, RuleOwner,
+        SavedKind, SavedRule, SavedSays, Source, Translation,
     };
 
     fn notes(kind: SavedKind, accepts: bool, at_boot: bool) -> usize {
@@ -112,6 +156,35 @@ mod tests {
         assert_eq!(notes(SavedKind::Iptables, true, true), 0);
         assert_eq!(notes(SavedKind::Iptables, false, false), 0);
         assert_eq!(notes(SavedKind::Ip6tables, false, true), 0);
+    }
+
+    #[test]
+    fn frozen_processes_do_not_answer() {
+        let texts = |status| {
+            let made = Made::new("web").publish("8001:80").listens("0.0.0.0:80", "nginx").with(|c| c.status = status);
+            let scene = Scene::local("127.0.0.1:8001").listener("0.0.0.0:8001", "docker-proxy").containers(vec![made]);
+            scene.open().report().notes.into_iter().map(|note| note.text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts(ContainerStatus::Paused),
+            ["container web is paused: the connection opens, and nothing answers until `docker unpause web`"]
+        );
+        assert!(texts(ContainerStatus::Running).is_empty());
+    }
+
+    #[test]
+    fn a_socket_that_only_keeps_the_port() {
+        let held = |egress| {
+            let made = Made::new("web").publish("8001:80").listens("0.0.0.0:80", "nginx");
+            let scene = Scene::local("10.1.0.2:8001").listener("0.0.0.0:8001", "conmon").containers(vec![made]);
+            let scene = scene.engine(|e| e.kind = EngineKind::Podman).filtered(Some(egress), Some(accepted()));
+            scene.open().report().notes.len()
+        };
+        let mut by = iptables(FilterHook::Output, "-A NETAVARK-DN -j DNAT");
+        by.place.table = "nat".into();
+        let to = Translation { to: "172.17.0.2:80".parse().unwrap(), by, probed: Observed::default() };
+        assert_eq!(held(accepted()), 1);
+        assert_eq!(held(Judgement { translated: Some(to), ..accepted() }), 0);
     }
 
     fn open_here(ways: &[(&str, Judgement)]) -> Vec<String> {

@@ -51,7 +51,7 @@ cause! {
 
 /// Something that has the port, elsewhere.
 enum Elsewhere<'a> {
-    Container(&'a Engine, &'a Container, &'a Socket),
+    Container(&'a Container, &'a Socket),
     Host(&'a Socket),
 }
 
@@ -72,7 +72,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     };
     let who = format!("container {}", visible(&own.name));
     let place = match found.first() {
-        Some(Elsewhere::Container(_, c, _)) => format!("; {} has that port", name(c)),
+        Some(Elsewhere::Container(c, _)) => format!("; {} has that port", name(c)),
         Some(Elsewhere::Host(_)) => "; the host has that port".to_owned(),
         None => String::new(),
     };
@@ -84,9 +84,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     ));
     for one in &found {
         fired = match one {
-            Elsewhere::Container(_, container, socket) => {
-                fired.evidence(containers::socket_evidence(container, socket))
-            }
+            Elsewhere::Container(container, socket) => fired.evidence(containers::socket_evidence(container, socket)),
             Elsewhere::Host(socket) => fired.evidence(Evidence::new(
                 format!("a socket of the host listens on {}/{}", socket.local, socket.transport.name()),
                 "sockets of the host",
@@ -114,11 +112,11 @@ fn serves(view: &View<'_>, me: Option<&Container>) -> bool {
 fn elsewhere<'a>(view: &View<'a>, facts: &'a ContainerFacts, me: Option<&Container>) -> Vec<Elsewhere<'a>> {
     let (Some(transport), port) = (view.transport(), view.case.target.port) else { return Vec::new() };
     let mut found: Vec<(bool, Elsewhere<'a>)> = Vec::new();
-    for (engine, container) in facts.all().filter(|(_, c)| is_up(c) && me.is_none_or(|me| me.id != c.id)) {
+    for (_, container) in facts.all().filter(|(_, c)| is_up(c) && me.is_none_or(|me| me.id != c.id)) {
         let uses_own = network_owner(facts, container).is_some_and(|owner| owner.id == container.id);
         if let (true, Inside::Listens(socket)) = (uses_own, inside(container, transport, port)) {
             let near = me.is_some_and(|me| shared(me, container).is_some());
-            found.push((!near, Elsewhere::Container(engine, container, socket)));
+            found.push((!near, Elsewhere::Container(container, socket)));
         }
     }
     found.sort_by_key(|(far, _)| *far);
@@ -136,7 +134,7 @@ fn shared<'a>(me: &Container, other: &'a Container) -> Option<&'a ContainerNetwo
 }
 
 fn fix(view: &View<'_>, me: Option<(&Engine, &Container)>, one: &Elsewhere<'_>) -> Option<Fix> {
-    let Elsewhere::Container(_, other, socket) = one else { return None };
+    let Elsewhere::Container(other, socket) = one else { return None };
     let port = socket.local.port();
     let (engine, me) = me?;
     let host = other.compose.as_ref().map_or(other.name.as_str(), |compose| compose.service.as_str());

@@ -3,6 +3,7 @@
 use super::meant::{facts, meant};
 use super::act;
 use crate::View;
+use crate::containers;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
@@ -51,8 +52,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     }
     let names: Vec<&str> = sought.iter().map(|service| service.name).collect();
-    // A port that many programs use says little of what was meant; so does a machine that runs containers.
-    let plain = sought.len() == 1 && facts.container_engines.is_empty();
+    // A port that many programs use says little of what was meant; so does a machine that runs containers, or is one.
+    let inside = containers::known(view).is_some_and(|containers| containers.own.is_some());
+    let plain = sought.len() == 1 && facts.container_engines.is_empty() && !inside;
     let certainty = if plain { Certainty::Likely } else { Certainty::Possible };
     let port = view.case.target.port;
     let title = match sought.as_slice() {
