@@ -20,7 +20,6 @@ mod refuser;
 pub mod report;
 mod rule;
 mod rules;
-mod services;
 #[cfg(test)]
 mod testing;
 mod times;

@@ -180,6 +180,7 @@ services! {
     postfix,
     dovecot,
     vsftpd,
+    openldap,
     bind,
     dnsmasq,
     cups,

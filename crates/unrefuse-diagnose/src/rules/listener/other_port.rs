@@ -4,9 +4,9 @@ use super::owner;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use crate::services::{self, Service};
 use crate::{View, fix};
-use unrefuse_facts::{AttemptOutcome, Protocol, Socket, SocketTable};
+use unrefuse_facts::catalogue::{self, KnownService};
+use unrefuse_facts::{AttemptOutcome, Protocol, Socket, SocketTable, Transport};
 
 cause! {
     /// ## What it means
@@ -47,8 +47,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if table.listeners.iter().any(|s| s.local.port() == target.port) {
         return Ok(Finding::Clear);
     }
-    let mut best: Option<(&Service, &Socket)> = None;
-    for service in services::meant(target.port, target.scheme.as_deref()) {
+    let mut best: Option<(&KnownService, &Socket)> = None;
+    for service in meant(target.port, transport, target.scheme.as_deref()) {
         let sockets = table.listeners.iter().filter(|s| s.transport == transport && is_of(service, table, s));
         for socket in sockets.filter(|s| is_another(service, target.port, s.local.port())) {
             let rank = |s: &Socket| {
@@ -83,19 +83,29 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fix(ask(view, port)).fix(Fix::new(view, Risk::Medium, listen)).fires())
 }
 
+/// The services that a target means: by its scheme where it has one, else by its port.
+fn meant(port: u16, transport: Transport, scheme: Option<&str>) -> Vec<&'static KnownService> {
+    let by_scheme: Vec<_> = scheme.into_iter().flat_map(catalogue::by_scheme).collect();
+    if by_scheme.is_empty() { catalogue::by_port(port, transport).collect() } else { by_scheme }
+}
+
 /// The socket belongs to a process of that service, and is one that serves it.
-fn is_of(service: &Service, table: &SocketTable, socket: &Socket) -> bool {
+fn is_of(service: &KnownService, table: &SocketTable, socket: &Socket) -> bool {
     // sshd's loopback sockets are its users' forwarded ports and X displays.
-    let forwarded = service.name == "sshd" && socket.local.ip().is_loopback();
-    !forwarded && table.owners(socket).iter().any(|p| service.commands.contains(&p.command.as_str()))
+    let forwarded = service.id == "sshd" && socket.local.ip().is_loopback();
+    !forwarded && table.owners(socket).iter().any(|p| catalogue::by_process(&p.command) == Some(service))
 }
 
 /// A listener on `has` may be what was meant by `asked`. `http://` is asked of everything on every port, and a web server
 /// on 80 or 443 is where it belongs: it was not meant by another port.
-fn is_another(service: &Service, asked: u16, has: u16) -> bool {
+fn is_another(service: &KnownService, asked: u16, has: u16) -> bool {
     let web = service.schemes.contains(&"http");
-    !web || service.ports.contains(&asked) && (matches!(asked, 80 | 443) || !matches!(has, 80 | 443))
+    let its = service.has_port(asked, Transport::Tcp) || WEB.contains(&asked);
+    !web || its && (matches!(asked, 80 | 443) || !matches!(has, 80 | 443))
 }
+
+/// Ports that mean some web server.
+const WEB: [u16; 4] = [80, 443, 8080, 8443];
 
 /// The advice to ask that port.
 fn ask(view: &View<'_>, port: u16) -> Fix {
