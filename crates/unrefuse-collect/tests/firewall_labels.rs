@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider};
-use unrefuse_firewall::iptables;
 use unrefuse_firewall::judge::{Judge, Question};
 use unrefuse_firewall::machine::{KnownMachine, Machine, Route, RouteKind};
 use unrefuse_firewall::model::{Family, Ruleset};
 use unrefuse_firewall::spec::PacketSpec;
+use unrefuse_firewall::{iptables, nft};
 
 /// A line of labels.tsv, by column.
 struct Probe<'a>(Vec<&'a str>);
@@ -209,25 +209,38 @@ fn text_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("labels.tsv")).expect("labels.tsv")
 }
 
+/// A ruleset in nft's own language, which includes nothing.
+fn text(name: &str, bytes: &[u8]) -> Ruleset {
+    let ruleset = nft::file::parse(name, bytes, &|path, _| panic!("{name} includes {path}"));
+    assert!(ruleset.problems.is_empty(), "{name}: {:?}", ruleset.problems);
+    ruleset
+}
+
 #[test]
 fn nft_verdicts_are_the_kernels() {
     if !can_filter("nft_verdicts_are_the_kernels") {
         return;
     }
     let Some(folder) = corpus("firewall") else { return };
-    let (mut netlink, mut json) = (Compared::default(), Compared::default());
+    let (mut netlink, mut json, mut listed, mut written) =
+        (Compared::default(), Compared::default(), Compared::default(), Compared::default());
     for (file, probes) in labels(&text_of(&folder), "nft") {
         let path = folder.join("rulesets").join(file);
         let rulesets = in_new_namespace(|| {
             feed("nft", &["-f", path.to_str().expect("a name")], b"").expect(file);
             let json = feed("nft", &["-j", "list", "ruleset"], b"").expect("listed");
-            [read(), unrefuse_firewall::nft::json::parse(&json).expect("JSON of nft(8)")]
+            let list = feed("nft", &["list", "ruleset"], b"").expect("listed");
+            [read(), nft::json::parse(&json).expect("JSON of nft(8)"), text("list", &list)]
         });
         netlink.ruleset(file, &rulesets[0], &probes);
         json.ruleset(file, &rulesets[1], &probes);
+        listed.ruleset(file, &rulesets[2], &probes);
+        written.ruleset(file, &text(file, &std::fs::read(&path).expect(file)), &probes);
     }
     netlink.hold("nft over netlink", 570);
     json.hold("nft -j", 570);
+    listed.hold("nft list ruleset", 570);
+    written.hold("the files themselves", 570);
 }
 
 /// The labels of iptables-legacy hold for the same rules in nf_tables: both run the same matches and targets.

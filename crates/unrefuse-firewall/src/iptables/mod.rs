@@ -35,6 +35,7 @@ mod values;
 mod words;
 
 pub use ipset::parse_ipset;
+pub(crate) use names::service;
 
 use unrefuse_facts::text;
 

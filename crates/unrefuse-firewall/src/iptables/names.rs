@@ -179,7 +179,7 @@ const SERVICES: &[(&str, u16)] = &[
 ];
 
 /// A service's port. Only names whose port is the same for every protocol.
-pub(super) fn service(name: &str) -> Option<u16> {
+pub(crate) fn service(name: &str) -> Option<u16> {
     SERVICES.iter().find(|(n, _)| *n == name).map(|s| s.1)
 }
 

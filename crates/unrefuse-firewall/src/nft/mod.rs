@@ -18,6 +18,7 @@
 pub(crate) mod attr;
 mod compute;
 mod effect;
+pub mod file;
 mod head;
 mod iptables_text;
 pub mod json;

@@ -49,6 +49,11 @@ fn field(protocol: &str, name: &str) -> Option<(Header, u16, u16)> {
     })
 }
 
+/// Whether a protocol has a field of this name.
+pub(in super::super) fn is_field(protocol: &str, name: &str) -> bool {
+    field(protocol, name).is_some()
+}
+
 fn meta(key: &str) -> Option<Meta> {
     Some(match key {
         "length" => Meta::Length,

@@ -16,6 +16,9 @@ mod sets;
 mod statement;
 mod value;
 
+pub(super) use expression::is_field;
+pub(super) use sets::named as named_set;
+
 use super::text;
 use crate::model::{Backend, Base, Chain, ChainKind, Counters, Family, Hook, Policy, Problem, Rule, Ruleset, Table};
 use serde_json::Value;
@@ -47,8 +50,8 @@ pub fn parse(bytes: &[u8]) -> Result<Ruleset, NotJson> {
                     kind if !wanted.contains(&kind) => Some(()),
                     "table" => table(&mut ruleset, content),
                     "chain" => chain(&mut ruleset, content),
-                    "rule" => rule(&mut ruleset, content),
-                    _ => sets::named(&mut ruleset, content),
+                    "rule" => rule(&mut ruleset, content).map(|_| ()),
+                    _ => named_set(&mut ruleset, content),
                 };
                 if read.is_none() {
                     let place = format!("nft JSON: {kind} {}", text_of(content, "name").unwrap_or_default());
@@ -58,9 +61,8 @@ pub fn parse(bytes: &[u8]) -> Result<Ruleset, NotJson> {
             }
         }
     }
+    backends(&mut ruleset);
     for table in &mut ruleset.tables {
-        let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
-        table.backend = super::backend(table.family, &table.name, bases);
         for chain in table.chains.values_mut() {
             for rule in Arc::make_mut(&mut chain.rules).iter_mut() {
                 rule.text = text::nft(rule, table.family, &[], &table.sets);
@@ -70,7 +72,15 @@ pub fn parse(bytes: &[u8]) -> Result<Ruleset, NotJson> {
     Ok(ruleset)
 }
 
-fn family(name: &str) -> Option<Family> {
+/// Tells the tables of iptables-nft by their chains.
+pub(super) fn backends(ruleset: &mut Ruleset) {
+    for table in &mut ruleset.tables {
+        let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
+        table.backend = super::backend(table.family, &table.name, bases);
+    }
+}
+
+pub(super) fn family(name: &str) -> Option<Family> {
     Some(match name {
         "ip" => Family::Ip,
         "ip6" => Family::Ip6,
@@ -82,7 +92,7 @@ fn family(name: &str) -> Option<Family> {
     })
 }
 
-fn table(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
+pub(super) fn table(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
     let flags = content.get("flags").map(Value::to_string).unwrap_or_default();
     ruleset.tables.push(Table {
         family: family(text_of(content, "family")?)?,
@@ -101,7 +111,7 @@ fn table_of<'a>(ruleset: &'a mut Ruleset, content: &Value) -> Option<&'a mut Tab
     ruleset.tables.iter_mut().find(|table| table.family == family && table.name == name)
 }
 
-fn chain(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
+pub(super) fn chain(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
     let base = match text_of(content, "hook") {
         None => None,
         Some(hook) => Some(Base {
@@ -136,7 +146,7 @@ fn chain(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
     Some(())
 }
 
-fn rule(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
+pub(super) fn rule<'a>(ruleset: &'a mut Ruleset, content: &Value) -> Option<&'a mut Rule> {
     let table = table_of(ruleset, content)?;
     let mut reader = statement::Reader::new(table.family, &mut table.sets);
     for one in content.get("expr")?.as_array()? {
@@ -153,7 +163,7 @@ fn rule(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
         statements,
         ..Rule::default()
     });
-    Some(())
+    rules.last_mut()
 }
 
 #[cfg(test)]

