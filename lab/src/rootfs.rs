@@ -29,6 +29,7 @@ const SERVERS: Packages = &[
     ("web servers", &["nginx-light", "apache2", "haproxy"]),
     ("databases and caches", &["mariadb-server", "postgresql", "redis-server", "memcached"]),
     ("remote shell", &["openssh-server"]),
+    ("mail, names and files", &["postfix", "dovecot-imapd", "dnsmasq", "bind9", "vsftpd"]),
 ];
 
 /// What hosts of [`Kind::Containers`] have besides. They are hosts of their own: an installed engine is a fact that would
@@ -37,7 +38,7 @@ const ENGINES: Packages = &[
     ("Docker", &["docker.io"]),
     (
         "Podman, its names between containers, and what it needs without root",
-        &["podman", "crun", "catatonit", "netavark", "aardvark-dns", "slirp4netns", "uidmap"],
+        &["podman", "runc", "catatonit", "netavark", "aardvark-dns", "slirp4netns", "uidmap"],
     ),
     ("the image of all containers", &["busybox-static"]),
 ];
@@ -51,6 +52,7 @@ echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
 for unit in nginx apache2 apache-htcacheclean haproxy memcached redis-server ssh \
     mariadb mariadb.socket mariadb-extra.socket postgresql \
+    postfix dovecot dovecot.socket dnsmasq named vsftpd \
     ufw firewalld fail2ban nftables e2scrub_reap systemd-pstore \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
     chroot "$root" systemctl --quiet disable "$unit" || true
@@ -91,9 +93,10 @@ echo 'it works' >"$image/www/index.html"
 tar --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$image" -cf "$root/usr/share/lab/tiny.tar" .
 rm -rf "$image"
 
-# A machine without the pids controller in its version 2 hierarchy can't run containers that are to be limited.
+# A machine without the pids controller in its version 2 hierarchy can't run containers that are to be limited; crun
+# insists on CAP_SYS_RESOURCE, which a machine may lack, too.
 mkdir -p "$root/etc/containers/containers.conf.d"
-printf '[containers]\npids_limit = 0\n' >"$root/etc/containers/containers.conf.d/lab.conf"
+printf '[containers]\npids_limit = 0\n[engine]\nruntime = "runc"\n' >"$root/etc/containers/containers.conf.d/lab.conf"
 chroot "$root" useradd --create-home --uid 1000 --shell /bin/sh app
 
 cat >"$root/usr/local/bin/use-engine" <<'END'
