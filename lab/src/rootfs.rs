@@ -97,6 +97,10 @@ rm -rf "$image"
 # insists on CAP_SYS_RESOURCE, which a machine may lack, too.
 mkdir -p "$root/etc/containers/containers.conf.d"
 printf '[containers]\npids_limit = 0\n[engine]\nruntime = "runc"\n' >"$root/etc/containers/containers.conf.d/lab.conf"
+# Its service ends by itself when nobody asks, and unrefuse doesn't wake it.
+mkdir -p "$root/etc/systemd/system/podman.service.d"
+printf '[Service]\nExecStart=\nExecStart=/usr/bin/podman system service --time 0\n' \
+    >"$root/etc/systemd/system/podman.service.d/lab.conf"
 chroot "$root" useradd --create-home --uid 1000 --shell /bin/sh app
 
 cat >"$root/usr/local/bin/use-engine" <<'END'
@@ -105,7 +109,7 @@ cat >"$root/usr/local/bin/use-engine" <<'END'
 set -e
 case $1 in
     docker) systemctl start docker ;;
-    podman) systemctl start podman.socket ;;
+    podman) systemctl start podman.service ;;
 esac
 "$1" import -c 'CMD ["sleep", "600"]' /usr/share/lab/tiny.tar tiny >/dev/null 2>&1
 END
