@@ -6,20 +6,13 @@ use crate::report::Evidence;
 use std::net::IpAddr;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
-    Container, ContainerFacts, ContainerStatus, Decider, Engine, FilterHook, Missing, NetworkMode, Process, Socket,
-    SocketTable, Transport,
+    Container, ContainerFacts, ContainerStatus, Decider, Engine, FilterHook, Missing, NetworkMode, Socket, SocketTable,
+    Transport, is_engine_helper,
 };
-
-/// User-space forwarders of container engines: they accept first and ask the container then.
-pub(crate) const FORWARDERS: [&str; 5] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta", "pasta.avx2"];
-
-/// Podman's monitor of a container: it holds the published ports, so that nobody else takes them, and never accepts.
-pub(crate) const HOLDER: &str = "conmon";
 
 /// An engine's helper holds the socket: where it listens is for the engine to say.
 pub(crate) fn is_forwarded(table: &SocketTable, socket: &Socket) -> bool {
-    let helper = |p: &&Process| FORWARDERS.contains(&p.command.as_str()) || p.command == HOLDER;
-    table.owners(socket).iter().any(helper)
+    table.owners(socket).iter().any(|process| is_engine_helper(&process.command))
 }
 
 /// What was seen of containers.

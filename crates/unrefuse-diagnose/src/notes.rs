@@ -5,7 +5,8 @@ use crate::containers;
 use crate::filter::{Leg, Stop, decider, owned_by};
 use crate::report::Note;
 use unrefuse_facts::{
-    AttemptOutcome, Container, ContainerStatus, Fate, FromElsewhere, PublishedPort, SavedKind, SavedSays, Socket, text,
+    AttemptOutcome, Container, ContainerStatus, EngineKind, Fate, FromElsewhere, HOLDERS, PublishedPort, SavedKind,
+    SavedSays, Socket, text,
 };
 
 /// All notes of an address.
@@ -43,7 +44,7 @@ fn closed_after_boot(view: &View<'_>) -> Option<Note> {
 /// The connection opens, and nothing will answer: the kernel shakes hands for frozen processes, and for a socket that only
 /// keeps the port for a container.
 fn nobody_answers(view: &View<'_>) -> Option<Note> {
-    if view.outcome() != Some(AttemptOutcome::Open) {
+    if view.outcome() != Some(AttemptOutcome::Open) && !view.judged_only() {
         return None;
     }
     let (Some(ip), Some(facts)) = (view.ip(), containers::known(view)) else { return None };
@@ -62,19 +63,21 @@ fn nobody_answers(view: &View<'_>) -> Option<Note> {
         return Some(Note { text, source: Some(containers::source(engine)) });
     }
     let table = view.server_sockets("").ok()??;
-    let holder = |s: &&Socket| table.owners(s).iter().any(|p| p.command == containers::HOLDER);
-    let held = !view.redirected() && view.judged().is_some() && view.takers(table).iter().any(holder);
-    let (engine, container) =
-        facts.all().find(|(_, c)| c.status == ContainerStatus::Running && meant(c)).filter(|_| held)?;
+    let held = |s: &&Socket| table.owners(s).into_iter().find(|p| HOLDERS.contains(&p.command.as_str()));
+    let keeper = view.takers(table).iter().find_map(held).filter(|_| !view.redirected() && view.judged().is_some())?;
+    let (engine, container) = facts.all().find(|(_, c)| c.status == ContainerStatus::Running && meant(c))?;
+    let anew = match engine.kind {
+        EngineKind::Docker => "systemctl restart docker".to_owned(),
+        EngineKind::Podman => format!("podman network reload {}", text::visible(&container.name)),
+    };
     Some(Note {
         text: format!(
-            "open, and nobody answers: {} only keeps the port, and {}'s rules that send {} on to {} are gone: {} network reload {}",
-            containers::HOLDER,
+            "open, and nobody answers: {} only keeps the port, and {}'s rules that send {} on to {} are gone: `{anew}` makes \
+             them anew",
+            text::visible(&keeper.command),
             engine.kind.name(),
             view.port(),
             containers::name(container),
-            engine.kind.command(),
-            text::visible(&container.name)
         ),
         source: Some(crate::filter::source(view)),
     })

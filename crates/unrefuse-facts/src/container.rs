@@ -4,6 +4,18 @@ use crate::{ConfigLine, InterfaceAddress, Location, Observed, SocketTable, Trans
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+/// Command names of engines' processes that take connections for a container: they accept first and ask the container then.
+pub const FORWARDERS: [&str; 5] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta", "pasta.avx2"];
+
+/// Command names of engines' processes that only keep a published port, so that nobody else takes it, and never accept:
+/// Podman's monitor (libpod's `bindPorts`), and Docker's daemon with `"userland-proxy": false` (moby's `newDummyProxy`).
+pub const HOLDERS: [&str; 2] = ["conmon", "dockerd"];
+
+/// A process of that name holds a published port for an engine, whether it takes connections or not.
+pub fn is_engine_helper(command: &str) -> bool {
+    FORWARDERS.contains(&command) || HOLDERS.contains(&command)
+}
+
 /// What was seen of container engines and their containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

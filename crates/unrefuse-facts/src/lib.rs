@@ -30,7 +30,7 @@ pub use config::{
 };
 pub use container::{
     ComposeService, Container, ContainerExit, ContainerFacts, ContainerNetwork, ContainerPort, ContainerStatus, Engine,
-    EngineKind, NetworkMode, OwnContainer, PublishedPort, Recipe,
+    EngineKind, FORWARDERS, HOLDERS, NetworkMode, OwnContainer, PublishedPort, Recipe, is_engine_helper,
 };
 pub use errno::Errno;
 pub use firewall::{

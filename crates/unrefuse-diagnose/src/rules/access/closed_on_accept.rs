@@ -1,13 +1,12 @@
 //! access/closed-on-accept
 
 use crate::View;
-use crate::containers::FORWARDERS;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::{Distance, same_connection};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
 use crate::rules::listener::owner;
-use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno};
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS};
 
 cause! {
     /// ## What it means

@@ -17,27 +17,34 @@ pub(super) fn publish(
     title: &str,
     change: &Change,
 ) -> Fix {
-    let wanted = change.publish.as_deref().unwrap_or_default();
-    let edit = match &change.in_place_of {
-        Some(old) => replace(compose, old, wanted),
+    let wanted = &change.publish;
+    let edits = match &change.in_place_of {
+        Some(old) => wanted.first().and_then(|wanted| Some(vec![replace(compose, old, wanted)?])),
         None => add(compose, wanted),
     };
-    match (edit, up(view, meant, compose)) {
-        (Some(edit), Some(up)) => {
+    match (edits, up(view, meant, compose)) {
+        (Some(edits), Some(up)) => {
             let title = format!("{title}: in its compose file; the container is made anew");
-            Fix::new(view, risk, title).persistent().edit(edit).command(up.clone()).undo(up)
+            let fix = Fix::new(view, risk, title).persistent();
+            edits.into_iter().fold(fix, Fix::edit).command(up.clone()).undo(up)
         }
         _ => {
-            let file = place(compose);
             let title = format!(
-                "{title}: `ports:` of service {} in {file} gets \"{wanted}\", then `{} compose up -d {}`",
+                "{title}: `ports:` of service {} in {} gets {}, then `{} compose up -d {}`",
                 visible(&compose.service),
+                place(compose),
+                quoted(wanted),
                 meant.engine.kind.command(),
                 visible(&compose.service)
             );
             Fix::new(view, risk, title).persistent()
         }
     }
+}
+
+/// `"8001:80", "443:443"`.
+fn quoted(entries: &[String]) -> String {
+    entries.iter().map(|entry| format!("\"{entry}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// `/srv/app/docker-compose.yml:12`, or the file's name, or the project's.
@@ -62,8 +69,8 @@ fn up(view: &View<'_>, meant: &Meant<'_>, compose: &ComposeService) -> Option<St
     Cli::of(view, meant.engine)?.run(&words.join(" "))
 }
 
-/// One more entry of `ports:`; the key, too, where the service has none.
-fn add(compose: &ComposeService, wanted: &str) -> Option<Edit> {
+/// More entries of `ports:`; the key, too, where the service has none.
+fn add(compose: &ComposeService, wanted: &[String]) -> Option<Vec<Edit>> {
     if let Some((key, entries)) = compose.ports.split_first() {
         // `ports: [ … ]` holds its entries in the line itself.
         if key.text.trim() != "ports:" {
@@ -71,13 +78,14 @@ fn add(compose: &ComposeService, wanted: &str) -> Option<Edit> {
         }
         let outer = indent(&key.text);
         let inner = entries.first().map_or_else(|| format!("{outer}  "), |line| indent(&line.text).to_owned());
-        return line_edit(&next(&key.location)?, "", format!("{inner}- \"{wanted}\""));
+        let at = next(&key.location)?;
+        return wanted.iter().map(|wanted| line_edit(&at, "", format!("{inner}- \"{wanted}\""))).collect();
     }
     if compose.ports_line.is_some() {
         return None;
     }
     let indent = compose.key_indent.as_deref()?;
-    line_edit(&next(compose.service_line.as_ref()?)?, "", format!("{indent}ports: [\"{wanted}\"]"))
+    Some(vec![line_edit(&next(compose.service_line.as_ref()?)?, "", format!("{indent}ports: [{}]", quoted(wanted)))?])
 }
 
 /// The entry of that publication with another value.

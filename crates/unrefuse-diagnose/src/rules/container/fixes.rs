@@ -5,11 +5,12 @@ use super::run::{Change, anew, entry};
 use super::{compose, words};
 use crate::View;
 use crate::report::{Fix, Risk};
+use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{ContainerPort, EngineKind, PublishedPort};
 
-/// Publishes the asked port to the container's port `to`: on the asked address, then on every one. The second takes the
-/// place of a publication that is there already.
+/// Publishes the asked port to the container's port `to`: on the asked address (all that the name leads to), then on every
+/// one. The second takes the place of a publication that is there already.
 pub(super) fn publish(
     view: &View<'_>,
     meant: &Meant<'_>,
@@ -18,27 +19,39 @@ pub(super) fn publish(
 ) -> Vec<Fix> {
     let Some(ip) = view.ip() else { return Vec::new() };
     let port = view.case.target.port;
-    let (asked, inside) = (view.port(), words::port(to));
+    let (asked, inside, name) = (view.port(), words::port(to), visible(&meant.container.name));
     let past = match meant.engine.kind {
         EngineKind::Docker => "; published ports pass by ufw's rules",
         EngineKind::Podman => "",
     };
-    let narrow = format!("publish {asked} of {ip} to port {inside} of {}", visible(&meant.container.name));
-    let broad =
-        format!("publish {asked} of every address to port {inside} of {}{past}", visible(&meant.container.name));
-    let as_asked_for = |p: &PublishedPort| {
-        let same = |own: &&PublishedPort| own.container == p.container && own.host_port == p.host_port;
-        let equal = |own: &&PublishedPort| own.host_address.unwrap_or(ip) == p.host_address.unwrap_or(ip);
-        let all = || meant.container.published.iter().filter(same);
-        all().find(equal).or_else(|| all().next()).copied()
-    };
-    let present = present.as_ref().and_then(as_asked_for);
-    let change =
-        |address, in_place_of| Change { publish: Some(entry(address, Some(port), to)), in_place_of, command: None };
-    vec![
-        remade(view, meant, Risk::Medium, &narrow, &change(Some(ip), None)),
-        remade(view, meant, Risk::High, &broad, &change(None, present)),
-    ]
+    let addresses = asked_addresses(view, ip);
+    let on = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" and ");
+    let narrow = format!("publish {asked} of {on} to port {inside} of {name}");
+    let broad = format!("publish {asked} of every address to port {inside} of {name}{past}");
+    let publish = |address| entry(address, Some(port), to);
+    let present = present.and_then(|present| as_asked_for(meant, &present));
+    let beside = Change { publish: addresses.into_iter().map(|ip| publish(Some(ip))).collect(), ..Change::default() };
+    let instead = Change { publish: vec![publish(None)], in_place_of: present, command: None };
+    vec![remade(view, meant, Risk::Medium, &narrow, &beside), remade(view, meant, Risk::High, &broad, &instead)]
+}
+
+/// The addresses of this machine that the asked name leads to: were one published alone, the others would still refuse.
+fn asked_addresses(view: &View<'_>, ip: IpAddr) -> Vec<IpAddr> {
+    let found = view.case.resolution.result.iter().flatten().map(SocketAddr::ip);
+    let mut all: Vec<IpAddr> = found
+        .filter(|ip| !ip.is_unspecified() && view.case.is_local(*ip) == Some(true))
+        .chain(std::iter::once(ip))
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The publication as it stands in the container's settings: an engine shows one for all addresses as one for each family.
+pub(super) fn as_asked_for(meant: &Meant<'_>, present: &PublishedPort) -> Option<PublishedPort> {
+    let same = |own: &&PublishedPort| own.container == present.container && own.host_port == present.host_port;
+    let all = || meant.container.published.iter().filter(same);
+    all().find(|own| own.host_address == present.host_address).or_else(|| all().next()).copied()
 }
 
 /// The container with that change: by its compose file where it has one, else run anew.

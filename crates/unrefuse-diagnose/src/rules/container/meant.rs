@@ -102,7 +102,7 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
         .collect();
     let Some(best) = found.iter().map(|(clue, ..)| clue.strength()).max() else {
         let sure = service::meant_certainty(view) == Some(Certainty::Proven);
-        return unasked(facts).filter(|_| !sure).map_or(Ok(None), |m| Err(CannotTell::because(question(view), m)));
+        return unasked(view, facts).filter(|_| !sure).map_or(Ok(None), Err);
     };
     found.retain(|(clue, ..)| clue.strength() == best);
     narrow(view, &mut found);
@@ -144,10 +144,14 @@ pub(super) fn is_down(engine: &Engine) -> bool {
         && (engine.running == Some(false) || engine.running.is_none() && absent && engine.installed.is_some())
 }
 
-/// Why an engine that runs was not asked.
-fn unasked(facts: &ContainerFacts) -> Option<&Missing> {
-    let open = |m: &&Missing| m.reason != Reason::NotLooked && (m.reason != Reason::Absent || m.remedy.is_some());
-    facts.engines.iter().filter(|engine| !is_down(engine)).filter_map(|e| e.containers.missing()).find(open)
+/// The question that stays open where an engine that may run was not asked.
+fn unasked(view: &View<'_>, facts: &ContainerFacts) -> Option<CannotTell> {
+    // Without a word on what would help, nobody needed to look.
+    let open = |m: &&Missing| m.remedy.is_some() || !matches!(m.reason, Reason::NotLooked | Reason::Absent);
+    let mut missing = facts.engines.iter().filter(|e| !is_down(e)).filter_map(|e| Some((e, e.containers.missing()?)));
+    let (engine, missing) = missing.find(|(_, m)| open(m))?;
+    let how = missing.remedy.clone().unwrap_or_else(|| format!("{} ps -a", engine.kind.command()));
+    Some(CannotTell::new(question(view), missing.detail.clone(), how))
 }
 
 /// What the engine published, or what was asked of it while nothing is.

@@ -133,7 +133,7 @@ mod tests {
     use crate::testing::container::Made;
     use crate::testing::filter::commands;
     use crate::testing::service::unit;
-    use unrefuse_facts::{ActiveState, NetworkMode, Protocol};
+    use unrefuse_facts::{ActiveState, AttemptOutcome, NetworkMode, Protocol};
 
     fn scene(made: Made) -> Scene {
         Scene::local("127.0.0.1:80").containers(vec![made]).rst()
@@ -209,6 +209,23 @@ mod tests {
         let report = scene(without).report();
         let Step::Edit { edit } = &report.blockers[0].fixes[1].steps[0] else { panic!() };
         assert_eq!((edit.line, edit.new.as_str()), (4, "    ports: [\"80:80\"]"));
+    }
+
+    #[test]
+    fn both_addresses_of_localhost_are_published_at_once() {
+        let web = Made::new("web").listens("0.0.0.0:80", "nginx");
+        let scene = Scene::local("[::1]:80").named("localhost", &["[::1]:80", "127.0.0.1:80"]).containers(vec![web]);
+        let report = scene.rst().attempt("127.0.0.1:80", AttemptOutcome::Refused, None, None).report();
+        assert_eq!(report.blockers.len(), 1, "{:?}", report.blockers);
+        let runs: Vec<&str> =
+            report.blockers[0].fixes.iter().filter_map(|fix| commands(&fix.steps).get(2).copied()).collect();
+        assert_eq!(
+            runs,
+            [
+                "docker run -d --name web -p 127.0.0.1:80:80 -p '[::1]:80:80' nginx:1.25",
+                "docker run -d --name web -p 80:80 nginx:1.25"
+            ]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! container/other-container-port
 
-use super::fixes::remade;
+use super::fixes::{as_asked_for, remade};
 use super::meant::Clue;
 use super::run::{Change, entry};
 use super::state::{State, publication_of, state};
@@ -104,11 +104,10 @@ fn repoint(
     old: &unrefuse_facts::PublishedPort,
     real: ContainerPort,
 ) -> Fix {
-    let same = |own: &&unrefuse_facts::PublishedPort| own.container == old.container && own.host_port == old.host_port;
-    let asked_for = meant.container.published.iter().find(same).copied().unwrap_or(*old);
+    let asked_for = as_asked_for(meant, old).unwrap_or(*old);
     let title = format!("publish {} to port {} of {}", view.port(), words::port(real), visible(&meant.container.name));
     let change = Change {
-        publish: Some(entry(asked_for.host_address, asked_for.host_port, real)),
+        publish: vec![entry(asked_for.host_address, asked_for.host_port, real)],
         in_place_of: Some(asked_for),
         command: None,
     };

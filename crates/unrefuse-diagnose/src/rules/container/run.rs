@@ -67,8 +67,8 @@ pub(super) fn entry(address: Option<IpAddr>, host_port: Option<u16>, to: Contain
 /// What is different of the new container.
 #[derive(Default)]
 pub(super) struct Change {
-    /// A port to publish, beside the others, as `-p` takes it.
-    pub(super) publish: Option<String>,
+    /// Ports to publish, beside the others, each as `-p` takes it.
+    pub(super) publish: Vec<String>,
     /// The publication that it takes the place of.
     pub(super) in_place_of: Option<PublishedPort>,
     /// Other arguments after the image.
@@ -84,7 +84,8 @@ pub(super) fn anew(view: &View<'_>, meant: &Meant<'_>, risk: Risk, title: &str, 
         (None, Some(build)) => build(Fix::new(view, risk, format!("{title}: run it anew; {lost}"))),
         (reason, _) => {
             let reason = reason.unwrap_or_else(|| "its arguments cannot be quoted safely".to_owned());
-            let how = change.publish.as_ref().map(|entry| format!(" with -p {entry}")).unwrap_or_default();
+            let how: String = change.publish.iter().map(|entry| format!(" -p {entry}")).collect();
+            let how = if how.is_empty() { how } else { format!(" with{how}") };
             let title = format!(
                 "{title}: run {} anew{how}, as it was made; no command is given: {reason}",
                 visible(&container.name)
