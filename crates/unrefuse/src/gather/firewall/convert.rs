@@ -427,7 +427,7 @@ mod tests {
         };
         let source: IpAddr = "10.0.0.9".parse().unwrap();
         let key = 0x0a00_0009;
-        let text = |from, to| element_text(&set(from, to), source, key);
+        let text = |from, to| element_text(holding(&set(from, to), key)?.0, source);
         assert_eq!(text(key, key).as_deref(), Some("10.0.0.9"));
         assert_eq!(text(0x0a00_0000, 0x0a00_00ff).as_deref(), Some("10.0.0.0/24"));
         assert_eq!(text(0x0a00_0001, 0x0a00_0010).as_deref(), Some("10.0.0.1-10.0.0.16"));
