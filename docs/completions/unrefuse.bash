@@ -44,7 +44,7 @@ _unrefuse() {
 
     case "${cmd}" in
         unrefuse)
-            opts="-4 -6 -v -q -h -V --udp --timeout --deadline --count --from --netns --json --format --verbose --quiet --color --help --version check listeners who firewall explain schema completions"
+            opts="-4 -6 -v -q -h -V --udp --timeout --deadline --count --from --netns --container --json --format --verbose --quiet --color --help --version check listeners who firewall explain schema completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -70,6 +70,10 @@ _unrefuse() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
@@ -86,7 +90,7 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__check)
-            opts="-4 -6 -v -q -h --udp --timeout --deadline --count --from --netns --json --format --verbose --quiet --color --help"
+            opts="-4 -6 -v -q -h --udp --timeout --deadline --count --from --netns --container --json --format --verbose --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -109,6 +113,10 @@ _unrefuse() {
                     return 0
                     ;;
                 --netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

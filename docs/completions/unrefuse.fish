@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_unrefuse_global_optspecs
-    string join \n 4 6 udp timeout= deadline= count= from= netns= json format= v/verbose q/quiet color= h/help V/version
+    string join \n 4 6 udp timeout= deadline= count= from= netns= container= json format= v/verbose q/quiet color= h/help V/version
 end
 
 function __fish_unrefuse_needs_command
@@ -29,6 +29,7 @@ complete -c unrefuse -n "__fish_unrefuse_needs_command" -l deadline -d 'How long
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -l count -d 'Attempts to each address, to find what fails now and then' -r
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -l from -d 'Judge the way in for that client, from the server\'s side, without connecting: TARGET is this machine' -r
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -l netns -d 'Stand in another network namespace: a name of `ip netns`, or a process id' -r
+complete -c unrefuse -n "__fish_unrefuse_needs_command" -l container -d 'Stand in a running container of Docker or Podman, by its name or id: names, routes and localhost are its own' -r
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -l format -d 'Form of the report' -r -f -a "text\t'For people'
 json\t'For programs: see `unrefuse schema`'"
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -l color -d 'Colours' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'
@@ -54,6 +55,7 @@ complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l deadline -d 
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l count -d 'Attempts to each address, to find what fails now and then' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l from -d 'Judge the way in for that client, from the server\'s side, without connecting: TARGET is this machine' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l netns -d 'Stand in another network namespace: a name of `ip netns`, or a process id' -r
+complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l container -d 'Stand in a running container of Docker or Podman, by its name or id: names, routes and localhost are its own' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l format -d 'Form of the report' -r -f -a "text\t'For people'
 json\t'For programs: see `unrefuse schema`'"
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l color -d 'Colours' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'
@@ -85,7 +87,7 @@ complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l from -d '
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l to -d 'Where to: host:port, [v6]:port, or :port of this machine' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l iface -d 'The interface that the packet arrives by [default: the one that leads back to the client]; with --rules and without --from, that it leaves by' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l sport -d 'The client\'s port [default: one that clients choose, 32768 or higher]' -r
-complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is standard input' -r -F
+complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l rules -d 'Rules of another machine: files of iptables-save, ip6tables-save, `ipset save`, `nft list ruleset` (or what `nft -f` loads) and `nft -j list ruleset`; - is standard input' -r -F
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l address -d 'With --rules: an address of that machine, may be repeated [default: --to is one of it]' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l netns -d 'Stand in another network namespace: a name of `ip netns`, or a process id' -r
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand firewall" -l color -d 'Colours' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'

@@ -4,6 +4,7 @@ mod dns;
 mod dns_message;
 pub(crate) mod files;
 mod inet_diag;
+mod inner_names;
 mod kernel;
 mod links;
 pub(crate) mod missing;
@@ -28,20 +29,32 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution,
-    ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Missing, Neighbour, NetNamespace, NsSwitch, Observed,
+    Protocol, Resolution, ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
 };
 
 /// This machine, as the calling thread sees it: its network namespace decides.
 #[derive(Debug, Default)]
 pub struct Live {
     users: OnceLock<BTreeMap<u32, String>>,
+    /// What decides names.
+    files: names::Files,
 }
 
 impl Live {
     /// This machine. Nothing is looked at yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with names as they are in the root of process `pid`, which lives in a container: its files, its name
+    /// servers. The network is still that of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// That root may not be opened.
+    pub fn with_names_of(pid: u32) -> Result<Self, Missing> {
+        Ok(Self { files: names::Files::below(&format!("/proc/{pid}/root"))?, ..Self::default() })
     }
 
     /// User names from /etc/passwd only: asking the name service could hang on a dead directory server.
@@ -60,16 +73,19 @@ impl Host for Live {
         own::own()
     }
     fn resolve(&self, target: &Target, family: Option<Family>) -> Resolution {
+        if self.files.are_anothers() && target.literal().is_none() && target.protocol != Protocol::Unix {
+            return inner_names::resolve(target, family, &self.files);
+        }
         resolve::resolve(target, family)
     }
     fn nsswitch(&self) -> Observed<NsSwitch> {
-        names::nsswitch("/etc/nsswitch.conf")
+        names::nsswitch(&self.files)
     }
     fn hosts_file(&self) -> Observed<HostsFile> {
-        names::hosts_file("/etc/hosts")
+        names::hosts_file(&self.files)
     }
     fn resolv_conf(&self) -> Observed<ResolvConf> {
-        names::resolv_conf("/etc/resolv.conf")
+        names::resolv_conf(&self.files)
     }
     fn ask_name_servers(&self, conf: &ResolvConf, host: &str, wait: Duration) -> Observed<Vec<ServerAnswer>> {
         dns::ask(conf, host, None, wait)

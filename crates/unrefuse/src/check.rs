@@ -4,9 +4,13 @@ use crate::cli::{CheckArgs, Format, WrongCall};
 use crate::gather::{Options, firewall::Sender, gather};
 use crate::{output, progress::Progress};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use unrefuse_collect::containers::{self, StandError, Standing};
 use unrefuse_collect::{Host, live::Live, namespace};
-use unrefuse_facts::{Family, VantageKind};
+use unrefuse_facts::{Family, OwnContainer, VantageKind};
+
+/// An engine that has not said by then which process a container is, is stuck.
+const ENGINES: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     let started = Instant::now();
@@ -24,20 +28,32 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         let why = format!("{address} is no {} address, as {option} wants it: leave {option} out", wanted.name());
         return Err(WrongCall(why).into());
     }
+    let container = arguments.container.as_deref().map(|name| stand(name, started + arguments.deadline)).transpose()?;
     enter(arguments.netns.as_deref())?;
 
-    let host: Arc<dyn Host> = Arc::new(Live::new());
+    let host: Arc<dyn Host> = Arc::new(match &container {
+        Some(container) => Live::with_names_of(container.pid)
+            .map_err(|missing| anyhow::anyhow!("--container {}: {missing}", container.name))?,
+        None => Live::new(),
+    });
     let options = Options {
         family,
         timeout: arguments.timeout.min(arguments.deadline),
         deadline: started + arguments.deadline,
         rounds: arguments.count,
-        kind: match (&arguments.from, &arguments.netns) {
+        kind: match (&arguments.from, arguments.netns.is_some() || container.is_some()) {
             (Some(_), _) => VantageKind::From,
-            (None, Some(_)) => VantageKind::Netns,
-            (None, None) => VantageKind::Local,
+            (None, true) => VantageKind::Netns,
+            (None, false) => VantageKind::Local,
         },
-        place: arguments.from.as_ref().map(|from| from.to_string()).or_else(|| arguments.netns.clone()),
+        place: (arguments.from.as_ref().map(|from| from.to_string()))
+            .or_else(|| arguments.netns.clone())
+            .or_else(|| container.as_ref().map(|container| container.name.clone())),
+        container: container.map(|container| OwnContainer {
+            engine: Some(container.engine.command().to_owned()),
+            name: container.name,
+            entered: true,
+        }),
         sender: match &arguments.from {
             Some(from) => Sender::From(from.address, from.interface.clone()),
             None => Sender::Here,
@@ -58,6 +74,16 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         output::print(&unrefuse_report::text(&report, &style))?;
     }
     Ok(report.exit_code())
+}
+
+/// Stands in a container's network namespace, before any thread is started.
+fn stand(name: &str, until: Instant) -> anyhow::Result<Standing> {
+    let found = containers::stand(name, until.min(Instant::now() + ENGINES)).map_err(|error| match error {
+        StandError::CannotTell { .. } => anyhow::anyhow!("--container: {error}"),
+        error => WrongCall(format!("--container: {error}")).into(),
+    })?;
+    namespace::enter(&found.pid.to_string()).map_err(|error| anyhow::anyhow!("--container {name}: {error}"))?;
+    Ok(found)
 }
 
 /// Stands in another network namespace, before any thread is started.

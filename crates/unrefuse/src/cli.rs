@@ -119,6 +119,9 @@ pub(crate) struct CheckArgs {
     /// Stand in another network namespace: a name of `ip netns`, or a process id
     #[arg(long, value_name = "NAME|PID")]
     pub(crate) netns: Option<String>,
+    /// Stand in a running container of Docker or Podman, by its name or id: names, routes and localhost are its own
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["netns", "from"])]
+    pub(crate) container: Option<String>,
     /// Print the JSON report (short for --format json)
     #[arg(long)]
     pub(crate) json: bool,
@@ -265,8 +268,8 @@ pub(crate) struct FirewallArgs {
     /// The client's port [default: one that clients choose, 32768 or higher]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) sport: Option<u16>,
-    /// Rules of another machine: files of iptables-save, ip6tables-save, `ipset save` and `nft -j list ruleset`; - is
-    /// standard input
+    /// Rules of another machine: files of iptables-save, ip6tables-save, `ipset save`, `nft list ruleset` (or what `nft
+    /// -f` loads) and `nft -j list ruleset`; - is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = clap::ValueHint::FilePath, conflicts_with = "netns")]
     pub(crate) rules: Vec<String>,
     /// With --rules: an address of that machine, may be repeated [default: --to is one of it]

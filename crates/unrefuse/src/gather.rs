@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
-    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, PortProbe, Protocol, Reason,
-    Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
+    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, OwnContainer, PortProbe, Protocol,
+    Reason, Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
 };
 use unrefuse_probe::AttemptOptions;
 
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) place: Option<String>,
     /// Whose packets are judged.
     pub(crate) sender: Sender,
+    /// The container stood in (`--container`).
+    pub(crate) container: Option<OwnContainer>,
 }
 
 /// A look at this machine that takes longer has met something broken (a dead NFS mount, a wedged driver).
@@ -137,8 +139,14 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         if let Some(server) = server {
             server.finish(&mut case, host, local_until);
         }
-        let services = services::Services::start(&case, host, options.deadline);
-        let configs = configs::Configs::start(&case, local_until);
+        // The host's services and files are not those of a container stood in.
+        let outside = options.container.is_none();
+        let services = outside.then(|| services::Services::start(&case, host, options.deadline)).flatten();
+        let configs = if outside {
+            configs::Configs::start(&case, local_until)
+        } else {
+            configs::Configs::NotNeeded("they are the container's own files")
+        };
         let containers = containers::Containers::start(&case, host, options.deadline);
         after_attempts(&mut case, options, host);
         if works(&case) {
@@ -153,7 +161,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         }
         // Last: files and buses are read beside the packet filter.
         case.host.configs = configs.fact();
-        case.host.containers = containers::Containers::finish(containers);
+        case.host.containers = containers::Containers::finish(containers, options.container.as_ref());
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
     }
     case.host.counters = both(counters_before, host.counters());

@@ -14,7 +14,7 @@ use unrefuse_parse::container::{self, Listed};
 /// The list: 10,000 containers are some 8 MB.
 const LIST: usize = 32 << 20;
 /// One container, image, or list of networks.
-const ONE: usize = 4 << 20;
+pub(super) const ONE: usize = 4 << 20;
 /// The end of a log.
 const LOG: usize = 256 << 10;
 const LOG_LINES: usize = 20;
@@ -47,7 +47,7 @@ pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, un
     let refused = refused(&place, daemons);
     let found = match refused {
         Some(missing) => Err(missing),
-        None => ask(&mut engine, query, until).map_err(|missing| helped(missing, &place)),
+        None => ask(&mut engine, &place, query, until),
     };
     engine.running = match (&found, engine.kind) {
         (_, EngineKind::Podman) => None,
@@ -69,7 +69,7 @@ pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, un
 }
 
 /// Why the engine is not asked at all.
-fn refused(place: &Place, daemons: &Daemons) -> Option<Missing> {
+pub(super) fn refused(place: &Place, daemons: &Daemons) -> Option<Missing> {
     let not_served = place.exists && daemons.would_start(place.kind, place.uid, &place.socket);
     match (place.kind, place.exists) {
         (_, true) if !not_served => None,
@@ -102,17 +102,17 @@ fn helped(missing: Missing, place: &Place) -> Missing {
 }
 
 /// Containers that matter, and how many more may.
-fn ask(engine: &mut Engine, query: &ContainerQuery, until: Instant) -> Result<(Vec<Container>, usize), Missing> {
-    let mut client = Client::connect(&engine.socket, until).map_err(connect_refused)?;
-    client.ask(["/containers/json?all=1"])?;
-    let answer = client.answer(LIST)?;
-    if let Some((kind, version)) = answer.server.as_deref().and_then(container::server) {
+fn ask(
+    engine: &mut Engine,
+    place: &Place,
+    query: &ContainerQuery,
+    until: Instant,
+) -> Result<(Vec<Container>, usize), Missing> {
+    let mut client = connect(place, until)?;
+    let (server, list, total) = list(&mut client, &place.socket)?;
+    if let Some((kind, version)) = server {
         (engine.kind, engine.version) = (kind, Some(version));
     }
-    let list = container::list(good(&answer, &engine.socket)?);
-    let Some((list, total)) = list else {
-        return Err(Missing::new(Reason::Failed, format!("{}: its list of containers is none", engine.socket)));
-    };
     engine.total = u32::try_from(total).unwrap_or(u32::MAX);
     let (asked, mut left_out) = worth_asking(&list, query);
     let paths: Vec<String> = asked.iter().map(|listed| format!("/containers/{}/json", listed.id)).collect();
@@ -131,14 +131,25 @@ fn ask(engine: &mut Engine, query: &ContainerQuery, until: Instant) -> Result<(V
     Ok((kept.into_iter().map(|(container, _)| container).collect(), left_out))
 }
 
-/// A socket's file without a listener behind it.
-fn connect_refused(missing: Missing) -> Missing {
-    let refused = missing.detail.to_ascii_lowercase().contains("refused");
-    if refused { Missing { reason: Reason::Absent, ..missing } } else { missing }
+/// A connection to the engine.
+pub(super) fn connect(place: &Place, until: Instant) -> Result<Client, Missing> {
+    Client::connect(&place.socket, until).map_err(|missing| helped(missing, place))
+}
+
+/// Kind and version as the engine says them, its containers, and how many there are.
+type List = (Option<(EngineKind, String)>, Vec<Listed>, usize);
+
+/// Asks for the list.
+pub(super) fn list(client: &mut Client, socket: &str) -> Result<List, Missing> {
+    client.ask(["/containers/json?all=1"])?;
+    let answer = client.answer(LIST)?;
+    let (list, total) = container::list(good(&answer, socket)?)
+        .ok_or_else(|| Missing::new(Reason::Failed, format!("{socket}: its list of containers is none")))?;
+    Ok((answer.server.as_deref().and_then(container::server), list, total))
 }
 
 /// The body of an answer that is none of an error.
-fn good<'a>(answer: &'a Answer, socket: &str) -> Result<&'a [u8], Missing> {
+pub(super) fn good<'a>(answer: &'a Answer, socket: &str) -> Result<&'a [u8], Missing> {
     let reason = match answer.status {
         200 => return Ok(&answer.body),
         401 | 403 => Reason::Forbidden,

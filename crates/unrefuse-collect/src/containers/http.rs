@@ -4,6 +4,7 @@
 //! bound: the time, the head, each body.
 
 use crate::live::missing::missing;
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{ErrorKind, Read, Write};
@@ -54,7 +55,11 @@ impl Client {
         let socket = socket.map_err(failed)?;
         // Where too many connections wait, connect(2) waits as long as it may send (unix(7), socket(7)).
         set_socket_timeout(&socket, Timeout::Send, Some(left(until, &what, started)?)).map_err(failed)?;
-        rustix::net::connect(&socket, &address).map_err(failed)?;
+        rustix::net::connect(&socket, &address).map_err(|e| match e {
+            // The file of a listener that is gone.
+            Errno::CONNREFUSED => Missing { reason: Reason::Absent, ..failed(e) },
+            e => failed(e),
+        })?;
         Ok(Self { stream: socket.into(), buffer: Vec::new(), path: path.to_owned(), started, until })
     }
 

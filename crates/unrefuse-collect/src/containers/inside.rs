@@ -13,7 +13,13 @@ const MOST: usize = 64;
 pub(super) fn look(containers: &mut [Container], users: &BTreeMap<u32, String>, until: Instant) {
     let (mut pids, mut wanted) = (Vec::new(), Vec::new());
     for (index, container) in containers.iter_mut().enumerate() {
-        match process(container) {
+        let own = match container.network_mode {
+            NetworkMode::Host => {
+                Err(Missing::new(Reason::NotLooked, "it has the host's own network: its sockets are the host's"))
+            }
+            _ => process(container),
+        };
+        match own {
             Ok(pid) if pids.len() < MOST => {
                 pids.push(pid);
                 wanted.push(index);
@@ -42,12 +48,9 @@ fn set(container: &mut Container, missing: &Missing) {
     container.addresses = Observed::Missing(missing.clone());
 }
 
-/// The process whose namespace is the container's own. Its number is the engine's word: where the engine lives in another
+/// A process that lives in the container. Its number is the engine's word: where the engine lives in another
 /// pid namespace (its socket is mounted into a container) it means somebody else here, which the cgroup's path shows.
-fn process(container: &Container) -> Result<u32, Missing> {
-    if container.network_mode == NetworkMode::Host {
-        return Err(Missing::new(Reason::NotLooked, "it has the host's own network: its sockets are the host's"));
-    }
+pub(super) fn process(container: &Container) -> Result<u32, Missing> {
     let pid = container.pid.ok_or_else(|| Missing::new(Reason::Absent, "it has no process: it does not run"))?;
     let path = format!("/proc/{pid}/cgroup");
     let cgroup = files::read(&path)?;

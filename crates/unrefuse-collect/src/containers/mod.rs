@@ -9,8 +9,11 @@ mod find;
 mod http;
 mod inside;
 mod own;
+mod stand;
 #[cfg(test)]
 mod tests;
+
+pub use stand::{StandError, Standing, stand};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 
 use super::missing::missing;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use unrefuse_facts::{Missing, Reason};
 
@@ -17,7 +17,12 @@ pub(crate) fn open(path: &str) -> Result<OwnedFd, Missing> {
     let what = || format!("open {path}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| missing(&what(), e))?;
-    let stat = rustix::fs::fstat(&file).map_err(|e| missing(&what(), e))?;
+    regular(file, path)
+}
+
+/// The file, where it is one.
+fn regular(file: OwnedFd, path: &str) -> Result<OwnedFd, Missing> {
+    let stat = rustix::fs::fstat(&file).map_err(|e| missing(&format!("open {path}"), e))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(file),
         kind => Err(Missing::new(Reason::Failed, format!("{path} is no regular file but a {}", name(kind)))),
@@ -36,9 +41,22 @@ fn name(kind: FileType) -> &'static str {
 
 /// A whole file of at most [`LIMIT`] bytes. A longer one is a failure: half a file could be read wrongly.
 pub(crate) fn read(path: &str) -> Result<Vec<u8>, Missing> {
-    let file = open(path)?;
+    whole(&open(path)?, path)
+}
+
+/// The same for a file below `root`, whose path from here is `name`. Symbolic links, absolute ones too, are followed
+/// within that root (openat2(2), `RESOLVE_IN_ROOT`): who owns the root cannot lead us to files of ours.
+pub(crate) fn read_within(root: impl AsFd, name: &str, path: &str) -> Result<Vec<u8>, Missing> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let what = format!("{name}{path}");
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(root, path, flags, Mode::empty(), inside);
+    whole(&regular(file.map_err(|e| missing(&format!("open {what}"), e))?, &what)?, &what)
+}
+
+fn whole(file: &OwnedFd, path: &str) -> Result<Vec<u8>, Missing> {
     let mut bytes = Vec::new();
-    fill(&file, &mut bytes, LIMIT + 1).map_err(|e| missing(&format!("read {path}"), e))?;
+    fill(file, &mut bytes, LIMIT + 1).map_err(|e| missing(&format!("read {path}"), e))?;
     if bytes.len() > LIMIT {
         return Err(Missing::new(Reason::Failed, format!("{path} is longer than {LIMIT} bytes")));
     }
@@ -116,7 +134,7 @@ mod tests {
         let fifo = scratch.path("hosts");
         rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let start = Instant::now();
-        let missing = super::super::names::hosts_file(&fifo).missing().unwrap().clone();
+        let missing = read(&fifo).unwrap_err();
         assert_eq!(missing.reason, Reason::Failed);
         assert!(missing.detail.ends_with("is no regular file but a FIFO"), "{missing}");
         assert!(read("/dev/zero").unwrap_err().detail.contains("device"));

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrefuse_collect::Host;
 use unrefuse_collect::containers::ContainerQuery;
-use unrefuse_facts::{Case, ContainerFacts, Observed, Protocol, Source, Transport, catalogue};
+use unrefuse_facts::{
+    Case, ContainerFacts, Observed, OwnContainer, Protocol, Source, Transport, catalogue, is_engine_helper,
+};
 
 /// An engine answers in milliseconds; one that has not after this is stuck.
 const WAIT: Duration = Duration::from_secs(1);
-
-/// Processes of engines that hold published ports (docker-proxy, Podman's rootlessport and conmon).
-const HELPERS: [&str; 6] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta", "pasta.avx2", "conmon"];
 
 /// Shorter words are in too many names.
 const SHORTEST_WORD: usize = 3;
@@ -35,11 +34,14 @@ impl Containers {
         Some(Self(ask("container engines", end, move || host.containers(&query, until))))
     }
 
-    /// What was found.
-    pub(crate) fn finish(looked: Option<Self>) -> Observed<ContainerFacts> {
+    /// What was found; `stood_in` is the container that `--container` names.
+    pub(crate) fn finish(looked: Option<Self>, stood_in: Option<&OwnContainer>) -> Observed<ContainerFacts> {
         match looked.map(|Self(asked)| asked.wait()) {
             None => not_needed("the attempts were open, and no engine's helper holds the port"),
-            Some(Ok(facts)) => Observed::known(facts, Source::running("container engines")),
+            Some(Ok(facts)) => {
+                let own = stood_in.cloned().or(facts.own);
+                Observed::known(ContainerFacts { own, ..facts }, Source::running("container engines"))
+            }
             Some(Err(missing)) => Observed::Missing(missing),
         }
     }
@@ -49,7 +51,7 @@ impl Containers {
 fn held_by_engine(case: &Case) -> bool {
     let Some(table) = case.host.sockets.value() else { return false };
     let on_port = table.listeners.iter().filter(|socket| socket.local.port() == case.target.port);
-    on_port.flat_map(|socket| table.owners(socket)).any(|owner| HELPERS.contains(&owner.command.as_str()))
+    on_port.flat_map(|socket| table.owners(socket)).any(|owner| is_engine_helper(&owner.command))
 }
 
 fn query(case: &Case) -> ContainerQuery {
