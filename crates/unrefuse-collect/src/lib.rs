@@ -16,6 +16,7 @@ pub mod namespace;
 #[cfg(test)]
 mod scratch;
 pub mod services;
+mod unit_files;
 
 use containers::ContainerQuery;
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 mod dns;
 mod dns_message;
 pub(crate) mod files;
+pub(crate) mod folders;
 mod inet_diag;
 mod inner_names;
 mod kernel;

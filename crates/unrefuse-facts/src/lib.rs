@@ -11,6 +11,7 @@ mod config;
 mod container;
 mod errno;
 mod firewall;
+pub mod glob;
 mod host;
 mod name;
 mod net;

@@ -1,12 +1,10 @@
 //! Where the configuration of a running service begins.
 
-use super::files::LiveFiles;
 use super::instances::Instance;
-use crate::live::files;
+use crate::live::{files, folders};
 use unrefuse_facts::ConfigProblem;
 use unrefuse_facts::catalogue::KnownService;
 use unrefuse_facts::text::from_bytes;
-use unrefuse_parse::config::{Files, glob};
 
 /// Main files in the order of reading.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,11 +88,8 @@ fn usual(service: &KnownService, instance: &Instance) -> Vec<String> {
             return vec![path];
         }
     }
-    let expanded = |pattern: &&str| match glob::is_pattern(pattern) {
-        true => LiveFiles.list(pattern).unwrap_or_default(),
-        false => vec![(*pattern).to_owned()],
-    };
-    service.config_files.iter().flat_map(expanded).find(|path| is_there(path)).into_iter().collect()
+    let mut there = service.config_files.iter().flat_map(|pattern| folders::list("", pattern).unwrap_or_default());
+    there.next().into_iter().collect()
 }
 
 /// Both are read, in this order, where they are there (MariaDB's and MySQL's own lists, `mariadbd --help --verbose`).

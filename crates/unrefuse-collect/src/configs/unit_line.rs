@@ -1,15 +1,11 @@
 //! The command line of a service, and the line of its unit that gives it.
 
-use super::files::LiveFiles;
 use super::instances::Instance;
 use crate::live::files;
+use crate::unit_files::UnitFiles;
+use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{ConfigLine, Location, Origin, Setting};
-use unrefuse_parse::config::Files;
-use unrefuse_parse::unit::{assignments, words};
-
-/// Where units are, the strongest first (systemd.unit(5)).
-const FOLDERS: [&str; 4] =
-    ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+use unrefuse_parse::unit::words;
 
 /// The arguments of a process, and where they were read.
 #[derive(Debug, Clone, Default)]
@@ -70,38 +66,14 @@ impl ExecStart {
 
 /// The last `ExecStart=` with a command of a unit's file and its drop-ins; `None` where it speaks of secrets.
 fn exec_start(unit: &str) -> Option<ExecStart> {
-    let template = unit
-        .split_once('@')
-        .map(|(name, rest)| format!("{name}@.{}", rest.rsplit_once('.').map_or("service", |(_, kind)| kind)));
-    let names: Vec<&str> = std::iter::once(unit).chain(template.as_deref()).collect();
-    let fragment = names
-        .iter()
-        .flat_map(|name| FOLDERS.iter().map(move |folder| format!("{folder}/{name}")))
-        .find(|path| rustix::fs::stat(path).is_ok());
-    // A drop-in's name counts once, in the strongest folder; all are read in the order of their names.
-    let mut drop_ins: Vec<(String, String)> = Vec::new();
-    for folder in FOLDERS {
-        for name in &names {
-            for path in LiveFiles.list(&format!("{folder}/{name}.d/*.conf")).unwrap_or_default() {
-                let base = path.rsplit('/').next().unwrap_or_default().to_owned();
-                if !drop_ins.iter().any(|(known, _)| *known == base) {
-                    drop_ins.push((base, path));
-                }
-            }
-        }
-    }
-    drop_ins.sort();
     let mut found = None;
-    for path in fragment.into_iter().chain(drop_ins.into_iter().map(|(_, path)| path)) {
-        let Ok(bytes) = files::read(&path) else { continue };
-        let lines: Vec<&[u8]> = bytes.split(|&b| b == b'\n').collect();
-        for set in assignments(&bytes).into_iter().filter(|a| a.section == "Service" && a.key == "ExecStart") {
+    for (path, assignments) in UnitFiles::list("").read(unit) {
+        let bytes = files::read(&path).unwrap_or_default();
+        let line = |number: u32| bytes.split(|&b| b == b'\n').nth(usize::try_from(number).ok()?.checked_sub(1)?);
+        for set in assignments.into_iter().filter(|a| a.section == "Service" && a.key == "ExecStart") {
             found = (!set.value.is_empty()).then(|| ExecStart {
                 location: Location { path: path.clone(), line: set.line },
-                text: lines
-                    .get(set.line as usize - 1)
-                    .map(|line| unrefuse_facts::text::from_bytes(line))
-                    .unwrap_or_default(),
+                text: line(set.line).map(from_bytes).unwrap_or_default(),
                 words: words(&set.value),
             });
         }

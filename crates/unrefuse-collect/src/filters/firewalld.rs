@@ -1,7 +1,7 @@
 //! firewalld's permanent configuration.
 
-use super::names;
 use crate::live::files;
+use crate::live::folders::names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use unrefuse_facts::{FirewalldFacts, Missing, Observed, Reason, Source};

@@ -1,14 +1,11 @@
 //! What is installed: executables of known services, the distribution, container engines, pid files.
 
-use super::files::{holds, names, small, speaks_of};
-use crate::live::files;
 use crate::live::missing::missing;
-use unrefuse_facts::catalogue::{KnownService, glob};
+use crate::live::{files, folders};
+use crate::unit_files::{holds, small, speaks_of};
+use unrefuse_facts::catalogue::KnownService;
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{Clue, ClueKind, Installed, Observed, Source};
-
-/// A pattern of the catalogue matches no more than these.
-const MOST_MATCHES: usize = 64;
 
 /// So many files of a service's configuration are searched for a number.
 const MOST_FILES: usize = 256;
@@ -21,22 +18,16 @@ const ENGINES: [(&str, &str); 4] = [
     ("k3s", "/usr/local/bin/k3s"),
 ];
 
-/// The paths below `root` that `pattern` means; `*` stands for one part of a path, or of a name.
+/// The paths below `root` that `pattern` means and that lead to something.
 pub(super) fn paths(root: &str, pattern: &str) -> Vec<String> {
-    let mut found = vec![String::new()];
-    for part in pattern.split('/').skip(1) {
-        if !part.contains('*') {
-            found.iter_mut().for_each(|path| *path = format!("{path}/{part}"));
-            continue;
-        }
-        let below = |path: String| {
-            let matching = names(&format!("{root}{path}")).into_iter().filter(|name| glob(part, name));
-            matching.map(|name| format!("{path}/{name}")).collect::<Vec<_>>()
-        };
-        found = found.into_iter().flat_map(below).take(MOST_MATCHES).collect();
-    }
+    let mut found = folders::list(root, pattern).unwrap_or_default();
     found.retain(|path| rustix::fs::stat(format!("{root}{path}")).is_ok());
     found
+}
+
+/// Names in a folder; none where it cannot be listed.
+fn names(folder: &str) -> Vec<String> {
+    folders::names(folder).unwrap_or_default()
 }
 
 /// The installed executables of `services`, the first of each.

@@ -4,13 +4,12 @@
 //! they can.
 
 mod bus;
-mod files;
 mod installed;
 mod journal;
 mod properties;
 
+use crate::unit_files::UnitFiles;
 use bus::{Bus, Listed};
-use files::Files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use unrefuse_facts::catalogue::{self, KnownService};
@@ -86,6 +85,10 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         facts.units = machine.candidates(query, &sought);
         let failed: Vec<String> = machine.failed_needs(&facts.units);
         names.extend(failed);
+        if facts.container_engines.iter().any(|engine| engine == "docker") {
+            // Where it does not run, none of its containers has a port.
+            names.insert("docker.service".to_owned());
+        }
     }
     names.retain(|name| facts.unit(name).is_none());
     let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.told(name)).collect();
@@ -102,7 +105,7 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
 
 /// What files say of units.
 struct Disk {
-    files: Files,
+    files: UnitFiles,
     /// Units that name the port.
     naming: Vec<(String, Clue)>,
     /// Services whose configuration names the port.
@@ -111,9 +114,10 @@ struct Disk {
 
 impl Disk {
     fn read(port: Option<u16>) -> Self {
-        let files = Files::list("");
+        let files = UnitFiles::list("");
         let naming = port.map(|port| files.naming(port)).unwrap_or_default();
-        let has_unit = |service: &KnownService| files.units().any(|unit| service.has_unit(unit));
+        let units: Vec<&str> = files.units().collect();
+        let has_unit = |service: &KnownService| units.iter().any(|unit| service.has_unit(unit));
         let clue = |service: &&'static KnownService| Some((service.id, installed::configuration("", service, port?)?));
         let here = catalogue::SERVICES.iter().copied().filter(|service| has_unit(service));
         let configured = here.filter_map(|service| clue(&service)).collect();

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "dnsmasq",
     name: "dnsmasq",
-    units: &["dnsmasq.service", "dnsmasq@*.service"],
+    units: &["dnsmasq.service", "dnsmasq@?*.service"],
     sockets: &[],
     processes: &["dnsmasq"],
     binaries: &["/usr/sbin/dnsmasq"],

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "mariadb",
     name: "MariaDB/MySQL",
-    units: &["mariadb.service", "mysql.service", "mysqld.service", "mariadb@*.service", "mysqld@*.service"],
+    units: &["mariadb.service", "mysql.service", "mysqld.service", "mariadb@?*.service", "mysqld@?*.service"],
     sockets: &["mariadb.socket"],
     processes: &["mariadbd", "mysqld"],
     binaries: &["/usr/sbin/mariadbd", "/usr/sbin/mysqld", "/usr/libexec/mariadbd", "/usr/libexec/mysqld"],

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "memcached",
     name: "memcached",
-    units: &["memcached.service", "memcached@*.service"],
+    units: &["memcached.service", "memcached@?*.service"],
     sockets: &[],
     processes: &["memcached"],
     binaries: &["/usr/bin/memcached", "/usr/local/bin/memcached"],

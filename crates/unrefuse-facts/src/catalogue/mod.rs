@@ -4,7 +4,7 @@
 //! list below. What is said here is what a service's packages ship; a machine may have it otherwise, so nothing in
 //! here is evidence of anything: it only says where to look, and how to speak of what was found.
 
-use crate::Transport;
+use crate::{Transport, glob};
 
 /// A service with everything by which it is recognised.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct KnownService {
     pub id: &'static str,
     /// What people call it.
     pub name: &'static str,
-    /// Its service units under the names that distributions give them; `*` stands for any text
-    /// (`postgresql@*.service` is every instance).
+    /// Its service units under the names that distributions give them, as patterns of [`glob`]
+    /// (`postgresql@?*.service` is every instance, and not the template).
     pub units: &'static [&'static str],
     /// Its socket units, in the same way.
     pub sockets: &'static [&'static str],
@@ -90,7 +90,7 @@ pub enum Apply {
 impl KnownService {
     /// Whether a unit of that name (`nginx.service`, `ssh.socket`) is this service's.
     pub fn has_unit(&self, unit: &str) -> bool {
-        self.units.iter().chain(self.sockets).any(|pattern| glob(pattern, unit))
+        self.units.iter().chain(self.sockets).any(|pattern| glob::matches(pattern, unit))
     }
     /// Whether a process with that command name is this service's.
     pub fn has_process(&self, command: &str) -> bool {
@@ -130,14 +130,6 @@ pub fn by_unit(unit: &str) -> Option<&'static KnownService> {
 /// The service with that id.
 pub fn by_id(id: &str) -> Option<&'static KnownService> {
     SERVICES.iter().copied().find(|service| service.id == id)
-}
-
-/// Whether `text` is as `pattern` says, where `*` stands for any text that is not empty.
-pub fn glob(pattern: &str, text: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
-    let Some(rest) = text.strip_prefix(before) else { return false };
-    // Boundaries of characters only: the text is a name from elsewhere.
-    (1..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| glob(after, &rest[at..]))
 }
 
 const fn tcp(port: u16) -> KnownPort {

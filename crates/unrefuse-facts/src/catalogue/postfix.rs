@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "postfix",
     name: "Postfix",
-    units: &["postfix@*.service", "postfix.service"],
+    units: &["postfix@?*.service", "postfix.service"],
     sockets: &[],
     processes: &["master"],
     binaries: &["/usr/lib/postfix/sbin/master", "/usr/libexec/postfix/master"],

@@ -6,7 +6,7 @@ pub(super) static SERVICE: KnownService = KnownService {
     id: "postgresql",
     name: "PostgreSQL",
     // Debian's postgresql.service runs nothing itself: it pulls in the instances, and is active (exited) without them.
-    units: &["postgresql@*.service", "postgresql-*.service", "postgresql.service"],
+    units: &["postgresql@?*.service", "postgresql-*.service", "postgresql.service"],
     sockets: &[],
     processes: &["postgres", "postmaster"],
     binaries: &["/usr/lib/postgresql/*/bin/postgres", "/usr/pgsql-*/bin/postgres", "/usr/bin/postgres"],

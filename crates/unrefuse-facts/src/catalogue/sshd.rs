@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "sshd",
     name: "sshd",
-    units: &["ssh.service", "sshd.service", "ssh@*.service", "sshd@*.service"],
+    units: &["ssh.service", "sshd.service", "ssh@?*.service", "sshd@?*.service"],
     sockets: &["ssh.socket", "sshd.socket"],
     // sshd-session holds connections, not the listener (OpenSSH 9.8).
     processes: &["sshd"],

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "tomcat",
     name: "Tomcat",
-    units: &["tomcat10.service", "tomcat9.service", "tomcat11.service", "tomcat8.service", "tomcat.service", "tomcat@*.service"],
+    units: &["tomcat10.service", "tomcat9.service", "tomcat11.service", "tomcat8.service", "tomcat.service", "tomcat@?*.service"],
     sockets: &[],
     processes: &["java"],
     binaries: &["/usr/libexec/tomcat10/tomcat-start.sh", "/usr/libexec/tomcat9/tomcat-start.sh", "/usr/libexec/tomcat/server", "/opt/tomcat/bin/catalina.sh"],

@@ -5,7 +5,7 @@ use super::*;
 pub(super) static SERVICE: KnownService = KnownService {
     id: "vsftpd",
     name: "vsftpd",
-    units: &["vsftpd.service", "vsftpd@*.service"],
+    units: &["vsftpd.service", "vsftpd@?*.service"],
     sockets: &[],
     processes: &["vsftpd"],
     binaries: &["/usr/sbin/vsftpd"],

@@ -26,7 +26,6 @@ mod arguments;
 mod command_line;
 mod dnsmasq;
 mod dovecot;
-pub mod glob;
 mod haproxy;
 mod lexer;
 mod memcached;
@@ -127,4 +126,5 @@ pub const SERVICES: [&str; 12] = [
     "dnsmasq",
 ];
 
+pub use unrefuse_facts::glob;
 pub use command_line::parse as command_line;

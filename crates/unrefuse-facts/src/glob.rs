@@ -11,11 +11,16 @@ pub fn is_pattern(text: &str) -> bool {
 /// The work is at most the product of both lengths.
 ///
 /// ```
-/// use unrefuse_parse::config::glob::matches;
+/// use unrefuse_facts::glob::matches;
 /// assert!(matches("*.conf", "a.conf") && !matches("*.conf", ".a.conf") && !matches("[!a]*", "ab"));
 /// ```
 pub fn matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') && !pattern.starts_with("\\.") {
+        return false;
+    }
+    // Most names differ at once.
+    let plain = pattern.find(['*', '?', '[', '\\']).unwrap_or(pattern.len());
+    if !name.starts_with(&pattern[..plain]) {
         return false;
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());

@@ -1,6 +1,6 @@
 //! Unit files on disk: where the manager would find them (systemd.unit(5), "UNIT FILE LOAD PATH").
 
-use crate::live::files;
+use crate::live::{files, folders};
 use std::collections::BTreeMap;
 use unrefuse_facts::{ActiveState, Clue, ClueKind, LoadState, UnitFacts};
 use unrefuse_parse::unit::{Assignment, assignments};
@@ -18,17 +18,17 @@ const FOLDERS: [&str; 9] = [
     "/run/systemd/generator.late",
 ];
 
-/// A folder with more entries is not what it should be.
-const MOST_ENTRIES: usize = 8192;
-
 /// A unit file is shorter.
 const LONGEST: u64 = 256 << 10;
+
+/// Units that name a port: no more are looked for.
+const MOST_NAMING: usize = 16;
 
 /// Keys whose values name a port that the service listens on.
 const PORT_KEYS: [&str; 4] = ["ExecStart", "ExecStartPre", "Environment", "ListenStream"];
 
 /// The unit files of a machine.
-pub(super) struct Files {
+pub(crate) struct UnitFiles {
     /// The file of each unit, the strongest one.
     paths: BTreeMap<String, String>,
     /// The folders `NAME.d` of each unit, the weakest first.
@@ -37,9 +37,9 @@ pub(super) struct Files {
     wanted: BTreeMap<String, String>,
 }
 
-impl Files {
+impl UnitFiles {
     /// Lists the folders below `root`.
-    pub(super) fn list(root: &str) -> Self {
+    pub(crate) fn list(root: &str) -> Self {
         let mut found = Self { paths: BTreeMap::new(), drop_ins: BTreeMap::new(), wanted: BTreeMap::new() };
         for folder in FOLDERS.iter().rev() {
             let folder = format!("{root}{folder}");
@@ -52,7 +52,7 @@ impl Files {
                         let link = format!("{path}/{unit}");
                         found.wanted.insert(unit, link);
                     }
-                } else if (name.ends_with(".service") || name.ends_with(".socket")) && !is_alias(&path, &name) {
+                } else if name.ends_with(".service") || name.ends_with(".socket") {
                     found.paths.insert(name, path);
                 }
             }
@@ -60,10 +60,25 @@ impl Files {
         found
     }
 
-    /// Names of the units that have a file or are wanted; templates are none.
-    pub(super) fn units(&self) -> impl Iterator<Item = &str> {
-        let all = self.paths.keys().chain(self.wanted.keys());
-        all.map(String::as_str).filter(|name| !name.contains("@."))
+    /// Whether there are none at all: no systemd.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.wanted.is_empty()
+    }
+
+    /// Names of the units that have a file of their own or are wanted; templates are none.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &str> {
+        let own = self.paths.iter().filter(|(name, path)| !is_alias(path, name)).map(|(name, _)| name);
+        own.chain(self.wanted.keys()).map(String::as_str).filter(|name| !name.contains("@."))
+    }
+
+    /// The link by which another unit wants or requires it: it starts at boot, where that one does.
+    pub(crate) fn wanted(&self, unit: &str) -> Option<&String> {
+        self.wanted.get(unit)
+    }
+
+    /// Its file, where that is a link to /dev/null: nothing can start it.
+    pub(crate) fn mask(&self, unit: &str) -> Option<&String> {
+        self.path(unit).filter(|path| is_masked(path))
     }
 
     /// The file of a unit; of an instance that of its template.
@@ -73,7 +88,7 @@ impl Files {
 
     /// The assignments of a unit's file and then of its drop-ins, with the path of each; a drop-in's name counts once, in
     /// the strongest folder, and all are read in the order of their names.
-    fn read(&self, unit: &str) -> Vec<(String, Vec<Assignment>)> {
+    pub(crate) fn read(&self, unit: &str) -> Vec<(String, Vec<Assignment>)> {
         let mut drop_ins = BTreeMap::new();
         let folders = [template(unit), Some(unit.to_owned())];
         for folder in folders.iter().flatten().filter_map(|name| self.drop_ins.get(name)).flatten() {
@@ -92,14 +107,14 @@ impl Files {
 
     /// What the files say of a unit that no manager told of; `None` where it has none. `manager`: one was asked, and has
     /// it not in memory, so it is inactive.
-    pub(super) fn unit(&self, unit: &str, manager: bool) -> Option<UnitFacts> {
+    pub(crate) fn unit(&self, unit: &str, manager: bool) -> Option<UnitFacts> {
         let path = self.path(unit)?.clone();
         let files = self.read(unit);
         let mut facts = {
             let texts: Vec<Vec<Assignment>> = files.iter().map(|(_, file)| file.clone()).collect();
             unrefuse_parse::unit::unit(unit, &texts)
         };
-        let masked = is_masked(&path);
+        let masked = self.mask(unit).is_some();
         facts.load = if masked { LoadState::Masked } else { LoadState::NotLoaded };
         facts.active = if manager { ActiveState::Inactive } else { ActiveState::Unknown };
         facts.sub = if manager { "dead".to_owned() } else { String::new() };
@@ -116,18 +131,18 @@ impl Files {
         let has_install = files.iter().flat_map(|(_, file)| file).any(|a| a.section == "Install");
         match () {
             () if masked => "masked",
-            () if self.wanted.contains_key(unit) => "enabled",
+            () if self.wanted(unit).is_some() => "enabled",
             () if has_install => "disabled",
             () => "static",
         }
     }
 
     /// The units whose command line, environment or addresses name the port, with the line that does.
-    pub(super) fn naming(&self, port: u16) -> Vec<(String, Clue)> {
+    pub(crate) fn naming(&self, port: u16) -> Vec<(String, Clue)> {
         let mut found = Vec::new();
         let number = port.to_string();
         for unit in self.units() {
-            if found.len() >= super::MOST_UNITS {
+            if found.len() >= MOST_NAMING {
                 break;
             }
             // Most files do not have the number at all: that is cheaper to see than to parse them.
@@ -166,7 +181,7 @@ fn is_port_key(key: &str) -> bool {
 
 /// Whether a command line, environment or address has `port` where a port stands: after `:`, `=` or a blank, as a whole
 /// number.
-pub(super) fn speaks_of(key: &str, value: &str, port: u16) -> bool {
+pub(crate) fn speaks_of(key: &str, value: &str, port: u16) -> bool {
     let number = port.to_string();
     let stands = |at: usize| {
         let before = value[..at].chars().next_back();
@@ -182,7 +197,7 @@ pub(super) fn speaks_of(key: &str, value: &str, port: u16) -> bool {
     value.match_indices(number.as_str()).any(|(at, _)| stands(at))
 }
 
-pub(super) fn holds(bytes: &[u8], number: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], number: &[u8]) -> bool {
     bytes.windows(number.len()).any(|window| window == number)
 }
 
@@ -206,7 +221,7 @@ fn is_masked(path: &str) -> bool {
     link.is_ok_and(|target| target.as_bytes() == b"/dev/null")
 }
 
-pub(super) fn small(path: &str) -> Option<Vec<u8>> {
+pub(crate) fn small(path: &str) -> Option<Vec<u8>> {
     let file = files::open(path).ok()?;
     let size = u64::try_from(rustix::fs::fstat(&file).ok()?.st_size).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
@@ -214,13 +229,8 @@ pub(super) fn small(path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Names of a folder's entries, sorted; none where it cannot be listed.
-pub(super) fn names(folder: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.take(MOST_ENTRIES).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
-    names
+fn names(folder: &str) -> Vec<String> {
+    folders::names(folder).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -239,7 +249,7 @@ mod tests {
         root.link("/etc/systemd/system/multi-user.target.wants/app@x.service", "/usr/lib/systemd/system/app@.service");
         root.link("/etc/systemd/system/gone.service", "/dev/null");
         root.file("/usr/lib/systemd/system/gone.service", "[Service]\nExecStart=/bin/gone\n");
-        let files = Files::list(root.path());
+        let files = UnitFiles::list(root.path());
         assert_eq!(files.units().filter(|unit| *unit != "gone.service").collect::<Vec<_>>(), ["app@x.service"]);
         let unit = files.unit("app@x.service", true).unwrap();
         assert!(unit.private_network && unit.drop_ins.len() == 1);
