@@ -11,8 +11,10 @@ use unrefuse_facts::{Clue, ClueKind, Installed, Observed, Source};
 const MOST_FILES: usize = 256;
 
 /// Executables of container engines.
-const ENGINES: [(&str, &str); 4] = [
+const ENGINES: [(&str, &str); 5] = [
     ("docker", "/usr/bin/dockerd"),
+    // Debian's docker.io.
+    ("docker", "/usr/sbin/dockerd"),
     ("podman", "/usr/bin/podman"),
     ("containerd", "/usr/bin/containerd"),
     ("k3s", "/usr/local/bin/k3s"),
@@ -79,7 +81,10 @@ pub(super) fn configuration(root: &str, service: &KnownService, port: u16) -> Op
 /// Container engines that are here.
 pub(super) fn engines(root: &str) -> Vec<String> {
     let here = |(_, path): &&(&str, &str)| rustix::fs::stat(format!("{root}{path}")).is_ok();
-    ENGINES.iter().filter(here).map(|(name, _)| (*name).to_owned()).collect()
+    let mut names: Vec<String> = ENGINES.iter().filter(here).map(|(name, _)| (*name).to_owned()).collect();
+    // /usr/sbin may be a link to /usr/bin.
+    names.dedup();
+    names
 }
 
 /// `ID` and the words of `ID_LIKE` of os-release(5).
