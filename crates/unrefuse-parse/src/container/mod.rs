@@ -15,11 +15,13 @@
 
 pub mod compose;
 mod inspect;
+mod kept;
 mod log;
 mod recipe;
 mod words;
 
 pub use inspect::{ImageDefaults, container, image, image_of};
+pub use kept::kept;
 pub use log::log_lines;
 
 use serde_json::Value;
