@@ -56,6 +56,7 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     });
     match stopped {
         Some(outcome) => outcome,
+        None if report.blockers.iter().any(|b| b.gate == Gate::Access) => Outcome::ClosedOnAccept,
         None if report
             .blockers
             .iter()
@@ -173,7 +174,11 @@ fn chain(first: Hit, view: &View<'_>, unknown: &mut Vec<Unknown>) -> Blocker {
     loop {
         let Hit { rule, fired } = last;
         fired.unknown.into_iter().for_each(|u| push_new(unknown, u));
-        // The deeper the cause, the better its fix: it goes first.
+        // The deeper the cause, the better its fix: it goes first, and a sentence that promises the same is left out.
+        let same = |fix: &Fix| fix.verify == view.verify();
+        if fired.fixes.iter().any(same) {
+            fixes.retain(|fix| !fix.steps.is_empty() || !same(fix));
+        }
         fixes.splice(0..0, fired.fixes);
         whys.push(Why {
             id: rule.id.to_owned(),

@@ -5,8 +5,9 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::{Distance, same_connection};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
+use crate::rules::container;
 use crate::rules::listener::owner;
-use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS};
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS, Socket, Transport};
 
 cause! {
     /// ## What it means
@@ -42,6 +43,9 @@ cause! {
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     const OUTCOMES: [AttemptOutcome; 2] = [AttemptOutcome::ClosedOnAccept, AttemptOutcome::Reset];
+    if view.judged_only() {
+        return Ok(foreseen(view).map_or(Finding::Clear, Fired::fires));
+    }
     let Some(attempt) = view.attempt().filter(|a| OUTCOMES.contains(&a.outcome)) else {
         return Ok(Finding::Clear);
     };
@@ -92,6 +96,21 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         }
     }
     Ok(fired.fires())
+}
+
+/// Without an attempt: an engine's proxy takes the packet, and what it would ask then is not there.
+fn foreseen(view: &View<'_>) -> Option<Fired> {
+    let table = view.server_sockets("").ok()??;
+    let proxy = |socket: &&Socket| table.owners(socket).iter().any(|p| FORWARDERS.contains(&p.command.as_str()));
+    let socket = view.takers(table).into_iter().find(proxy).filter(|_| !view.redirected())?;
+    let dead = container::dead_end(view).filter(|_| view.transport() == Some(Transport::Tcp))?;
+    let title = format!("{} accepts the connection for a container and has to close it at once", owner::short(table, socket));
+    Some(
+        Fired::new(Certainty::Likely, title)
+            .predicts(&[AttemptOutcome::ClosedOnAccept])
+            .evidence(owner::evidence(view, table, socket))
+            .evidence(dead),
+    )
 }
 
 #[cfg(test)]

@@ -47,7 +47,20 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    match state(view)? {
+    let state = match state(view) {
+        Ok(state) => state,
+        // Another engine could not be asked: what is known of this one counts all the same.
+        Err(open) => {
+            return match unknown_containers(view)? {
+                Finding::Fires(mut fired) => {
+                    fired.unknown.push(open.0);
+                    Ok(Finding::Fires(fired))
+                }
+                Finding::Clear => Err(open),
+            };
+        }
+    };
+    match state {
         Some((meant, State::EngineDown)) => {
             let container = meant.container;
             let title = format!("{} does not run, and with it not {}", meant.engine.kind.name(), name(container));

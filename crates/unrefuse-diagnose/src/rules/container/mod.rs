@@ -8,6 +8,27 @@ mod run;
 mod state;
 mod words;
 
+use crate::View;
+use crate::report::Evidence;
+use state::State;
+
+/// What a proxy of an engine, which took the connection, meets in the container, where that is nothing.
+pub(crate) fn dead_end(view: &View<'_>) -> Option<Evidence> {
+    let (meant, state) = state::state(view).ok().flatten()?;
+    let to = match state {
+        State::OtherContainerPort(to, _) | State::AppOnLoopback(to, Some(_)) => to,
+        _ => return None,
+    };
+    let container = meant.container;
+    let text = format!(
+        "nothing that others reach listens on {} inside {}",
+        words::port(to),
+        crate::containers::name(container)
+    );
+    let source = container.sockets.source().map_or("its network namespace", |source| &source.what);
+    Some(Evidence::new(text, source))
+}
+
 crate::rules::causes! {
     engine_down,
     stopped,

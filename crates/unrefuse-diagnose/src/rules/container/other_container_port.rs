@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn the_proxy_takes_another_machines_packets_where_no_rule_sends_them_on() {
+        let asked = |made: Made| {
+            let scene = Scene::local("10.1.0.2:8004").listener("0.0.0.0:8004", "docker-proxy").containers(vec![made]);
+            scene.filtered(None, Some(accepted())).asked_from("10.5.0.9").report()
+        };
+        let report = asked(made());
+        let ids: Vec<&str> = report.blockers[0].whys.iter().map(|w| w.id.as_str()).collect();
+        assert_eq!(ids, ["access/closed-on-accept", "container/other-container-port"]);
+        assert_eq!(report.outcome, crate::report::Outcome::ClosedOnAccept);
+        let well = asked(Made::new("web").publish("8004:80").listens("0.0.0.0:80", "nginx"));
+        assert_eq!((well.blockers.len(), well.outcome), (0, crate::report::Outcome::Open));
+    }
+
+    #[test]
     fn the_containers_own_address_is_asked() {
         let report = Scene::remote("172.17.0.2:80").containers(vec![made()]).rst().report();
         assert_eq!(report.blockers[0].root, "container/other-container-port");

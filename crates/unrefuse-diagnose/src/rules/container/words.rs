@@ -74,7 +74,10 @@ pub(super) fn status(container: &Container) -> String {
 
 /// What the engine says of the container: image, state, ports.
 pub(super) fn described(engine: &Engine, container: &Container) -> Evidence {
-    let ports: Vec<String> = publications(container).iter().take(LISTED).map(publication).collect();
+    // One for every address is shown as one for each family.
+    let mut ports: Vec<String> = publications(container).iter().map(publication).collect();
+    ports.dedup();
+    ports.truncate(LISTED);
     let ports = match (&container.network_mode, ports.as_slice()) {
         (NetworkMode::Host, _) => "uses the host's network".to_owned(),
         (NetworkMode::None, _) => "has no network".to_owned(),

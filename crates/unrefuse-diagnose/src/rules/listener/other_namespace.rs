@@ -4,7 +4,7 @@ use super::owner;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use crate::{View, fix};
+use crate::{View, containers, fix};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{AttemptOutcome, NetNamespace, Protocol, Reason, Socket, SocketTable};
@@ -134,7 +134,12 @@ fn instead(view: &View<'_>, namespace: &NetNamespace, socket: &Socket) -> Fix {
     let port = socket.local.port();
     let takes = |ip: &IpAddr| socket.takes(*ip) == Some(true);
     let same_family = |ip: &IpAddr| view.ip().is_some_and(|asked| asked.is_ipv4() == ip.is_ipv4());
-    let outside = routable(namespace).filter(takes).max_by_key(same_family);
+    // The networks of a user's engine (slirp4netns, pasta) lie in a namespace of their own: no way leads there from here.
+    let of_user = namespace.container.as_ref().is_some_and(|hint| {
+        let found = containers::known(view).and_then(|facts| facts.find(&hint.id));
+        found.is_some_and(|(engine, _)| engine.rootless_uid.is_some())
+    });
+    let outside = routable(namespace).filter(|_| !of_user).filter(takes).max_by_key(same_family);
     if let Some(ip) = outside {
         let mut fix = fix::ask_instead(view, SocketAddr::new(ip, port));
         fix.title = format!("ask {}, the address of that namespace", SocketAddr::new(ip, port));
