@@ -2,6 +2,7 @@
 
 use super::ContainerQuery;
 use super::daemons::Daemons;
+use super::disk;
 use super::find::Place;
 use super::http::{Answer, Client};
 use crate::live::files;
@@ -62,6 +63,9 @@ pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, un
                 source.what += &format!(" (without {left_out} more that may matter)");
             }
             engine.containers = Observed::known(containers, source);
+        }
+        Err(missing) if engine.running == Some(false) => {
+            (engine.containers, engine.total) = disk::containers("", &place.socket, query, missing);
         }
         Err(missing) => engine.containers = Observed::Missing(missing),
     }
@@ -185,7 +189,7 @@ fn listed_matters(listed: &Listed, query: &ContainerQuery) -> bool {
         || query.is_named(&listed.id, [&listed.name, &listed.image], listed.service.as_deref())
 }
 
-fn matters(container: &Container, query: &ContainerQuery) -> bool {
+pub(super) fn matters(container: &Container, query: &ContainerQuery) -> bool {
     closeness(container, query) > 0
         || matches!(container.network_mode, NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Other(_))
 }

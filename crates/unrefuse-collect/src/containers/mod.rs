@@ -4,6 +4,7 @@
 //! that an engine says is believed about this machine without a look of our own (see `inside`).
 
 mod daemons;
+mod disk;
 mod engine;
 mod find;
 mod http;
