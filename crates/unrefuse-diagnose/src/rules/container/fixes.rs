@@ -20,6 +20,9 @@ pub(super) fn publish(
     let Some(ip) = view.ip() else { return Vec::new() };
     let port = view.case.target.port;
     let (asked, inside, name) = (view.port(), words::port(to), visible(&meant.container.name));
+    if let Some(low) = below_lowest(view, meant) {
+        return vec![low];
+    }
     let past = match meant.engine.kind {
         EngineKind::Docker => "; published ports pass by ufw's rules",
         EngineKind::Podman => "",
@@ -33,6 +36,19 @@ pub(super) fn publish(
     let beside = Change { publish: addresses.into_iter().map(|ip| publish(Some(ip))).collect(), ..Change::default() };
     let instead = Change { publish: vec![publish(None)], in_place_of: present, command: None };
     vec![remade(view, meant, Risk::Medium, &narrow, &beside), remade(view, meant, Risk::High, &broad, &instead)]
+}
+
+/// A user's engine may publish no port that the kernel keeps for root (ip_unprivileged_port_start of ip-sysctl.rst).
+fn below_lowest(view: &View<'_>, meant: &Meant<'_>) -> Option<Fix> {
+    const SETTING: &str = "net.ipv4.ip_unprivileged_port_start";
+    meant.engine.rootless_uid?;
+    let lowest = view.case.host.sysctl(SETTING).and_then(|value| value.trim().parse().ok()).unwrap_or(1024);
+    let port = view.case.target.port;
+    let title = format!(
+        "publish {} on a port of the host from {lowest} on: a user's engine may not publish {port} (or lower {SETTING})",
+        visible(&meant.container.name)
+    );
+    (port < lowest).then(|| Fix::new(view, Risk::Medium, title))
 }
 
 /// The addresses of this machine that the asked name leads to: were one published alone, the others would still refuse.

@@ -40,4 +40,5 @@ crate::rules::causes! {
     not_published,
     rules_missing,
     localhost_inside,
+    other_network,
 }

@@ -133,7 +133,7 @@ mod tests {
     use crate::testing::container::Made;
     use crate::testing::filter::commands;
     use crate::testing::service::unit;
-    use unrefuse_facts::{ActiveState, AttemptOutcome, NetworkMode, Protocol};
+    use unrefuse_facts::{ActiveState, AttemptOutcome, EngineKind, NetworkMode, Protocol};
 
     fn scene(made: Made) -> Scene {
         Scene::local("127.0.0.1:80").containers(vec![made]).rst()
@@ -247,6 +247,24 @@ mod tests {
         let nginx = unit("nginx.service", ActiveState::Inactive, "dead");
         let roots = scene(Made::new("web").listens("0.0.0.0:80", "nginx")).units(vec![nginx]).roots();
         assert_eq!(roots, ["service/stopped"]);
+    }
+
+    #[test]
+    fn a_users_engine_publishes_no_low_port() {
+        let made = || Made::new("web").listens("0.0.0.0:80", "nginx").with(|c| c.networks[0].addresses.clear());
+        let rootless = |endpoint: &str, made: Made| {
+            let scene = Scene::local(endpoint).containers(vec![made]).rst();
+            let user = |e: &mut unrefuse_facts::Engine| (e.kind, e.rootless_uid) = (EngineKind::Podman, Some(1000));
+            scene.engine(user).report().blockers.remove(0)
+        };
+        let low = rootless("127.0.0.1:80", made());
+        assert_eq!(low.root, "container/not-published");
+        assert!(low.fixes.iter().all(|fix| fix.steps.is_empty()), "{:?}", low.fixes);
+        let high = rootless("127.0.0.1:8080", Made::new("web").listens("0.0.0.0:8080", "nginx"));
+        assert_eq!(
+            commands(&high.fixes[0].steps)[0],
+            "runuser -l \"$(id -nu 1000)\" -c 'export XDG_RUNTIME_DIR=/run/user/1000; podman stop web'"
+        );
     }
 
     #[test]
