@@ -41,6 +41,16 @@ pub(crate) fn read(rules: &Script) -> Result<Vec<Read>> {
         };
         all.push(Read { by: "netlink", ruleset });
     }
+    if rules.backend == Backend::Nft {
+        let text = output("nft", &["-a", "list", "ruleset"])?;
+        // nft 1.0.6 lists a reject behind an Ethernet address without its kind.
+        if text.windows(10).any(|part| part == b"@ll,48,64 ") {
+            return Ok(all);
+        }
+        let ruleset = unrefuse_firewall::nft::file::parse("nft list ruleset", &text, &|_, _| Vec::new());
+        anyhow::ensure!(ruleset.problems.is_empty(), "nft list ruleset: {:?}", ruleset.problems);
+        all.push(Read { by: "nft list ruleset", ruleset });
+    }
     if !rules.ipsets.is_empty() {
         let text = output("ipset", &["save"])?;
         for read in &mut all {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::model::{Backend, Counters, Family, Hook, Reject};
+use std::sync::Arc;
 
 /// The judgement of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,8 @@ pub struct RuleRef {
     pub handle: Option<u64>,
     /// Line in the file.
     pub line: Option<u32>,
+    /// The file, where the one that was read includes it.
+    pub file: Option<Arc<str>>,
     /// Text.
     pub text: String,
     /// Comment.

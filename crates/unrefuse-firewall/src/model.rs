@@ -162,6 +162,8 @@ pub struct Rule {
     pub handle: Option<u64>,
     /// Line in the file or dump it was read from, from 1.
     pub line: Option<u32>,
+    /// The file that holds it, where that is one that the file that was read includes.
+    pub file: Option<Arc<str>>,
     /// Number in its chain, from 1, as `iptables -D CHAIN NUM` counts.
     pub number: u32,
     /// As its owner would write it: `-A INPUT -p tcp --dport 22 -j ACCEPT`, `tcp dport 22 accept`.

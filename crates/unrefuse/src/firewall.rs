@@ -47,9 +47,13 @@ fn of_files(arguments: &FirewallArgs) -> anyhow::Result<Report> {
     answer.assumptions.splice(0..0, files.assumptions().into_iter().chain(places.assumptions(asked.family)));
     let made = |by: &Decider| {
         let table = find(&files.ruleset, by);
+        let included = match by {
+            Decider::Rule(rule) => rule.file.as_deref().map(str::to_owned),
+            _ => None,
+        };
         let file = table.and_then(|(index, _)| files.of_table.get(index)).filter(|_| files.names.len() > 1);
         let file = file.or_else(|| table.and(files.names.first())).cloned();
-        (table.and_then(|(_, table)| made_by(table, &places, by)), file)
+        (table.and_then(|(_, table)| made_by(table, &places, by)), included.or(file))
     };
     let problems = files.problems();
     Ok(report(asked.shown, &answer, problems, &made))

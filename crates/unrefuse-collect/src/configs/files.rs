@@ -5,7 +5,7 @@ use unrefuse_facts::Missing;
 use unrefuse_parse::config::Files;
 
 /// This machine's files.
-pub(crate) struct LiveFiles;
+pub(super) struct LiveFiles;
 
 impl Files for LiveFiles {
     fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {

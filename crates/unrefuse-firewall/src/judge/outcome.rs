@@ -352,6 +352,7 @@ impl Judge<'_> {
                     number: rule.map_or(0, |r| r.number),
                     handle: rule.and_then(|r| r.handle),
                     line: rule.and_then(|r| r.line),
+                    file: rule.and_then(|r| r.file.clone()),
                     text: rule.map(|r| r.text.clone()).unwrap_or_default(),
                     comment: rule.and_then(|r| r.comment.clone()),
                     counters: rule.and_then(|r| r.counters),

@@ -1,4 +1,4 @@
-//! Rulesets from files: iptables-save, ipset and nft's JSON; the kind is told by what is in them.
+//! Rulesets from files: iptables-save, ipset, nft's own language and its JSON; the kind is told by what is in them.
 
 use super::tables_of;
 use std::io::Read;
@@ -9,11 +9,6 @@ use unrefuse_firewall::{iptables, nft};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
-
-/// Why files in nft's own language are not taken, and what is. The second command loads them into a namespace of its own, so
-/// that nothing changes.
-const NO_NFT: &str = "rules in nft's own language are not read: give its JSON. Of the rules in force: nft -j list ruleset > \
-     rules.json; of a file: unshare --net sh -c 'nft -f FILE; nft -j list ruleset' > rules.json (as root)";
 
 /// What the files hold.
 pub(super) struct Files {
@@ -31,6 +26,7 @@ pub(super) struct Files {
 enum Kind {
     Iptables,
     Ipset,
+    Nft,
     NftJson,
 }
 
@@ -58,11 +54,14 @@ pub(super) fn read(paths: &[String]) -> Result<Files, String> {
                 iptables::parse_ipset(&bytes, &mut read);
                 files.take(read, &name);
             }
+            Kind::Nft => {
+                let read = nft::file::parse(&name, &bytes, &included);
+                files.not_understood(&read, &name);
+                files.take(read, &name);
+            }
             Kind::NftJson => {
                 let mut read = nft::json::parse(&bytes).map_err(|error| format!("--rules {name}: {}", error.0))?;
-                if let Some(problem) = read.problems.first() {
-                    files.broken = Some(format!("{name}: {}: {}", problem.place, problem.text));
-                }
+                files.not_understood(&read, &name);
                 read.problems.extend(left_out(&read));
                 files.take(read, &name);
             }
@@ -85,6 +84,12 @@ fn left_out(read: &Ruleset) -> Option<Problem> {
         "{open} rules of iptables are named without their options: give that machine's iptables-save and ip6tables-save, too"
     );
     (open > 0).then(|| Problem { place: "nft JSON".to_owned(), text })
+}
+
+/// What a file includes: names without a folder lie beside it, as the machine that it is from may be another one.
+fn included(path: &str, from: &str) -> Vec<nft::file::Included> {
+    let folder = Path::new(from).parent().and_then(Path::to_str).filter(|folder| !folder.is_empty());
+    unrefuse_collect::filters::nft_includes(path, folder.unwrap_or("."))
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, String> {
@@ -127,7 +132,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
         }
         let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         if is_nft(line) {
-            return Err(NO_NFT.to_owned());
+            return Ok(Kind::Nft);
         }
         if matches!(word, b"create" | b"Name:") {
             return Ok(Kind::Ipset);
@@ -139,7 +144,7 @@ fn kind(bytes: &[u8]) -> Result<Kind, String> {
     }
     match bytes.is_empty() || (!comments && bytes.iter().all(u8::is_ascii_whitespace)) {
         true => Err("it is empty: a dump of no rules at all says nothing".to_owned()),
-        false => Err("neither iptables-save, `ipset save` nor `nft -j list ruleset`".to_owned()),
+        false => Err("neither iptables-save, `ipset save`, `nft list ruleset` nor `nft -j list ruleset`".to_owned()),
     }
 }
 
@@ -162,12 +167,18 @@ fn is_nft(line: &[u8]) -> bool {
 }
 
 impl Files {
+    fn not_understood(&mut self, read: &Ruleset, name: &str) {
+        if let Some(problem) = read.problems.first() {
+            self.broken = Some(format!("{}: {}", place(problem, name), problem.text));
+        }
+    }
+
     fn take(&mut self, read: Ruleset, name: &str) {
         for table in read.tables {
             self.table(table, name);
         }
         self.ruleset.ipsets.extend(read.ipsets);
-        let problems = read.problems.into_iter().map(|p| Problem { place: format!("{name}: {}", p.place), ..p });
+        let problems = read.problems.into_iter().map(|p| Problem { place: place(&p, name), ..p });
         self.ruleset.problems.extend(problems);
     }
 
@@ -210,6 +221,14 @@ impl Files {
     }
 }
 
+/// Where a problem is: that of nft's own language names the file itself.
+fn place(problem: &Problem, name: &str) -> String {
+    if problem.place.starts_with(name) {
+        return problem.place.clone();
+    }
+    format!("{name}: {}", problem.place)
+}
+
 /// Two dumps of one table: iptables-save may not say which backend it is of.
 fn is_same(one: &Table, other: &Table) -> bool {
     let unsure = |table: &Table| table.backend == Backend::Iptables;
@@ -238,7 +257,7 @@ mod tests {
             "include \"/etc/nftables.d/*\"\n",
         ];
         for text in nft {
-            assert!(kind(text.as_bytes()).unwrap_err().contains("nft -j list ruleset"), "{text}");
+            assert_eq!(kind(text.as_bytes()), Ok(Kind::Nft), "{text}");
         }
         assert_eq!(kind(b"create table hash:ip family inet\n"), Ok(Kind::Ipset), "a set may be called so");
         assert!(kind(b"\n").unwrap_err().contains("empty"));

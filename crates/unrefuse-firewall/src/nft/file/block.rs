@@ -8,6 +8,7 @@ use super::lexer::{Kind, Token};
 use super::statement::{Parsed, Place, rule};
 use crate::model::{Family, Problem, Ruleset, Statement};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Chains without a name within each other, at most.
 const DEEPEST: usize = 8;
@@ -90,7 +91,7 @@ impl Objects {
     }
 
     /// The ruleset that the objects are.
-    pub(super) fn ruleset(self, place: &dyn Fn(u16, u32) -> String) -> Ruleset {
+    pub(super) fn ruleset(self, files: &[Arc<str>]) -> Ruleset {
         let mut ruleset = Ruleset::default();
         let misread = |ruleset: &mut Ruleset, kind: &str, content: &Value| {
             let name = content.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -115,6 +116,7 @@ impl Objects {
             match json::rule(&mut ruleset, &raw.content) {
                 Some(rule) => {
                     rule.line = Some(raw.line);
+                    rule.file = files.get(usize::from(raw.file)).filter(|_| raw.file > 0).cloned();
                     if raw.rest {
                         rule.statements.push(Statement::Unknown(raw.text.clone()));
                     }
@@ -122,7 +124,8 @@ impl Objects {
                 }
                 None => {
                     let text = format!("a rule of a chain that is not there: {}", raw.text);
-                    ruleset.problems.push(Problem { place: place(raw.file, raw.line), text });
+                    let file = files.get(usize::from(raw.file)).map_or("", |name| name);
+                    ruleset.problems.push(Problem { place: format!("{file} line {}", raw.line), text });
                 }
             }
         }

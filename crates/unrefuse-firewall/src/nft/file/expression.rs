@@ -75,8 +75,12 @@ pub(super) fn field(c: &mut Cursor) -> Option<Value> {
         "exthdr" => taken(c, json!({ "exthdr": { "name": second? } })),
         "tcp" if second == Some("option") => {
             taken(c, Value::Null)?;
-            let (name, field) = (c.word()?, c.word()?);
-            Some(json!({ "tcp option": { "name": &*name, "field": &*field } }))
+            let name = c.word()?;
+            let field = ["kind", "length", "size", "count", "left", "right", "tsval", "tsecr", "subtype"];
+            Some(match c.one_of(&field) {
+                Some(field) => json!({ "tcp option": { "name": &*name, "field": field } }),
+                None => json!({ "tcp option": { "name": &*name } }),
+            })
         }
         protocol if second.is_some_and(|name| json::is_field(protocol, name)) => {
             let value = json!({ "payload": { "protocol": protocol, "field": second } });

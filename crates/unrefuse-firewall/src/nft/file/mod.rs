@@ -30,6 +30,7 @@ use crate::model::{Problem, Ruleset};
 use block::Objects;
 use cursor::Cursor;
 use lexer::{Kind, Token};
+use std::sync::Arc;
 use unrefuse_facts::text;
 
 /// A file that another one includes.
@@ -56,11 +57,8 @@ pub fn parse(name: &str, bytes: &[u8], include: &dyn Fn(&str, &str) -> Vec<Inclu
     }
     reader.commands(&mut cursor);
     let Reader { files, objects, problems, .. } = reader;
-    let place = |file: u16, line: u32| match files.get(usize::from(file)) {
-        Some((name, _)) => format!("{name} line {line}"),
-        None => format!("line {line}"),
-    };
-    let mut ruleset = objects.ruleset(&place);
+    let names: Vec<Arc<str>> = files.into_iter().map(|(name, _)| name.into()).collect();
+    let mut ruleset = objects.ruleset(&names);
     ruleset.problems.splice(0..0, problems);
     ruleset
 }

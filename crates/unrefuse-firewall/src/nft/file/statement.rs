@@ -132,6 +132,11 @@ fn test(c: &mut Cursor) -> Option<Value> {
         return Some(json!({ "vmap": { "key": left, "data": set(c)? } }));
     }
     if c.take("set") {
+        // A class of traffic, by two numbers: nothing here reads it.
+        if left.pointer("/meta/key").and_then(Value::as_str) == Some("priority") && c.is_at(1, ":") {
+            let (major, _, minor) = (c.word()?, c.next(), c.word()?);
+            return Some(json!({ "mangle": { "key": left, "value": format!("{major}:{minor}") } }));
+        }
         let value = if c.take("rt") { json!({ "rt": { "key": &*c.word()? } }) } else { value(c)? };
         return Some(json!({ "mangle": { "key": left, "value": value } }));
     }
@@ -292,6 +297,10 @@ fn nat(c: &mut Cursor, kind: &str, family: Family) -> Option<Value> {
     let said = c.one_of(&["ip", "ip6"]);
     if let Some(said) = said {
         how.insert("family".to_owned(), Value::from(said));
+    }
+    if c.take("addr") {
+        c.want(".")?;
+        c.want("port")?;
     }
     if c.take("to") {
         if !c.is(":") {

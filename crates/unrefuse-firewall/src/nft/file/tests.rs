@@ -157,7 +157,9 @@ fn other_files_stand_where_they_are_named() {
     };
     let ruleset = parse("x", b"table ip t {\nchain c {\ninclude \"one\"\ndrop\n}\n}\ninclude \"gone\"\n", &include);
     assert_eq!(texts(&ruleset), ["tcp dport $P accept", "drop"]);
-    assert_eq!(ruleset.tables[0].chains["c"].rules[0].line, Some(2));
+    let rules = &ruleset.tables[0].chains["c"].rules;
+    assert_eq!((rules[0].line, rules[0].file.as_deref()), (Some(2), Some("two")));
+    assert_eq!((rules[1].line, rules[1].file.as_deref()), (Some(4), None));
     assert_eq!(ruleset.problems.len(), 1);
     assert_eq!(ruleset.problems[0].place, "x line 7");
     // One that includes itself ends.

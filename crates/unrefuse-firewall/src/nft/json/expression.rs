@@ -4,8 +4,8 @@ use super::super::names::{self, Kind, Seen};
 use super::statement::Reader;
 use super::{text_of, value};
 use crate::model::{
-    BitOp, Cond, Ct, Direction, Expr, Family, FibOf, FibResult, Field, Header, Meta, Op, Scalar, SocketKey, Statement,
-    TuplePart,
+    BitOp, Cond, Ct, Direction, Expr, Family, FibOf, FibResult, Field, Header, Meta, Op, OptionSpace, Scalar,
+    SocketKey, Statement, TuplePart,
 };
 use serde_json::Value;
 
@@ -179,13 +179,31 @@ impl Reader<'_> {
             "payload" => self.payload(content)?,
             "meta" => Field::Meta(meta(text_of(content, "key")?)?),
             "ct" => match ct(content) {
-                Some(key) => Field::Ct(key),
+                Some(key) => {
+                    // Addresses of one family: of the other's connections there are none (nft_ct.c, NFT_CT_SRC_IP).
+                    let family = ["ip", "ip6"].into_iter().find(|name| {
+                        text_of(content, "family") == Some(name)
+                            || text_of(content, "key")
+                                .and_then(|key| key.split_once(' '))
+                                .is_some_and(|(of, _)| of == *name)
+                    });
+                    if let Some(family) = family {
+                        self.depend(family);
+                    }
+                    Field::Ct(key)
+                }
                 None if matches!(text_of(content, "key")?, "bytes" | "packets" | "avgpkt" | "expiration") => {
                     return Some(Expr::Fork(format!("ct {}", text_of(content, "key")?)));
                 }
                 None => return None,
             },
             "fib" => fib(content)?,
+            "exthdr" if content.get("field").is_none() => {
+                extension(OptionSpace::Ipv6Header, IPV6_HEADERS, text_of(content, "name")?)?
+            }
+            "tcp option" if content.get("field").is_none() => {
+                extension(OptionSpace::TcpOption, TCP_OPTIONS, text_of(content, "name")?)?
+            }
             "socket" => Field::Socket(match text_of(content, "key")? {
                 "transparent" => SocketKey::Transparent,
                 "mark" => SocketKey::Mark,
@@ -255,6 +273,30 @@ impl Reader<'_> {
             None => vec![self.expression(json)],
         }
     }
+}
+
+/// Extension headers of IPv6 and options of TCP by nft's names (nft(8), EXTENSION HEADER EXPRESSIONS).
+const IPV6_HEADERS: &[(&str, u8)] =
+    &[("hbh", 0), ("rt", 43), ("rt0", 43), ("rt2", 43), ("srh", 43), ("frag", 44), ("dst", 60), ("mh", 135)];
+const TCP_OPTIONS: &[(&str, u8)] = &[
+    ("eol", 0),
+    ("nop", 1),
+    ("noop", 1),
+    ("maxseg", 2),
+    ("window", 3),
+    ("sack-perm", 4),
+    ("sack-permitted", 4),
+    ("sack", 5),
+    ("timestamp", 8),
+    ("md5sig", 19),
+    ("mptcp", 30),
+    ("fastopen", 34),
+];
+
+/// Whether one is there.
+fn extension(space: OptionSpace, names: &[(&str, u8)], name: &str) -> Option<Field> {
+    let kind = names.iter().find(|(known, _)| *known == name)?.1;
+    Some(Field::Option { space, kind, offset: 0, len: 1, present: true })
 }
 
 fn fib(content: &Value) -> Option<Field> {

@@ -28,7 +28,9 @@ fn of_type(name: &str) -> Option<(u16, Kind)> {
         "fib_addrtype" => (32, Kind::Address),
         "uid" | "gid" | "classid" | "realm" | "devgroup" | "cgroupsv2" | "integer" => (32, Kind::Number),
         "boolean" => (8, Kind::Exists),
-        "dscp" | "ecn" | "icmp_code" | "icmpv6_code" | "icmpx_code" => (8, Kind::Number),
+        "dscp" => (8, Kind::Dscp),
+        "arphrd" => (16, Kind::LinkType),
+        "ecn" | "icmp_code" | "icmpv6_code" | "icmpx_code" => (8, Kind::Number),
         _ => return None,
     })
 }

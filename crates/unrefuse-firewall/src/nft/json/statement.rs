@@ -4,7 +4,8 @@ use super::super::names::{Kind, width};
 use super::super::registers::ones;
 use super::{text_of, value};
 use crate::model::{
-    Cond, Counters, Expr, Family, Nat, NatKind, Op, Reject, Scalar, Set, SetTarget, Statement, Verdict,
+    Cond, Counters, Element, Elements, Expr, Family, Nat, NatKind, Op, Reject, Scalar, Set, SetTarget, Statement,
+    Verdict,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -213,9 +214,14 @@ impl<'a> Reader<'a> {
             Some(json) => Some(self.pair(addresses, json)?),
             None => None,
         };
-        let port = match content.get("port") {
-            Some(json) => Some(self.pair(Kind::Number, json)?),
-            None => None,
+        let port = match (content.get("port"), &address) {
+            (Some(json), _) => Some(self.pair(Kind::Number, json)?),
+            // A map may hold both, address and port.
+            (None, Some((Expr::Map { key, set, .. }, _))) if self.parts_of_data(set) == 2 => {
+                let port = Expr::Map { key: key.clone(), set: set.clone(), part: 1 };
+                Some((port.clone(), port))
+            }
+            (None, _) => None,
         };
         // A prefix is replaced bit by bit only where it says so.
         if content.get("type_flags").is_some() {
@@ -223,6 +229,16 @@ impl<'a> Reader<'a> {
         }
         let family = family.filter(|_| self.family == Family::Inet);
         self.push(Statement::Nat(Box::new(Nat { kind, family, address, port, prefix: None })))
+    }
+
+    /// Of how many parts what a map holds is made.
+    fn parts_of_data(&self, set: &str) -> usize {
+        let of = |element: &Element| element.data.as_ref().map_or(0, Vec::len);
+        match self.sets.get(set).map(|set| &set.elements) {
+            Some(Elements::Exact(map)) => map.values().map(of).max().unwrap_or(0),
+            Some(Elements::Ranges(list)) => list.iter().map(|(_, element)| of(element)).max().unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn pair(&mut self, kind: Kind, json: &Value) -> Option<(Expr, Expr)> {

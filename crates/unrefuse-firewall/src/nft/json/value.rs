@@ -44,7 +44,7 @@ fn named(kind: Kind, text: &str) -> Option<Scalar> {
             let number =
                 text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| Scalar::from_str_radix(hex, 16).ok());
             let bits = (0..32).map(|bit| 1 << bit);
-            let known = [0x0800, 0x86dd, 0x0806, 0x8100];
+            let known = [0x0800, 0x86dd, 0x0806, 0x8100, 512, 768, 769, 772, 776, 778];
             let all = (0..=255).chain(bits).chain(known);
             let service = || (kind == Kind::Number).then(|| crate::iptables::service(text)).flatten();
             number

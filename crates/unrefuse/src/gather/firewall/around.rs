@@ -2,7 +2,7 @@
 
 use super::super::machine::LiveMachine;
 use super::ufw;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use unrefuse_collect::{Host, filters};
 use unrefuse_facts::{
@@ -11,7 +11,7 @@ use unrefuse_facts::{
 };
 use unrefuse_firewall::answer::Decider;
 use unrefuse_firewall::judge::{Question, judge};
-use unrefuse_firewall::{iptables, model};
+use unrefuse_firewall::{iptables, model, nft};
 
 /// Reads it for the first address of the target.
 pub(super) fn around(
@@ -54,11 +54,12 @@ fn saved(address: SocketAddr, question: &Question, host: &Arc<dyn Host>) -> Vec<
         _ => true,
     });
     let says = |file: filters::SavedFile| {
-        let judged = |bytes: &[u8]| judged(bytes, &file.path, address.ip(), question, &machine);
+        let family = if address.is_ipv4() { model::Family::Ip } else { model::Family::Ip6 };
+        let iptables = |bytes: &[u8]| judged(&iptables::parse(bytes, Some(family)), &file.path, question, &machine);
         let says = match (file.kind, &file.content) {
-            (SavedKind::Iptables | SavedKind::Ip6tables, Observed::Known { value, .. }) => judged(value),
-            (SavedKind::Ufw, Observed::Known { value, .. }) => judged(&with_input(value, address.is_ipv6())),
-            (_, Observed::Known { value, .. }) => unread(value, &file.path, address.port()),
+            (SavedKind::Iptables | SavedKind::Ip6tables, Observed::Known { value, .. }) => iptables(value),
+            (SavedKind::Ufw, Observed::Known { value, .. }) => iptables(&with_input(value, address.is_ipv6())),
+            (_, Observed::Known { value, .. }) => nft_says(value, &file.path, question, &machine),
             (_, Observed::Missing(missing)) => Observed::Missing(missing.clone()),
         };
         SavedRule { kind: file.kind, path: file.path, says, loaded_at_boot: file.loaded_at_boot }
@@ -78,22 +79,18 @@ fn with_input(bytes: &[u8], v6: bool) -> Vec<u8> {
     lines.join(&b'\n')
 }
 
-/// A file in nft's own language is not judged. That matters where it names the port; else nobody misses it.
-fn unread(bytes: &[u8], path: &str, port: u16) -> Observed<SavedSays> {
-    let port = port.to_string();
-    let names = |line: &[u8]| {
-        let rule = line.split(|&byte| byte == b'#').next().unwrap_or_default();
-        rule.split(|byte| !byte.is_ascii_alphanumeric()).any(|word| word == port.as_bytes())
-    };
-    match bytes.split(|&byte| byte == b'\n').position(names) {
-        Some(index) => Observed::Missing(
-            Missing::new(
-                Reason::Failed,
-                format!("{path}:{} names port {port}, and files in nft's own language are not judged", index + 1),
-            )
-            .remedy(format!("compare {path} with: nft list ruleset")),
-        ),
-        None => Observed::not_looked(format!("{path}: files in nft's own language are not judged")),
+/// A file in nft's own language, with those that it includes. Where a part is not understood, or one is not there, nft would
+/// perhaps load nothing of it: then it says nothing.
+fn nft_says(bytes: &[u8], path: &str, question: &Question, machine: &LiveMachine) -> Observed<SavedSays> {
+    let include = |included: &str, _: &str| filters::nft_includes(included, filters::NFT_FOLDER);
+    let ruleset = nft::file::parse(path, bytes, &include);
+    match ruleset.problems.first() {
+        None => judged(&ruleset, path, question, machine),
+        Some(problem) => {
+            let text = format!("{}: {}", problem.place, problem.text);
+            let remedy = format!("compare {path} with: nft list ruleset");
+            Observed::Missing(Missing::new(Reason::Failed, text).remedy(remedy))
+        }
     }
 }
 
@@ -107,27 +104,21 @@ fn zone_says(firewalld: &FirewalldFacts) -> Option<SavedRule> {
     Some(SavedRule { kind: SavedKind::Firewalld, path, says: Observed::known(says, source), loaded_at_boot: boot })
 }
 
-fn judged(
-    bytes: &[u8],
-    path: &str,
-    address: IpAddr,
-    question: &Question,
-    machine: &LiveMachine,
-) -> Observed<SavedSays> {
-    let family = if address.is_ipv4() { model::Family::Ip } else { model::Family::Ip6 };
-    let ruleset = iptables::parse(bytes, Some(family));
-    let answer = judge(&ruleset, machine, question);
+fn judged(ruleset: &model::Ruleset, path: &str, question: &Question, machine: &LiveMachine) -> Observed<SavedSays> {
+    let answer = judge(ruleset, machine, question);
     if !answer.fate.is_accepted() && !answer.fate.is_stopped() {
         let why =
             Missing::new(Reason::Failed, format!("{path}: what it says of the packet depends on what is not known"));
         return Observed::Missing(why);
     }
-    let (text, line, by_rule) = match &answer.decided_by {
-        Some(Decider::Rule(rule)) => (rule.text.clone(), rule.line, true),
+    let (text, location, by_rule) = match &answer.decided_by {
+        Some(Decider::Rule(rule)) => {
+            let path = rule.file.as_deref().unwrap_or(path).to_owned();
+            (rule.text.clone(), rule.line.map(|line| Location { path, line }), true)
+        }
         Some(Decider::Policy(policy)) => (format!("policy of chain {}", policy.chain), None, false),
         _ => ("no rule names the packet".to_owned(), None, false),
     };
-    let location = line.map(|line| Location { path: path.to_owned(), line });
     Observed::known(SavedSays { accepts: answer.fate.is_accepted(), by_rule, text, location }, Source::configured(path))
 }
 
@@ -142,14 +133,5 @@ mod tests {
         let lines: Vec<&str> = whole.lines().collect();
         assert_eq!(lines[2], "-A ufw-user-input -p tcp --dport 80 -j ACCEPT");
         assert_eq!(lines[3..], [":INPUT DROP [0:0]", "-A INPUT -j ufw-user-input", "COMMIT"]);
-    }
-
-    #[test]
-    fn an_nft_file_is_missed_where_it_names_the_port() {
-        let file = b"table inet f {\n # 80\n tcp dport { 22, 80 } accept\n tcp dport 8080 accept\n}\n";
-        let missing = |port| unread(file, "/etc/nftables.conf", port).missing().cloned().unwrap();
-        assert_eq!(missing(80).reason, Reason::Failed);
-        assert!(missing(80).detail.contains("/etc/nftables.conf:3 names port 80"), "{:?}", missing(80));
-        assert_eq!(missing(8443).reason, Reason::NotLooked);
     }
 }
