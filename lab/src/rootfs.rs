@@ -101,25 +101,46 @@ printf '[containers]\npids_limit = 0\n[engine]\nruntime = "runc"\n' >"$root/etc/
 mkdir -p "$root/etc/systemd/system/podman.service.d"
 printf '[Service]\nExecStart=\nExecStart=/usr/bin/podman system service --time 0\n' \
     >"$root/etc/systemd/system/podman.service.d/lab.conf"
+
+# An engine without root: without a session of its user there is no systemd that gives it cgroups.
 chroot "$root" useradd --create-home --uid 1000 --shell /bin/sh app
+mkdir -p "$root/home/app/.config/containers" "$root/home/app/.local/share/containers"
+printf '[engine]\ncgroup_manager = "cgroupfs"\n' >"$root/home/app/.config/containers/containers.conf"
+chroot "$root" chown -R app: /home/app
+echo 'tmpfs /home/app/.local/share/containers tmpfs uid=1000,gid=1000,mode=755 0 0' >>"$root/etc/fstab"
 
 cat >"$root/usr/local/bin/use-engine" <<'END'
 #!/bin/sh
-# use-engine docker|podman: starts the engine, and gives it the image "tiny".
+# use-engine docker|podman|rootless: starts the engine, and gives it the image "tiny".
 set -e
+import() { "$@" import -c 'CMD ["sleep", "600"]' /usr/share/lab/tiny.tar tiny >/dev/null 2>&1; }
 case $1 in
-    docker) systemctl start docker ;;
-    podman) systemctl start podman.service ;;
+    docker) systemctl start docker && import docker ;;
+    podman) systemctl start podman.service && import podman ;;
+    rootless)
+        # A user namespace may mount /proc only where a whole one is to be seen (mount_namespaces(7)).
+        mkdir -p /run/whole-proc /dev/net
+        mount -t proc proc /run/whole-proc
+        mknod -m 666 /dev/net/tun c 10 200
+        install -d -o app -g app -m 700 /run/user/1000
+        import as-app podman
+        as-app podman system service --time 0 </dev/null >/dev/null 2>&1 &
+        until [ -S /run/user/1000/podman/podman.sock ]; do sleep 0.02; done
+        ;;
 esac
-"$1" import -c 'CMD ["sleep", "600"]' /usr/share/lab/tiny.tar tiny >/dev/null 2>&1
+END
+cat >"$root/usr/local/bin/as-app" <<'END'
+#!/bin/sh
+# as-app COMMAND …: runs it as the user app.
+cd /home/app && exec setpriv --reuid 1000 --regid 1000 --clear-groups --reset-env env XDG_RUNTIME_DIR=/run/user/1000 "$@"
 END
 cat >"$root/usr/local/bin/listens" <<'END'
 #!/bin/sh
-# listens docker|podman NAME PORT: whether something listens on that TCP port inside the container.
-pid=$("$1" inspect -f '{{.State.Pid}}' "$2") && [ "$pid" -gt 0 ] &&
+# listens docker|podman|'as-app podman' NAME PORT: whether something listens on that TCP port inside the container.
+pid=$($1 inspect -f '{{.State.Pid}}' "$2") && [ "$pid" -gt 0 ] &&
     nsenter --target "$pid" --net ss -Hltn "sport = :$3" | grep -q .
 END
-chmod 755 "$root/usr/local/bin/use-engine" "$root/usr/local/bin/listens"
+chmod 755 "$root/usr/local/bin/use-engine" "$root/usr/local/bin/as-app" "$root/usr/local/bin/listens"
 "#;
 
 /// How the root of one kind of host is made.

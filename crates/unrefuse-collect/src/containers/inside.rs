@@ -5,6 +5,7 @@ use crate::{Owners, SocketQuery, States};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use unrefuse_facts::{Container, Missing, NetworkMode, Observed, Reason, Transport};
+use unrefuse_parse::proc_pid;
 
 /// So many containers are looked into.
 const MOST: usize = 64;
@@ -49,12 +50,17 @@ fn set(container: &mut Container, missing: &Missing) {
 }
 
 /// A process that lives in the container. Its number is the engine's word: where the engine lives in another
-/// pid namespace (its socket is mounted into a container) it means somebody else here, which the cgroup's path shows.
+/// pid namespace (its socket is mounted into a container) it means somebody else here, which the cgroup's path shows. Podman
+/// without root and without a session of the user makes no cgroup: then conmon(8), its parent, was started with the id.
 pub(super) fn process(container: &Container) -> Result<u32, Missing> {
     let pid = container.pid.ok_or_else(|| Missing::new(Reason::Absent, "it has no process: it does not run"))?;
     let path = format!("/proc/{pid}/cgroup");
-    let cgroup = files::read(&path)?;
-    let own = cgroup.windows(container.id.len()).any(|part| part == container.id.as_bytes());
+    let names_it = |text: &[u8]| text.windows(container.id.len()).any(|part| part == container.id.as_bytes());
+    let parent = || {
+        let stat = proc_pid::stat(&files::read(&format!("/proc/{pid}/stat")).ok()?)?;
+        files::read(&format!("/proc/{}/cmdline", stat.ppid)).ok()
+    };
+    let own = names_it(&files::read(&path)?) || parent().is_some_and(|line| names_it(&line));
     own.then_some(pid).ok_or_else(|| {
         let what = format!("{path} does not name the container: process {pid} is another one here");
         Missing::new(Reason::Failed, what).remedy("run unrefuse on the machine itself, where the engine runs")
