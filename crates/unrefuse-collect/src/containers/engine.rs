@@ -128,6 +128,7 @@ fn ask(
         .filter_map(|body| Some((container::container(&body, None)?, body)))
         .filter(|(container, _)| total <= FEW || matters(container, query))
         .collect();
+    add_owners(&place.socket, &mut kept, until);
     kept.sort_by_key(|(container, _)| std::cmp::Reverse(closeness(container, query)));
     left_out += kept.len().saturating_sub(MOST_KEPT);
     kept.truncate(MOST_KEPT);
@@ -228,6 +229,27 @@ fn inspect(socket: &str, client: Client, paths: &[String], until: Instant) -> Re
         }
         Ok(bodies)
     })
+}
+
+/// A container in the namespace of another is told with that one, whose ports and addresses it has.
+fn add_owners(socket: &str, kept: &mut Vec<(Container, Vec<u8>)>, until: Instant) {
+    let known = |id: &String| kept.iter().any(|(container, _)| container.id == *id);
+    let owner = |container: &Container| match &container.network_mode {
+        NetworkMode::Container(other) => container::safe_id(other),
+        _ => None,
+    };
+    let mut wanted: Vec<String> = kept.iter().filter_map(|(container, _)| owner(container)).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted.retain(|id| !known(id));
+    wanted.truncate(MOST_KEPT);
+    if wanted.is_empty() {
+        return;
+    }
+    let paths: Vec<String> = wanted.iter().map(|id| format!("/containers/{id}/json")).collect();
+    let asked = Client::connect(socket, until).and_then(|client| inspect(socket, client, &paths, until));
+    let bodies = asked.unwrap_or_default().into_iter().flatten();
+    kept.extend(bodies.filter_map(|body| Some((container::container(&body, None)?, body))));
 }
 
 /// What only the containers that matter are asked for: images, drivers of networks, logs, compose files. What fails here

@@ -1,6 +1,6 @@
 //! Where engines are: their sockets, and their executables.
 
-use crate::live::files;
+use crate::live::{files, folders};
 use std::collections::BTreeSet;
 use unrefuse_facts::EngineKind;
 use unrefuse_parse::container::{context, unix_path};
@@ -84,11 +84,10 @@ pub(super) fn places(root: &str, environment: &Environment) -> Vec<Place> {
     found
 }
 
-/// Names of a folder's entries, sorted; none where it cannot be listed.
+/// The first names in a folder; none where it cannot be listed.
 fn names(folder: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> = entries.take(MOST).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    names.sort();
+    let mut names = folders::names(folder).unwrap_or_default();
+    names.truncate(MOST);
     names
 }
 

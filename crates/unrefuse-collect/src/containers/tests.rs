@@ -196,13 +196,18 @@ fn garbage_and_bodies_without_bounds() {
 fn a_daemon_that_does_not_run() {
     let root = Root::new("engine-down");
     let socket = format!("{}/e.sock", root.path());
-    let gone = look(&socket, &query(80), PATIENCE);
+    // A user's: of the system's own the files would be read.
+    let of_user = || {
+        let place = Place { uid: 7, ..place(&socket) };
+        engines(vec![place], &query(80), &BTreeMap::new(), Instant::now() + PATIENCE).remove(0)
+    };
+    let gone = of_user();
     let missing = gone.containers.missing().unwrap();
-    assert_eq!((gone.running, missing.reason), (Some(false), Reason::Absent));
-    assert_eq!(missing.remedy.as_deref(), Some("systemctl start docker"));
+    assert_eq!((gone.running, missing.reason, gone.rootless_uid), (Some(false), Reason::Absent, Some(7)));
+    assert_eq!(missing.remedy.as_deref(), Some("systemctl --user start docker"));
     // The file stays when the listener goes.
     drop(UnixListener::bind(&socket).unwrap());
-    let left = look(&socket, &query(80), PATIENCE);
+    let left = of_user();
     assert_eq!((left.running, left.containers.missing().unwrap().reason), (Some(false), Reason::Absent), "{left:?}");
 }
 

@@ -84,7 +84,11 @@ fn listed(value: &Value) -> Option<Listed> {
 
 /// An id of 64 hexadecimal digits; whatever else is refused, for it becomes a part of paths.
 pub(crate) fn id(value: &Value) -> Option<String> {
-    let id = value.as_str()?;
+    safe_id(value.as_str()?)
+}
+
+/// The text, where it is such an id.
+pub fn safe_id(id: &str) -> Option<String> {
     (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
