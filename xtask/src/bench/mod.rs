@@ -1,5 +1,6 @@
 //! Measuring unrefuse beside its peers, in one run: each round runs every subject once, and the medians are compared.
 
+mod containers;
 pub(crate) mod crowd;
 mod firewall;
 mod measure;

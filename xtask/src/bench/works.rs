@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::crowd::{Crowd, LONELY_PORT};
 use super::place::{self, DOWN_HOST, DOWN_LINK, FullQueue, SilentResolver, apart};
 use super::table::Row;
-use super::{Contest, Peer, Subject, firewall, services};
+use super::{Contest, Peer, Subject, containers, firewall, services};
 use crate::workspace::root;
 
 /// Peak memory that is allowed, in bytes.
@@ -36,6 +36,8 @@ pub(super) const ALL: &[Work] = &[
     Work { name: "listeners-100000", hold: |ours, run| listeners(ours, run, 100_000, 250, 0.1) },
     Work { name: "who-100000", hold: who },
     Work { name: "services-failed", hold: services::failed },
+    Work { name: "containers-10", hold: containers::facts },
+    Work { name: "containers-200", hold: containers::diagnosis },
     Work { name: "firewall-read-10000", hold: firewall::read_nft },
     Work { name: "firewall-read-10000-iptables", hold: firewall::read_iptables },
     Work { name: "firewall-packet-100000", hold: firewall::wide },
