@@ -10,8 +10,8 @@ use unrefuse_facts::{
     AttemptOutcome, Case, Observed, Protocol, ServiceFacts, SocketState, SocketTable, Source, Transport,
 };
 
-/// A manager, or a journal on a slow disk, may take this long.
-const WAIT: Duration = Duration::from_secs(1);
+/// A manager on a busy machine, or a journal on a slow disk, may take this long.
+const WAIT: Duration = Duration::from_secs(3);
 
 /// A look at services that is under way.
 pub(crate) struct Services {

@@ -1,11 +1,10 @@
 //! config/default-bind
 
+use super::fixes;
 use super::judge::{self, Kind};
-use super::{fixes, words};
 use crate::View;
-use crate::finding::{CannotTell, Finding, Fired};
+use crate::finding::{CannotTell, Finding};
 use crate::rule::cause;
-use unrefuse_facts::AttemptOutcome;
 
 cause! {
     /// ## What it means
@@ -48,15 +47,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         listen.endpoint(),
         view.endpoint()
     );
-    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
-        .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::both(listen, decided.process))
-        .evidences(decided.config.files.iter().take(3).map(|file| {
-            let path = unrefuse_facts::text::visible(&file.path);
-            crate::report::Evidence::new(format!("{path} does not say it"), path)
-        }));
-    fired.fixes = fixes::addresses(view, &decided);
-    fired.unknown = judge::unread(decided.config).collect();
+    let fired = fixes::bound(view, &decided, title).evidences(decided.config.files.iter().take(3).map(|file| {
+        let path = unrefuse_facts::text::visible(&file.path);
+        crate::report::Evidence::new(format!("{path} does not say it"), path)
+    }));
     Ok(fired.fires())
 }
 

@@ -1,15 +1,16 @@
 //! Fixes of configurations: the edit, the service's own check, and what makes it read the file.
 
 use super::change::{self, Scope};
-use super::judge::Decided;
+use super::judge::{self, Decided};
 use super::words;
 use crate::View;
+use crate::finding::Fired;
 use crate::fix::quote;
 use crate::report::{Edit, Fix, Risk};
 use std::net::IpAddr;
 use unrefuse_facts::catalogue::{self, Apply};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ConfiguredProcess, Origin, ServiceConfig};
+use unrefuse_facts::{AttemptOutcome, ConfiguredProcess, Origin, ServiceConfig};
 
 /// Services that answer whoever reaches them, or hold what others want.
 const STORES: [&str; 5] = ["mariadb", "postgresql", "redis", "memcached", "mongodb"];
@@ -24,6 +25,16 @@ fn warning(config: &ServiceConfig) -> &'static str {
         "mongodb" => "; see that it asks for a password, and who the firewall lets in",
         _ => "",
     }
+}
+
+/// A service that listens on another address than the asked one, as its configuration says.
+pub(super) fn bound(view: &View<'_>, decided: &Decided<'_>, title: String) -> Fired {
+    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
+        .predicts(&[AttemptOutcome::Refused])
+        .evidences(words::both(decided.listen, decided.process));
+    fired.fixes = addresses(view, decided);
+    fired.unknown = judge::unread(decided.config).collect();
+    fired
 }
 
 /// The ways to let the service take the asked address: narrow before broad.

@@ -170,7 +170,9 @@ pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, Cann
         let mut found: Vec<&ConfiguredListen> =
             own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
         let takes = |listen: &ConfiguredListen| view.ip().and_then(|ip| listen.takes(ip)) == Some(true);
-        found.sort_by_key(|listen| (!takes(listen), listen.port));
+        // A port that somebody wrote down was moved; a default one may serve something else (IMAP beside IMAPS).
+        let is_default = |listen: &ConfiguredListen| matches!(listen.port_from.origin, Origin::Default(_));
+        found.sort_by_key(|listen| (!takes(listen), is_default(listen), listen.port));
         if let Some(listen) = found.into_iter().next() {
             return Ok(Some(Decided { config, process, listen }));
         }

@@ -3,9 +3,8 @@
 use super::judge::{self, Kind};
 use super::{fixes, words};
 use crate::View;
-use crate::finding::{CannotTell, Finding, Fired};
+use crate::finding::{CannotTell, Finding};
 use crate::rule::cause;
-use unrefuse_facts::AttemptOutcome;
 
 cause! {
     /// ## What it means
@@ -49,12 +48,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         decided.config.name,
         listen.endpoint()
     );
-    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
-        .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::both(listen, decided.process));
-    fired.fixes = fixes::addresses(view, &decided);
-    fired.unknown = judge::unread(decided.config).collect();
-    Ok(fired.fires())
+    Ok(fixes::bound(view, &decided, title).fires())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{AttemptOutcome, Origin, catalogue};
+use unrefuse_facts::{AttemptOutcome, ConfiguredListen, Origin, catalogue};
 
 cause! {
     /// ## What it means
@@ -60,8 +60,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 /// The line with the asked port, where its address takes the packet: else it alone would not help.
 fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
     let asked = view.case.target.port;
-    // Of several ports each has its purpose: none of them is moved.
-    let others = decided.config.listens.iter().any(|listen| listen.port != 0 && listen.port != decided.listen.port);
+    // Of several ports that somebody wrote down each has its purpose: none of them is moved.
+    let written = |listen: &&ConfiguredListen| !matches!(listen.port_from.origin, Origin::Default(_));
+    let mut written = decided.config.listens.iter().filter(written);
+    let others = written.any(|listen| listen.port != 0 && listen.port != decided.listen.port);
     // A web server on 80 is where it belongs: who asks for 443 wants more of it, and who asks for 8080 asks amiss.
     let own = catalogue::by_id(&decided.config.service).and_then(|known| known.ports.first()).map(|port| port.port);
     let customary = [own, Some(443)].contains(&Some(decided.listen.port));

@@ -3,9 +3,9 @@
 use crate::View;
 use crate::filter::access_list;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
-use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::report::{Certainty, Evidence, Risk};
 use crate::rule::cause;
+use crate::rules::service::drop_in;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{AttemptOutcome, Errno, UnitFacts};
 
@@ -65,25 +65,12 @@ fn restricted(view: &View<'_>, unit: &UnitFacts, family: &str) -> Finding {
     let name = visible(&unit.name);
     let list = unit.address_families.as_ref();
     let (not, families) = list.map_or(("", String::new()), |list| (if list.allow { "" } else { "~" }, list.families.join(" ")));
-    let mut fired = Fired::new(Certainty::Proven, format!("{name}, which this runs in, may not make sockets of {family}"))
+    let fired = Fired::new(Certainty::Proven, format!("{name}, which this runs in, may not make sockets of {family}"))
         .predicts(&[])
         .evidence(Evidence::new(format!("{name} has RestrictAddressFamilies={not}{}", visible(&families)), "the manager of units"))
         .evidences(access_list::files(unit));
-    if let (Some(quoted), Some(folder)) = (quote(&unit.name), quote(&format!("/etc/systemd/system/{}.d", unit.name))) {
-        let file = format!("{folder}/zz-unrefuse-families.conf");
-        fired = fired.fix(
-            Fix::new(view, Risk::Medium, format!("allow {name} that family"))
-                .command(format!("mkdir -p {folder}"))
-                .command(format!("printf '[Service]\\nRestrictAddressFamilies=\\n' > {file}"))
-                .command("systemctl daemon-reload")
-                .command(format!("systemctl restart {quoted}"))
-                .undo(format!("rm {file}"))
-                .undo("systemctl daemon-reload")
-                .undo(format!("systemctl restart {quoted}"))
-                .persistent(),
-        );
-    }
-    fired.fires()
+    let title = format!("allow {name} that family");
+    fired.fix(drop_in(view, unit, "families", &["RestrictAddressFamilies="], Risk::Medium, title)).fires()
 }
 
 #[cfg(test)]

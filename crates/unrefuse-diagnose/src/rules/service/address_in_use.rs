@@ -128,8 +128,10 @@ impl Holder<'_> {
     fn fixes(&self, view: &View<'_>, meant: &Meant<'_>, unit: &UnitFacts, port: u16) -> Vec<Fix> {
         let name = visible(&unit.name);
         if self.socket.state == SocketState::TimeWait {
-            let fix = Fix::new(view, Risk::Low, format!("wait a minute, until the old connection is forgotten, and start {name} again"))
-                .command("sleep 61");
+            // Not every kernel can forget a connection on demand (CONFIG_INET_DIAG_DESTROY): else it takes a minute.
+            let fix = Fix::new(view, Risk::Low, format!("let the old connection be forgotten, and start {name} again"))
+                .command(format!("ss -K state time-wait 'sport = :{port}'"))
+                .command(format!("while ss -Htn state time-wait 'sport = :{port}' | grep -q .; do sleep 1; done"));
             return act::start_again(fix, unit).into_iter().collect();
         }
         let mut fixes = Vec::new();

@@ -1,10 +1,12 @@
 //! Causes of why nothing listens: the service that should.
 
 mod act;
+mod drop_in;
 mod log;
 mod meant;
 mod reload;
 
+pub(in crate::rules) use drop_in::drop_in;
 pub(in crate::rules) use reload::fails as reload_fails;
 
 /// How sure it is that a service of this machine was meant; `None` where nothing speaks for one, or nobody looked.
@@ -20,6 +22,7 @@ crate::rules::causes! {
     failed,
     address_in_use,
     address_missing,
+    bind_denied,
     privileged_port,
     oom_killed,
     config_error,

@@ -1,10 +1,11 @@
 //! service/private-network
 
+use super::drop_in::drop_in;
 use super::meant::{facts, meant};
 use crate::View;
+use crate::filter::access_list;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
-use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::report::{Certainty, Evidence, Risk};
 use crate::rule::cause;
 use unrefuse_facts::UnitFacts;
 use unrefuse_facts::text::visible;
@@ -44,13 +45,16 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     // Whose listener was seen in another namespace is meant, whatever else speaks for it.
     let seen = |unit: &&UnitFacts| {
         let pids = view.case.host.other_namespaces.value().into_iter().flatten().filter_map(|ns| ns.table.value());
-        pids.flat_map(|table| table.processes.values()).any(|p| p.running_as.unit.as_deref() == Some(unit.name.as_str()))
+        pids.flat_map(|table| table.processes.values())
+            .any(|p| p.running_as.unit.as_deref() == Some(unit.name.as_str()))
     };
     let apart = |unit: &&UnitFacts| unit.is_running() && (unit.private_network || unit.network_namespace.is_some());
     let listener = facts.units.iter().filter(apart).find(seen);
     let (unit, certainty, because) = match (listener, meant(view)?) {
         (Some(unit), _) => (unit, Certainty::Proven, Vec::new()),
-        (None, Some(meant)) if apart(&meant.unit) => (meant.unit, meant.certainty.min(Certainty::Likely), meant.because()),
+        (None, Some(meant)) if apart(&meant.unit) => {
+            (meant.unit, meant.certainty.min(Certainty::Likely), meant.because())
+        }
         _ => return Ok(Finding::Clear),
     };
     let name = visible(&unit.name);
@@ -58,26 +62,16 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         Some(path) => format!("NetworkNamespacePath={}", visible(path)),
         None => "PrivateNetwork=yes".to_owned(),
     };
-    let files = unit.fragment.iter().chain(&unit.drop_ins).map(|path| visible(path)).collect::<Vec<_>>().join(", ");
     let mut fired = Fired::new(certainty, format!("{name} runs in a network of its own: {setting}"))
-        .evidence(Evidence::new(format!("{name} is running with {setting}"), facts.manager.value().cloned().unwrap_or_default()))
-        .evidence(Evidence::new(format!("its files: {files}"), "systemctl cat"))
+        .evidence(Evidence::new(
+            format!("{name} is running with {setting}"),
+            facts.manager.value().cloned().unwrap_or_default(),
+        ))
+        .evidences(access_list::files(unit))
         .evidences(because);
-    if let (Some(quoted), Some(folder)) = (quote(&unit.name), quote(&format!("/etc/systemd/system/{}.d", unit.name))) {
-        // The last file by name wins (systemd.unit(5)).
-        let file = format!("{folder}/zz-unrefuse-network.conf");
-        fired = fired.fix(
-            Fix::new(view, Risk::Medium, format!("let {name} run in the machine's own network; it is shut off for a reason, as a rule"))
-                .command(format!("mkdir -p {folder}"))
-                .command(format!("printf '[Service]\\nPrivateNetwork=no\\nNetworkNamespacePath=\\n' > {file}"))
-                .command("systemctl daemon-reload")
-                .command(format!("systemctl restart {quoted}"))
-                .undo(format!("rm {file}"))
-                .undo("systemctl daemon-reload")
-                .undo(format!("systemctl restart {quoted}"))
-                .persistent(),
-        );
-    }
+    let title = format!("let {name} run in the machine's own network; it is shut off for a reason, as a rule");
+    let settings = ["PrivateNetwork=no", "NetworkNamespacePath="];
+    fired = fired.fix(drop_in(view, unit, "network", &settings, Risk::Medium, title));
     Ok(fired.fires())
 }
 

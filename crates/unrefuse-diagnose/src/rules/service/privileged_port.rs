@@ -1,11 +1,11 @@
 //! service/privileged-port
 
+use super::drop_in::drop_in;
 use super::meant::meant;
 use super::{act, log};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
-use crate::report::{Certainty, Evidence, Fix, Risk};
+use crate::report::{Certainty, Evidence, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
 
@@ -43,7 +43,12 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
     let unit = meant.culprit();
     let Some(line) = log::denied(unit) else { return Ok(Finding::Clear) };
-    let first = view.case.host.sysctl("net.ipv4.ip_unprivileged_port_start").and_then(|v| v.trim().parse().ok()).unwrap_or(1024);
+    let first = view
+        .case
+        .host
+        .sysctl("net.ipv4.ip_unprivileged_port_start")
+        .and_then(|v| v.trim().parse().ok())
+        .unwrap_or(1024);
     let port = log::port(&line.line.message).unwrap_or(view.case.target.port);
     let user = unit.runs_as.as_deref().filter(|user| *user != "root" && *user != "0");
     if port >= first || unit.may_bind_low_ports == Some(true) || user.is_none() && unit.runs_as.is_some() {
@@ -59,19 +64,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             format!("ports below {first} need CAP_NET_BIND_SERVICE, which {name} is not given"),
             "net.ipv4.ip_unprivileged_port_start",
         ));
-    if let (Some(_), Some(folder)) = (user, quote(&format!("/etc/systemd/system/{}.d", unit.name))) {
-        let file = format!("{folder}/zz-unrefuse-port.conf");
+    if user.is_some() {
         // An unprivileged unit may also be kept from it by its bounding set.
-        let fix = Fix::new(view, Risk::Low, format!("give {name} the one capability that it needs"))
-            .command(format!("mkdir -p {folder}"))
-            .command(format!(
-                "printf '[Service]\\nAmbientCapabilities=CAP_NET_BIND_SERVICE\\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\\n' > {file}"
-            ))
-            .command("systemctl daemon-reload")
-            .undo(format!("rm {file}"))
-            .undo("systemctl daemon-reload")
-            .persistent();
-        fired = fired.fix(act::start_again(fix, unit));
+        let settings = ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"];
+        let title = format!("give {name} the one capability that it needs");
+        fired = fired.fix(drop_in(view, unit, "port", &settings, Risk::Low, title));
     }
     fired = fired.fix(act::advice(view, Risk::Low, format!("or let {name} listen on a port from {first} on")));
     Ok(fired.fires())
