@@ -1,6 +1,7 @@
 //! A made-up engine on a socket of its own.
 
 use super::find::Place;
+use super::stand::{StandError, among};
 use super::{ContainerQuery, engines};
 use crate::scratch::Root;
 use std::collections::BTreeMap;
@@ -234,4 +235,24 @@ fn podman_is_known_by_its_answer() {
         serve(&root, |_| b"HTTP/1.1 200 OK\r\nServer: Libpod/4.3.1 (linux)\r\nContent-Length: 4\r\n\r\nnull".to_vec());
     let engine = look(&socket, &query(80), PATIENCE);
     assert_eq!((engine.kind, engine.version.as_deref(), engine.running), (EngineKind::Podman, Some("4.3.1"), None));
+}
+
+#[test]
+fn standing_in_a_container_needs_its_process() {
+    let root = Root::new("engine-stand");
+    let list = format!("[{},{}]", listed(7, "running", 80), listed(8, "exited", 0));
+    let (socket, _) = serve(&root, move |path| match path {
+        "/containers/json?all=1" => ok(&list),
+        // Process 1 is nobody's container.
+        _ => ok(&inspected(&id(7), "running", 80).replace("\"Pid\":0", "\"Pid\":1")),
+    });
+    let ask = |name: &str| among(vec![place(&socket)], name, Instant::now() + PATIENCE).unwrap_err();
+    let says = |name: &str| ask(name).to_string();
+    assert_eq!(says("nosuch\x1b"), "no container `nosuch\\x1b`: there is c7, c8");
+    assert_eq!(says("c8"), "container c8 does not run: start it first: docker start c8");
+    assert!(matches!(ask(&id(8)[..]), StandError::NotRunning { .. }));
+    assert!(matches!(ask("0000"), StandError::NoSuch { .. }), "two ids begin so");
+    assert!(matches!(ask("c7"), StandError::CannotTell { .. }), "{}", says("c7"));
+    let none = among(Vec::new(), "web", Instant::now() + PATIENCE).unwrap_err();
+    assert!(none.to_string().starts_with("container web: no container engine was found"), "{none}");
 }
