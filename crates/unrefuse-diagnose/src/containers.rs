@@ -6,8 +6,8 @@ use crate::report::Evidence;
 use std::net::IpAddr;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
-    Container, ContainerFacts, ContainerStatus, Decider, Engine, FilterHook, Missing, NetworkMode, Socket, SocketTable,
-    Transport, is_engine_helper,
+    Container, ContainerFacts, ContainerStatus, Decider, Engine, FilterHook, Missing, NetworkMode, OwnContainer,
+    Socket, SocketTable, Transport, is_engine_helper,
 };
 
 /// An engine's helper holds the socket: where it listens is for the engine to say.
@@ -18,6 +18,15 @@ pub(crate) fn is_forwarded(table: &SocketTable, socket: &Socket) -> bool {
 /// What was seen of containers.
 pub(crate) fn known<'a>(view: &View<'a>) -> Option<&'a ContainerFacts> {
     view.case.host.containers.value()
+}
+
+/// The container stood in, where that is one for an application, and not the machine of its own that LXC and nspawn make, nor
+/// one whose engine runs inside of it.
+pub(crate) fn stood_in(facts: &ContainerFacts) -> Option<&OwnContainer> {
+    let own = facts.own.as_ref()?;
+    let machine = matches!(own.engine.as_deref(), Some("lxc" | "nspawn"));
+    let asked = facts.engines.iter().any(|engine| engine.containers.value().is_some());
+    (own.entered || !machine && (!asked || facts.find(&own.name).is_some())).then_some(own)
 }
 
 /// It has processes: it runs, or is frozen.

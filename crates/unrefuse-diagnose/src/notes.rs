@@ -53,7 +53,8 @@ fn nobody_answers(view: &View<'_>) -> Option<Note> {
     };
     let meant = |c: &Container| {
         let its = c.bound.iter().chain(&c.published).any(|p| published(&p));
-        view.is_local() == Some(true) && facts.own.is_none() && its || containers::addresses(c).contains(&ip)
+        view.is_local() == Some(true) && containers::stood_in(facts).is_none() && its
+            || containers::addresses(c).contains(&ip)
     };
     if let Some((engine, paused)) = facts.all().find(|(_, c)| c.status == ContainerStatus::Paused && meant(c)) {
         let name = text::visible(&paused.name);

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Command names of engines' processes that take connections for a container: they accept first and ask the container then.
-pub const FORWARDERS: [&str; 5] = ["docker-proxy", "rootlessport", "slirp4netns", "pasta", "pasta.avx2"];
+/// Cut at 15 bytes, as the kernel keeps them (`rootlesskit-docker-proxy`).
+pub const FORWARDERS: [&str; 7] =
+    ["docker-proxy", "rootlesskit", "rootlesskit-doc", "rootlessport", "slirp4netns", "pasta", "pasta.avx2"];
 
 /// Command names of engines' processes that only keep a published port, so that nobody else takes it, and never accept:
 /// Podman's monitor (libpod's `bindPorts`), and Docker's daemon with `"userland-proxy": false` (moby's `newDummyProxy`).

@@ -5,7 +5,7 @@ use super::run::of_container;
 use super::state::{State, state};
 use super::words;
 use crate::View;
-use crate::containers::{is_up, name};
+use crate::containers::{self, is_up, name};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
@@ -83,7 +83,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 
 /// Nothing is known of its containers: it may be the reason, where nothing else is.
 fn unknown_containers(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(facts) = facts(view)?.filter(|facts| facts.own.is_none()) else { return Ok(Finding::Clear) };
+    let Some(facts) = facts(view)?.filter(|facts| containers::stood_in(facts).is_none()) else {
+        return Ok(Finding::Clear);
+    };
     let down = |engine: &&Engine| is_down(engine) && engine.containers.value().is_none();
     let Some(engine) = facts.engines.iter().find(down).filter(|_| view.is_local() == Some(true)) else {
         return Ok(Finding::Clear);

@@ -57,7 +57,7 @@ enum Elsewhere<'a> {
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(Finding::Clear) };
-    let (Some(own), Some(ip)) = (&facts.own, view.ip()) else { return Ok(Finding::Clear) };
+    let (Some(own), Some(ip)) = (containers::stood_in(facts), view.ip()) else { return Ok(Finding::Clear) };
     let me = facts.find(&own.name);
     let hosts = me.is_some_and(|(_, c)| c.network_mode == NetworkMode::Host);
     if !ip.is_loopback() || hosts || serves(view, me.map(|(_, c)| c)) {
@@ -66,9 +66,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let found = elsewhere(view, facts, me.map(|(_, c)| c));
     // The container has a service of its own for that port: it is that one which does not run.
     let certainty = match service::meant_certainty(view) {
-        Some(_) => Certainty::Possible,
-        None if found.is_empty() && own.entered => Certainty::Possible,
-        None => Certainty::Likely,
+        None if !found.is_empty() || not_here(view) => Certainty::Likely,
+        _ => Certainty::Possible,
     };
     let who = format!("container {}", visible(&own.name));
     let place = match found.first() {
@@ -106,6 +105,12 @@ fn serves(view: &View<'_>, me: Option<&Container>) -> bool {
     let port = view.case.target.port;
     let is_it = |p: &&unrefuse_facts::ContainerPort| p.port == port && p.transport == transport;
     container.exposed.iter().chain(container.published.iter().map(|p| &p.container)).any(|p| is_it(&p))
+}
+
+/// A known service is meant, and nothing in the container could serve it.
+fn not_here(view: &View<'_>) -> bool {
+    let services = view.case.host.services.value();
+    services.is_some_and(|services| !services.sought.is_empty() && services.installed.is_empty())
 }
 
 /// Who else has the port: other containers, those of a shared network first, then the host.
@@ -259,6 +264,22 @@ mod tests {
         let report = scene(vec![on(Made::new("app"), "front", "172.21.0.2")]).report();
         assert_eq!(report.blockers[0].certainty, Certainty::Possible);
         assert!(report.blockers[0].fixes[0].title.contains("host.docker.internal"));
+    }
+
+    #[test]
+    fn a_machine_in_a_container_is_a_host() {
+        let roots = |engine: &str, entered| {
+            let made = on(Made::new("web").listens("0.0.0.0:5432", "x"), "shop", "172.20.0.2");
+            let own = OwnContainer { engine: Some(engine.into()), name: "100".into(), entered };
+            let stand = |case: &mut unrefuse_facts::Case| {
+                let Observed::Known { value, .. } = &mut case.host.containers else { unreachable!() };
+                value.own = Some(own);
+            };
+            Scene::local("127.0.0.1:5432").containers(vec![made]).rst().with(stand).roots()
+        };
+        assert_eq!(roots("lxc", false), ["container/not-published"]);
+        assert_eq!(roots("docker", false), ["container/not-published"], "its engine runs inside of it");
+        assert_eq!(roots("docker", true), ["container/localhost-inside"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
     Container, ContainerFacts, Engine, EngineKind, Missing, NetworkMode, Protocol, PublishedPort, Reason, Transport,
+    VantageKind,
 };
 
 /// Of more candidates than these the first ones are named.
@@ -93,7 +94,9 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
         let clue = Clue::Address;
         return Ok(Some(Meant { facts, engine, container, clue, certainty: Certainty::Proven, others: Vec::new() }));
     }
-    if view.is_local() != Some(true) || facts.own.is_some() {
+    // What a host publishes is published in its own network namespace.
+    let elsewhere = containers::stood_in(facts).is_some() || view.case.vantage.kind == VantageKind::Netns;
+    if view.is_local() != Some(true) || elsewhere {
         return Ok(None);
     }
     let mut found: Vec<Candidate<'a>> = facts
@@ -216,7 +219,9 @@ fn holds(view: &View<'_>, container: &Container) -> bool {
 /// The service that the scheme, or else the port, means, where the container's image, name or compose service says it.
 fn named(view: &View<'_>, container: &Container) -> Option<&'static KnownService> {
     let target = &view.case.target;
-    let mut services: Vec<&KnownService> = target.scheme.iter().flat_map(|s| catalogue::by_scheme(s)).collect();
+    // Of a web server's scheme everything is asked, on every port: it means none.
+    let scheme = target.scheme.as_deref().filter(|scheme| !matches!(*scheme, "http" | "https" | "ws" | "wss"));
+    let mut services: Vec<&KnownService> = scheme.into_iter().flat_map(catalogue::by_scheme).collect();
     if services.is_empty() {
         services = catalogue::by_port(target.port, view.transport()?).collect();
     }

@@ -9,7 +9,7 @@ use crate::View;
 use crate::containers::{name, source};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::ask_instead;
-use crate::report::{Evidence, Fix, Risk};
+use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::SocketAddr;
 use unrefuse_facts::text::visible;
@@ -68,10 +68,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         (None, Clue::Address) => format!("{} is an address of {who}", view.endpoint()),
         _ => format!("{} is sent to {who}", view.port()),
     };
-    let title = format!("{sent}, where nothing listens{instead}");
+    let prepares = reached.is_empty() && still_starts(&meant);
+    let yet = if prepares { " yet" } else { "" };
+    let title = format!("{sent}, where nothing listens{yet}{instead}");
     let from = container.sockets.source().map_or("its network namespace", |source| &source.what);
     let listens = if others.is_empty() { "nothing".to_owned() } else { words::sockets(container, &others) };
-    let mut fired = Fired::new(meant.certainty, title)
+    let certainty = if prepares { meant.certainty.min(Certainty::Likely) } else { meant.certainty };
+    let mut fired = Fired::new(certainty, title)
         .evidence(Evidence::new(
             format!(
                 "no {} socket inside {who} listens on port {}; what listens: {listens}",
@@ -83,7 +86,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(words::described(meant.engine, container))
         .evidences(gone_partner(&meant));
     fired.unknown.extend(meant.open());
-    if let Some(socket) = reached.first() {
+    if prepares {
+        let text = format!("{who} was started{}, and may still prepare", words::since(&meant, container.started_ms));
+        fired = fired.evidence(Evidence::new(text, source(meant.engine)));
+    }
+    // A port that the image names is what it is for.
+    let exposes = |socket: &&&Socket| container.exposed.iter().any(|p| p.port == socket.local.port());
+    let best = reached.iter().find(exposes).into_iter().chain(reached.iter().filter(|s| !exposes(s)));
+    for socket in best.take(2) {
         let real = ContainerPort { port: socket.local.port(), ..to };
         if meant.clue == Clue::Address {
             fired.fixes.extend(view.ip().map(|ip| ask_instead(view, SocketAddr::new(ip, real.port))));
@@ -95,6 +105,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         format!("let the application in {} listen on port {} of every address", visible(&container.name), to.port);
     fired.fixes.push(Fix::new(view, Risk::Medium, title));
     Ok(fired.fires())
+}
+
+/// It was started a moment ago, or its health check has not passed yet.
+fn still_starts(meant: &super::meant::Meant<'_>) -> bool {
+    const MOMENT: i64 = 30_000;
+    let container = meant.container;
+    let young = container.started_ms.is_some_and(|started| meant.facts.now_ms.saturating_sub(started) < MOMENT);
+    young || container.health.as_deref() == Some("starting")
 }
 
 /// The publication with the container's real port.
@@ -215,6 +233,20 @@ mod tests {
         let report = closed(made().with(|c| c.sockets = Observed::Missing(missing))).report();
         assert_eq!(report.blockers[0].root, "access/closed-on-accept");
         assert!(report.unknown.iter().any(|u| u.what == "what listens inside container web"), "{:?}", report.unknown);
+    }
+
+    #[test]
+    fn what_was_started_a_moment_ago_may_still_prepare() {
+        let young = Made::new("db").publish("8004:80").with(|c| c.started_ms = Some(1_178_000));
+        let report = closed(young).report();
+        let why = &report.blockers[0].whys[1];
+        assert_eq!(
+            (report.blockers[0].certainty, why.title.contains("nothing listens yet")),
+            (Certainty::Likely, true)
+        );
+        assert!(
+            why.evidence.iter().any(|e| e.text == "container db was started, 2 seconds ago, and may still prepare")
+        );
     }
 
     #[test]

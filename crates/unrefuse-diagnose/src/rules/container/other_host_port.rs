@@ -114,6 +114,12 @@ mod tests {
     }
 
     #[test]
+    fn a_web_servers_scheme_means_no_container() {
+        let made = Made::new("web").publish("8001:80").listens("0.0.0.0:80", "nginx");
+        assert_eq!(scene("127.0.0.1:7777", made).with_scheme("http").roots(), ["listener/none"]);
+    }
+
+    #[test]
     fn the_published_port_itself_and_a_port_of_nobody_are_silent() {
         let made = || Made::new("web").publish("8001:80").listens("0.0.0.0:80", "nginx");
         assert_eq!(scene("127.0.0.1:9999", made()).roots(), ["listener/none"]);

@@ -45,7 +45,7 @@ cause! {
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(facts) = containers::known(view) else { return Ok(Finding::Clear) };
-    let Some((engine, me)) = facts.own.as_ref().and_then(|own| facts.find(&own.name)) else {
+    let Some((engine, me)) = containers::stood_in(facts).and_then(|own| facts.find(&own.name)) else {
         return Ok(Finding::Clear);
     };
     let Some(me) = network_owner(facts, me).filter(|me| !me.networks.is_empty()) else { return Ok(Finding::Clear) };

@@ -1,7 +1,7 @@
 //! container/published-address
 
 use super::fixes::publish;
-use super::state::{State, state};
+use super::state::{NOT_TAKEN, State, state};
 use super::words;
 use crate::View;
 use crate::containers::{name, source};
@@ -37,13 +37,7 @@ cause! {
     /// address of a family that nothing serves.
     id: "container/published-address",
     title: "the container's port is published on another address only",
-    explains: &[
-        "listener/loopback-only",
-        "listener/other-address",
-        "listener/other-family",
-        "listener/none",
-        "listener/other-namespace",
-    ],
+    explains: NOT_TAKEN,
     begins: false,
     needs: &["containers"],
     check: check,

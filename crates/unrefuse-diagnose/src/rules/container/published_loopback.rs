@@ -1,7 +1,7 @@
 //! container/published-loopback
 
 use super::fixes::publish;
-use super::state::{State, state};
+use super::state::{NOT_TAKEN, State, state};
 use super::words;
 use crate::View;
 use crate::containers::{name, source};
@@ -36,13 +36,7 @@ cause! {
     /// `container/app-on-loopback`: there the application inside binds loopback, and not the engine outside. A firewall.
     id: "container/published-loopback",
     title: "the container's port is published on loopback only",
-    explains: &[
-        "listener/loopback-only",
-        "listener/other-address",
-        "listener/other-family",
-        "listener/none",
-        "listener/other-namespace",
-    ],
+    explains: NOT_TAKEN,
     begins: false,
     needs: &["containers"],
     check: check,

@@ -10,6 +10,15 @@ use unrefuse_facts::{ContainerPort, ContainerStatus, Missing, NetworkMode, Publi
 /// A container that was started so short ago, and not for the first time, is in a loop as long as it does not listen.
 const SHORTLY: i64 = 60_000;
 
+/// What is found first where a port is published, and not for the asked address.
+pub(super) const NOT_TAKEN: &[&str] = &[
+    "listener/loopback-only",
+    "listener/other-address",
+    "listener/other-family",
+    "listener/none",
+    "listener/other-namespace",
+];
+
 /// What is the matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State<'a> {

@@ -43,7 +43,9 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(Finding::Clear) };
     let sought: Vec<&KnownService> = facts.sought.iter().filter_map(|id| catalogue::by_id(id)).collect();
-    if meant(view)?.is_some() || !facts.installed.is_empty() || sought.is_empty() {
+    // In a container only what it is for is installed; whatever else was meant is elsewhere.
+    let inside = containers::known(view).and_then(containers::stood_in).is_some();
+    if inside || meant(view)?.is_some() || !facts.installed.is_empty() || sought.is_empty() {
         return Ok(Finding::Clear);
     }
     // A unit that was found and set aside (its configuration says another port) is installed.
@@ -52,9 +54,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     }
     let names: Vec<&str> = sought.iter().map(|service| service.name).collect();
-    // A port that many programs use says little of what was meant; so does a machine that runs containers, or is one.
-    let inside = containers::known(view).is_some_and(|containers| containers.own.is_some());
-    let plain = sought.len() == 1 && facts.container_engines.is_empty() && !inside;
+    // A port that many programs use says little of what was meant; so does a machine that runs containers.
+    let plain = sought.len() == 1 && facts.container_engines.is_empty();
     let certainty = if plain { Certainty::Likely } else { Certainty::Possible };
     let port = view.case.target.port;
     let title = match sought.as_slice() {
