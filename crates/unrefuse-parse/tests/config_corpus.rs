@@ -7,38 +7,13 @@
     reason = "tests read their samples and say what they could not"
 )]
 
+mod folder;
+
+use folder::Folder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use unrefuse_facts::{ConfiguredListen, Missing, Origin, Reason};
-use unrefuse_parse::config::{Files, Parsed, Start, glob, grammar};
-
-/// The files of a folder, under the paths that a configuration names.
-struct Folder {
-    /// What stands in place of `from` at the beginning of a path.
-    root: PathBuf,
-    from: String,
-}
-
-impl Folder {
-    fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.strip_prefix(&self.from).unwrap_or(path).trim_start_matches('/'))
-    }
-}
-
-impl Files for Folder {
-    fn read(&mut self, path: &str) -> Result<Vec<u8>, Missing> {
-        std::fs::read(self.path(path)).map_err(|error| Missing::new(Reason::Absent, format!("open {path}: {error}")))
-    }
-    fn list(&mut self, pattern: &str) -> Result<Vec<String>, Missing> {
-        let (folder, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-        let Ok(entries) = std::fs::read_dir(self.path(folder)) else { return Ok(Vec::new()) };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut found: Vec<String> =
-            names.filter(|name| glob::matches(last, name)).map(|name| format!("{folder}/{name}")).collect();
-        found.sort();
-        Ok(found)
-    }
-}
+use unrefuse_facts::{ConfiguredListen, Origin};
+use unrefuse_parse::config::{Parsed, Start, grammar};
 
 fn corpus(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus").join(folder);

@@ -46,6 +46,12 @@ const BUILT_IN: [(&str, &str, &str, u16, bool); 6] = [
     ("managesieve-login", "sieve", "sieve", 4190, false),
 ];
 
+/// Dovecot 2.3's own `protocols`.
+const PROTOCOLS: [&str; 3] = ["imap", "pop3", "lmtp"];
+
+/// Where Debian's packages have theirs.
+const SPLIT: &str = "/usr/share/dovecot/protocols.d/";
+
 /// One `inet_listener`.
 #[derive(Default, Clone)]
 struct Listener {
@@ -59,7 +65,8 @@ struct Dovecot<'f> {
     /// The blocks that are open: their words.
     blocks: Vec<Vec<String>>,
     listen: Vec<Said<Addresses>>,
-    protocols: Vec<String>,
+    /// `None`: no line says it.
+    protocols: Option<Vec<String>>,
     no_tls: bool,
     listeners: BTreeMap<(String, String), Listener>,
 }
@@ -70,8 +77,7 @@ pub(super) fn parse(start: &Start<'_>, files: &mut dyn Files) -> Parsed {
         reading: Reading::new(files),
         blocks: Vec::new(),
         listen: Vec::new(),
-        // Dovecot 2.3's own default.
-        protocols: ["imap", "pop3", "lmtp"].map(str::to_owned).to_vec(),
+        protocols: None,
         no_tls: false,
         listeners: BTreeMap::new(),
     };
@@ -159,9 +165,14 @@ impl Dovecot<'_> {
             ([], "listen") => self.listen.push(Said::new(addresses(value), origin)),
             ([], "ssl") => self.no_tls = value == "no",
             ([], "protocols") => {
-                let before = self.protocols.join(" ");
-                let value = value.replace("$protocols", if self.reading.out.files.is_empty() { "" } else { &before });
-                self.protocols = value.split_whitespace().map(str::to_owned).collect();
+                let before = match &self.protocols {
+                    Some(protocols) => protocols.join(" "),
+                    // Debian's Dovecot begins with none: each of its packages adds its own there.
+                    None if text.path.starts_with(SPLIT) => String::new(),
+                    None => PROTOCOLS.join(" "),
+                };
+                let value = value.replace("$protocols", &before);
+                self.protocols = Some(value.split_whitespace().map(str::to_owned).collect());
             }
             ([["service", service], ["inet_listener", listener]], _) => {
                 let key = ((*service).to_owned(), (*listener).to_owned());
@@ -200,7 +211,11 @@ impl Dovecot<'_> {
                 (None, None) => continue,
             };
             let protocol = service.strip_suffix("-login").map(|p| if p == "managesieve" { "sieve" } else { p });
-            let off = protocol.is_some_and(|protocol| !self.protocols.iter().any(|p| p == protocol));
+            let says = |protocol: &str| match &self.protocols {
+                Some(protocols) => protocols.iter().any(|p| p == protocol),
+                None => PROTOCOLS.contains(&protocol),
+            };
+            let off = protocol.is_some_and(|protocol| !says(protocol));
             if off || listener.tls && self.no_tls {
                 continue;
             }
@@ -247,6 +262,7 @@ mod tests {
                 "!include_try /usr/share/dovecot/protocols.d/*.protocol\n#listen = *, ::\nlisten = 127.0.0.1, ::1 # x\n!include conf.d/*.conf\n!include_try local.conf\n",
             ),
             ("/usr/share/dovecot/protocols.d/imapd.protocol", "protocols = $protocols imap\n"),
+            ("/usr/share/dovecot/protocols.d/pop3d.protocol", "protocols = $protocols pop3\n"),
             (
                 "/etc/dovecot/conf.d/10-master.conf",
                 "service imap-login {\n  inet_listener imap {\n    #port = 143\n  }\n  inet_listener imaps {\n    port = 0\n    ssl = yes\n  }\n}\nservice pop3-login {\n  inet_listener pop3 {\n    port = 1110\n    address = 10.0.0.1\n  }\n}\nservice auth {\n  inet_listener {\n  }\n  unix_listener x {\n  port = 4\n }\n}\n",
@@ -270,7 +286,12 @@ mod tests {
     #[test]
     fn protocols_decide() {
         let parsed = Tree::of(&[("/d", "protocols = pop3\n")]).parse("dovecot", &["/d"]);
-        assert_eq!(parsed.listens.iter().map(|l| l.port).collect::<Vec<_>>(), [110, 110, 995, 995]);
+        let ports = |parsed: &super::Parsed| parsed.listens.iter().map(|l| l.port).collect::<Vec<_>>();
+        assert_eq!(ports(&parsed), [110, 110, 995, 995]);
+        let main = "protocols = $protocols sieve\n";
+        let (own, split) = ("/d", "/usr/share/dovecot/protocols.d/x.protocol");
+        assert_eq!(ports(&Tree::of(&[(split, main)]).parse("dovecot", &[split])), [4190, 4190]);
+        assert!(ports(&Tree::of(&[(own, main)]).parse("dovecot", &[own])).contains(&143));
     }
 
     #[test]
