@@ -4,9 +4,10 @@ use crate::View;
 use crate::containers;
 use crate::filter::{Leg, Stop, decider, owned_by};
 use crate::report::Note;
+use crate::rules;
 use unrefuse_facts::{
-    AttemptOutcome, Container, ContainerStatus, EngineKind, Fate, FromElsewhere, HOLDERS, PublishedPort, SavedKind,
-    SavedSays, Socket, text,
+    AttemptOutcome, Container, ContainerFacts, ContainerStatus, EngineKind, FORWARDERS, Fate, FromElsewhere, HOLDERS,
+    Process, PublishedPort, SavedKind, SavedSays, Socket, SocketTable, text,
 };
 
 /// All notes of an address.
@@ -41,32 +42,44 @@ fn closed_after_boot(view: &View<'_>) -> Option<Note> {
     })
 }
 
-/// The connection opens, and nothing will answer: the kernel shakes hands for frozen processes, and for a socket that only
-/// keeps the port for a container.
+/// The connection opens, and nothing will answer it.
 fn nobody_answers(view: &View<'_>) -> Option<Note> {
-    if view.outcome() != Some(AttemptOutcome::Open) && !view.judged_only() {
+    let open = view.outcome() == Some(AttemptOutcome::Open);
+    if !open && !view.judged_only() {
         return None;
     }
-    let (Some(ip), Some(facts)) = (view.ip(), containers::known(view)) else { return None };
-    let published = |p: &&PublishedPort| {
-        p.host_port == Some(view.case.target.port) && Some(p.container.transport) == view.transport()
-    };
-    let meant = |c: &Container| {
-        let its = c.bound.iter().chain(&c.published).any(|p| published(&p));
-        view.is_local() == Some(true) && containers::stood_in(facts).is_none() && its
-            || containers::addresses(c).contains(&ip)
-    };
-    if let Some((engine, paused)) = facts.all().find(|(_, c)| c.status == ContainerStatus::Paused && meant(c)) {
-        let name = text::visible(&paused.name);
-        let how = format!("{} unpause {name}", engine.kind.command());
-        let text =
-            format!("{} is paused: the connection opens, and nothing answers until `{how}`", containers::name(paused));
-        return Some(Note { text, source: Some(containers::source(engine)) });
+    let facts = containers::known(view)?;
+    frozen(view, facts).or_else(|| only_kept(view, facts)).or_else(|| proxied_to_nothing(view).filter(|_| open))
+}
+
+/// The container publishes the asked port, or has the asked address.
+fn is_meant(view: &View<'_>, facts: &ContainerFacts, container: &Container) -> bool {
+    let (port, transport) = (view.case.target.port, view.transport());
+    let its = |p: &PublishedPort| p.host_port == Some(port) && Some(p.container.transport) == transport;
+    let published = container.bound.iter().chain(&container.published).any(its);
+    view.is_local() == Some(true) && containers::stood_in(facts).is_none() && published
+        || view.ip().is_some_and(|ip| containers::addresses(container).contains(&ip))
+}
+
+/// The kernel shakes hands for frozen processes.
+fn frozen(view: &View<'_>, facts: &ContainerFacts) -> Option<Note> {
+    let paused = |c: &Container| c.status == ContainerStatus::Paused && is_meant(view, facts, c);
+    let (engine, container) = facts.all().find(|(_, c)| paused(c))?;
+    let how = format!("{} unpause {}", engine.kind.command(), text::visible(&container.name));
+    let text =
+        format!("{} is paused: the connection opens, and nothing answers until `{how}`", containers::name(container));
+    Some(Note { text, source: Some(containers::source(engine)) })
+}
+
+/// A socket that only keeps the port for a container takes the packet: the rules that should send it on are gone.
+fn only_kept(view: &View<'_>, facts: &ContainerFacts) -> Option<Note> {
+    if view.redirected() || view.judged().is_none() {
+        return None;
     }
     let table = view.server_sockets("").ok()??;
-    let held = |s: &&Socket| table.owners(s).into_iter().find(|p| HOLDERS.contains(&p.command.as_str()));
-    let keeper = view.takers(table).iter().find_map(held).filter(|_| !view.redirected() && view.judged().is_some())?;
-    let (engine, container) = facts.all().find(|(_, c)| c.status == ContainerStatus::Running && meant(c))?;
+    let keeper = taker(view, table, &HOLDERS)?;
+    let runs = |c: &Container| c.status == ContainerStatus::Running && is_meant(view, facts, c);
+    let (engine, container) = facts.all().find(|(_, c)| runs(c))?;
     let anew = match engine.kind {
         EngineKind::Docker => "systemctl restart docker".to_owned(),
         EngineKind::Podman => format!("podman network reload {}", text::visible(&container.name)),
@@ -82,6 +95,25 @@ fn nobody_answers(view: &View<'_>) -> Option<Note> {
         ),
         source: Some(crate::filter::source(view)),
     })
+}
+
+/// An engine's proxy accepts, and some wait for the first bytes before they ask the container.
+fn proxied_to_nothing(view: &View<'_>) -> Option<Note> {
+    let table = view.server_sockets("").ok()??;
+    let proxy = taker(view, table, &FORWARDERS).filter(|_| !view.redirected())?;
+    let dead = rules::container::dead_end(view)?;
+    let text = format!(
+        "open, and perhaps nobody answers: {} accepts for a container, and {}",
+        text::visible(&proxy.label()),
+        dead.text
+    );
+    Some(Note { text, source: Some(dead.source) })
+}
+
+/// The process of one of these names that takes the packet.
+fn taker<'a>(view: &View<'_>, table: &'a SocketTable, commands: &[&str]) -> Option<&'a Process> {
+    let owners = view.takers(table).into_iter().flat_map(|socket| table.owners(socket));
+    owners.into_iter().find(|process| commands.contains(&process.command.as_str()))
 }
 
 /// "Works here, not from elsewhere": an open local target whose sockets take only this machine's own packets.
@@ -174,6 +206,23 @@ mod tests {
             ["container web is paused: the connection opens, and nothing answers until `docker unpause web`"]
         );
         assert!(texts(ContainerStatus::Running).is_empty());
+    }
+
+    #[test]
+    fn a_proxy_with_nothing_behind_it() {
+        let texts = |inside: &str| {
+            let made = Made::new("web").publish("8001:80").listens(inside, "httpd");
+            let scene = Scene::local("127.0.0.1:8001").listener("0.0.0.0:8001", "rootlessport").containers(vec![made]);
+            scene.open().report().notes.into_iter().map(|note| note.text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts("127.0.0.1:80"),
+            [
+                "open, and nobody answers: rootlessport[800] accepts for a container, and nothing that others reach listens on \
+              80/tcp inside container web"
+            ]
+        );
+        assert!(texts("0.0.0.0:80").is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::Rule;
 
 mod access;
 mod config;
-mod container;
+pub(crate) mod container;
 mod egress;
 mod ingress;
 mod listener;
