@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(
             texts("127.0.0.1:80"),
             [
-                "open, and nobody answers: rootlessport[800] accepts for a container, and nothing that others reach listens on \
+                "open, and perhaps nobody answers: rootlessport[800] accepts for a container, and nothing that others reach listens on \
               80/tcp inside container web"
             ]
         );
