@@ -126,5 +126,5 @@ pub const SERVICES: [&str; 12] = [
     "dnsmasq",
 ];
 
-pub use unrefuse_facts::glob;
 pub use command_line::parse as command_line;
+pub use unrefuse_facts::glob;
