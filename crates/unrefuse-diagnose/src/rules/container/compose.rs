@@ -1,7 +1,7 @@
 //! Changes of a compose file: the edit of `ports:`, and the command that takes it up.
 
 use super::meant::Meant;
-use super::run::{Change, Cli, entry};
+use super::run::{Change, Cli, argument, entry};
 use crate::View;
 use crate::fix::{line_edit, quote};
 use crate::report::{Edit, Fix, Risk};
@@ -58,14 +58,14 @@ pub(super) fn place(compose: &ComposeService) -> String {
 
 /// The command that makes the service's container anew from its file.
 fn up(view: &View<'_>, meant: &Meant<'_>, compose: &ComposeService) -> Option<String> {
-    let mut words = vec!["compose".to_owned(), "-p".to_owned(), quote(&compose.project)?];
+    let mut words = vec!["compose".to_owned(), "-p".to_owned(), argument(&compose.project)?];
     if let Some(directory) = &compose.directory {
         words.extend(["--project-directory".to_owned(), quote(directory)?]);
     }
     for file in &compose.files {
         words.extend(["-f".to_owned(), quote(file)?]);
     }
-    words.extend(["up".to_owned(), "-d".to_owned(), quote(&compose.service)?]);
+    words.extend(["up".to_owned(), "-d".to_owned(), argument(&compose.service)?]);
     Cli::of(view, meant.engine)?.run(&words.join(" "))
 }
 

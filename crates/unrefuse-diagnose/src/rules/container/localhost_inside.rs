@@ -1,7 +1,7 @@
 //! container/localhost-inside
 
 use super::meant::facts;
-use super::run::Cli;
+use super::run::{Cli, argument};
 use crate::View;
 use crate::containers::{self, Inside, inside, is_up, name, network_owner};
 use crate::finding::{CannotTell, Finding, Fired};
@@ -158,8 +158,8 @@ fn fix(view: &View<'_>, me: Option<(&Engine, &Container)>, one: &Elsewhere<'_>) 
         )),
         None => {
             let network = other.networks.iter().find(|n| n.name != "bridge" && n.name != "podman")?;
-            let words = format!("network connect {} {}", quote(&network.name)?, quote(&me.name)?);
-            let back = format!("network disconnect {} {}", quote(&network.name)?, quote(&me.name)?);
+            let words = format!("network connect {} {}", argument(&network.name)?, argument(&me.name)?);
+            let back = format!("network disconnect {} {}", argument(&network.name)?, argument(&me.name)?);
             let cli = Cli::of(view, engine)?;
             let title =
                 format!("put {} on network {}, then ask {}:{port}", name(me), visible(&network.name), visible(host));

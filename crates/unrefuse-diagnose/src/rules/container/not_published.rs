@@ -188,8 +188,16 @@ mod tests {
         assert!(fix.steps.is_empty());
         assert!(fix.title.contains("with -p 127.0.0.1:80:80") && fix.title.contains("(sysctls)"), "{}", fix.title);
         let hostile = Made::new("web").listens("0.0.0.0:80", "x").with(|c| c.image = "x\u{1b}[2J".into());
-        let report = scene(hostile).report();
-        assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
+        let image = Made::new("web").listens("0.0.0.0:80", "x").with(|c| c.image = "--privileged".into());
+        let option = Made::new("-v/:/x").listens("0.0.0.0:80", "x");
+        let path =
+            Made::new("../../etc/x").listens("0.0.0.0:80", "x").with(|c| c.recipe.environment = vec!["A".into()]);
+        let unit = Made::new("web").listens("0.0.0.0:80", "x");
+        let unit = unit.with(|c| c.recipe.arguments = vec!["--label".into(), "PODMAN_SYSTEMD_UNIT=web.service".into()]);
+        for made in [hostile, image, option, path, unit] {
+            let report = scene(made).report();
+            assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()), "{:?}", report.blockers[0].fixes);
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! container/other-network
 
-use super::run::Cli;
+use super::run::{Cli, argument};
 use super::words;
 use crate::View;
 use crate::containers::{self, is_up, name, network_owner, source};
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
@@ -97,7 +96,7 @@ fn join(view: &View<'_>, engine: &Engine, me: &Container, other: &Container) -> 
         let title = format!("put {} and {} on one network of their own", name(me), name(other));
         return Some(Fix::new(view, Risk::Medium, title));
     };
-    let words = format!("{} {}", quote(&network.name)?, quote(&me.name)?);
+    let words = format!("{} {}", argument(&network.name)?, argument(&me.name)?);
     let title =
         format!("put {} on network {}, too: it then reaches all that is there", name(me), visible(&network.name));
     let fix = Fix::new(view, Risk::Medium, title);

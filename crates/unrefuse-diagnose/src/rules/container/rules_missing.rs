@@ -1,14 +1,13 @@
 //! container/rules-missing
 
 use super::meant::{Meant, meant};
-use super::run::Cli;
+use super::run::{Cli, argument};
 use super::state::{State, state};
 use super::words;
 use crate::View;
 use crate::containers::{self, Inside, inside, name, network_owner};
 use crate::filter::{source, stopped_in};
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
@@ -110,16 +109,16 @@ fn fix(view: &View<'_>, engine: &Engine, container: &str) -> Option<Fix> {
                 .as_deref()
                 .is_none_or(|policy| policy.is_empty() || policy == "no" || policy.starts_with("on-failure"))
             {
-                fix = fix.command(Cli::of(view, engine)?.run(&format!("start {}", quote(container)?))?);
+                fix = fix.command(Cli::of(view, engine)?.run(&format!("start {}", argument(container)?))?);
             }
             Some(fix)
         }
         (EngineKind::Podman, None) => {
-            let command = Cli::of(view, engine)?.run(&format!("network reload {}", quote(container)?))?;
+            let command = Cli::of(view, engine)?.run(&format!("network reload {}", argument(container)?))?;
             Some(Fix::new(view, Risk::Low, format!("let Podman make the rules of {shown} anew")).command(command))
         }
         (_, Some(_)) => {
-            let command = Cli::of(view, engine)?.run(&format!("restart {}", quote(container)?))?;
+            let command = Cli::of(view, engine)?.run(&format!("restart {}", argument(container)?))?;
             Some(Fix::new(view, Risk::Medium, format!("start {shown} anew")).command(command))
         }
     }

@@ -46,9 +46,14 @@ impl Cli {
     }
 }
 
+/// A name as an argument, quoted; `None` where it would be read as an option, or cannot be quoted.
+pub(super) fn argument(name: &str) -> Option<String> {
+    quote(name).filter(|_| !name.is_empty() && !name.starts_with('-'))
+}
+
 /// `docker start web`, of the container that was meant; `None` where its name cannot be quoted.
 pub(super) fn of_container(view: &View<'_>, engine: &Engine, container: &Container, verb: &str) -> Option<String> {
-    Cli::of(view, engine)?.run(&format!("{verb} {}", quote(&container.name)?))
+    Cli::of(view, engine)?.run(&format!("{verb} {}", argument(&container.name)?))
 }
 
 /// `127.0.0.1:8080:80/udp`, as `-p` and a compose file take it.
@@ -105,8 +110,13 @@ fn obstacle(meant: &Meant<'_>) -> Option<String> {
     if masked(&container.recipe.arguments) || masked(&container.recipe.command) {
         return Some("its arguments hold a secret".to_owned());
     }
-    if container.name.is_empty() || container.image.is_empty() {
-        return Some("its name or image is not known".to_owned());
+    // Names as engines make them (moby's `names.RestrictedNameChars`): it becomes a part of a path.
+    if !container.name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+        return Some("its name is none that an engine gives".to_owned());
+    }
+    let unit = container.recipe.arguments.iter().find_map(|word| Some(word.split_once("PODMAN_SYSTEMD_UNIT=")?.1));
+    if let Some(unit) = unit {
+        return Some(format!("it is made by the unit {}, whose file is the place to change", visible(unit)));
     }
     let shares = |c: &Container| matches!(&c.network_mode, NetworkMode::Container(of) if *of == container.name || *of == container.id);
     let other = meant.facts.all().map(|(_, c)| c).find(|c| shares(c))?;
@@ -118,7 +128,7 @@ type Build = Box<dyn FnOnce(Fix) -> Fix>;
 fn steps(view: &View<'_>, meant: &Meant<'_>, change: &Change) -> Option<Build> {
     let (container, recipe) = (meant.container, &meant.container.recipe);
     let cli = Cli::of(view, meant.engine)?;
-    let name = quote(&container.name)?;
+    let name = argument(&container.name)?;
     let before = quote(&free_name(meant))?;
     let file = quote(&format!("{}/unrefuse-{}.env", cli.folder, container.name))?;
     let environment = !recipe.environment.is_empty();
@@ -139,7 +149,7 @@ fn steps(view: &View<'_>, meant: &Meant<'_>, change: &Change) -> Option<Build> {
     for entry in kept.map(|p| entry(p.host_address, p.host_port, p.container)).chain(change.publish.clone()) {
         words.extend(["-p".to_owned(), quote(&entry)?]);
     }
-    words.push(quote(&container.image)?);
+    words.push(argument(&container.image)?);
     for word in change.command.as_ref().unwrap_or(&recipe.command) {
         words.push(quote(word)?);
     }
