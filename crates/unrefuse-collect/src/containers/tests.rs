@@ -216,7 +216,7 @@ fn a_daemon_that_does_not_run() {
 fn a_socket_that_may_not_be_asked() {
     let root = Root::new("engine-forbidden");
     let (socket, _) = serve(&root, |_| ok("[]"));
-    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o0)).unwrap();
     let engine = look(&socket, &query(80), PATIENCE);
     match &engine.containers {
         // Root may (capabilities(7), CAP_DAC_OVERRIDE).
