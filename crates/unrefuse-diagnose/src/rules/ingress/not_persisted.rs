@@ -90,7 +90,7 @@ fn lacks(decider: &Decider, kind: SavedKind, zone: Option<&str>) -> bool {
     }
 }
 
-/// An nft file that names the port may let it in: nothing here reads it.
+/// An nft file that is not understood to its end may let it in.
 fn unread(stop: &Stop<'_>, saved: &[SavedRule]) -> Result<Finding, CannotTell> {
     let by_hand = stop.decider().is_some_and(|decider| is_of(decider, SavedKind::Nftables));
     let files = saved.iter().filter(|saved| saved.kind == SavedKind::Nftables && by_hand);
