@@ -3,10 +3,14 @@
 
 use crate::live::{proc_dir, unix};
 use rustix::fs::FileType;
+use std::sync::OnceLock;
 use unrefuse_facts::EngineKind;
 
 /// systemd runs as the machine's manager (sd_booted(3)).
 const BOOTED: &str = "/run/systemd/system";
+
+/// Where dockerd(8) writes its process id (`pidfile`).
+const PID_FILE: &str = "/run/docker.pid";
 
 /// A process that may serve an engine's API.
 struct Daemon {
@@ -14,30 +18,34 @@ struct Daemon {
     uid: u32,
 }
 
-/// The daemons that run.
-pub(super) struct Daemons {
-    found: Vec<Daemon>,
-    systemd: bool,
-}
+/// The daemons that run, looked for when asked.
+#[derive(Default)]
+pub(super) struct Daemons(OnceLock<Vec<Daemon>>);
 
 impl Daemons {
-    /// Looks at the names of all processes, which everybody may read.
-    pub(super) fn look() -> Self {
-        let systemd = rustix::fs::stat(BOOTED).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Directory);
-        let pids = proc_dir::root().and_then(proc_dir::processes).unwrap_or_default();
-        Self { found: pids.into_iter().filter_map(daemon).collect(), systemd }
-    }
-
     /// Whether a daemon of that engine and user runs.
     pub(super) fn run(&self, kind: EngineKind, uid: u32) -> bool {
-        self.found.iter().any(|daemon| daemon.kind == kind && daemon.uid == uid)
+        let same = |daemon: &Daemon| daemon.kind == kind && daemon.uid == uid;
+        // Docker says where its own is: that saves the walk.
+        let pid = std::fs::read_to_string(PID_FILE).ok().filter(|_| (kind, uid) == (EngineKind::Docker, 0));
+        if pid.and_then(|pid| daemon(pid.trim().parse().ok()?)).is_some_and(|daemon| same(&daemon)) {
+            return true;
+        }
+        self.0.get_or_init(all).iter().any(same)
     }
 
     /// Whether connecting to the socket at `path` would only start the daemon: no such process runs, and nobody but
     /// systemd is seen to hold the socket. Where systemd isn't the manager nothing is started by a connection.
     pub(super) fn would_start(&self, kind: EngineKind, uid: u32, path: &str) -> bool {
-        self.systemd && !self.run(kind, uid) && !held_by_another(path)
+        let booted = rustix::fs::stat(BOOTED).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Directory);
+        booted && !self.run(kind, uid) && !held_by_another(path)
     }
+}
+
+/// Looks at the names of all processes, which everybody may read.
+fn all() -> Vec<Daemon> {
+    let pids = proc_dir::root().and_then(proc_dir::processes).unwrap_or_default();
+    pids.into_iter().filter_map(daemon).collect()
 }
 
 fn daemon(pid: u32) -> Option<Daemon> {

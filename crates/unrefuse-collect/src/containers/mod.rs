@@ -68,7 +68,7 @@ fn engines(
     if places.is_empty() {
         return Vec::new();
     }
-    let daemons = daemons::Daemons::look();
+    let daemons = daemons::Daemons::default();
     let asked_until = until.checked_sub(MARGIN).unwrap_or(until);
     let mut engines: Vec<Engine> = std::thread::scope(|scope| {
         let threads: Vec<_> = places
