@@ -103,11 +103,11 @@ printf '[Service]\nExecStart=\nExecStart=/usr/bin/podman system service --time 0
     >"$root/etc/systemd/system/podman.service.d/lab.conf"
 
 # An engine without root: without a session of its user there is no systemd that gives it cgroups.
-chroot "$root" useradd --create-home --uid 1000 --shell /bin/sh app
-mkdir -p "$root/home/app/.config/containers" "$root/home/app/.local/share/containers"
-printf '[engine]\ncgroup_manager = "cgroupfs"\n' >"$root/home/app/.config/containers/containers.conf"
-chroot "$root" chown -R app: /home/app
-echo 'tmpfs /home/app/.local/share/containers tmpfs uid=1000,gid=1000,mode=755 0 0' >>"$root/etc/fstab"
+chroot "$root" useradd --create-home --home-dir /srv/app --uid 1000 --shell /bin/sh app
+mkdir -p "$root/srv/app/.config/containers" "$root/srv/app/.local/share/containers"
+printf '[engine]\ncgroup_manager = "cgroupfs"\n' >"$root/srv/app/.config/containers/containers.conf"
+chroot "$root" chown -R app: /srv/app
+echo 'tmpfs /srv/app/.local/share/containers tmpfs uid=1000,gid=1000,mode=755 0 0' >>"$root/etc/fstab"
 
 cat >"$root/usr/local/bin/use-engine" <<'END'
 #!/bin/sh
@@ -132,7 +132,7 @@ END
 cat >"$root/usr/local/bin/as-app" <<'END'
 #!/bin/sh
 # as-app COMMAND …: runs it as the user app.
-cd /home/app && exec setpriv --reuid 1000 --regid 1000 --clear-groups --reset-env env XDG_RUNTIME_DIR=/run/user/1000 "$@"
+cd /srv/app && exec setpriv --reuid 1000 --regid 1000 --clear-groups --reset-env env XDG_RUNTIME_DIR=/run/user/1000 "$@"
 END
 cat >"$root/usr/local/bin/listens" <<'END'
 #!/bin/sh

@@ -108,9 +108,9 @@ mod tests {
         root.file("/run/user/1000/podman/podman.sock", "");
         root.file("/srv/d.sock", "");
         let meta = r#"{"Endpoints":{"docker":{"Host":"unix:///srv/d.sock"}}}"#;
-        root.file("/home/u/.docker/contexts/meta/aa/meta.json", meta);
+        root.file("/srv/u/.docker/contexts/meta/aa/meta.json", meta);
         let hosts = vec!["unix:///run/docker.sock".to_owned(), "tcp://10.0.0.1:2375".to_owned()];
-        let environment = Environment { hosts, home: Some("/home/u".to_owned()) };
+        let environment = Environment { hosts, home: Some("/srv/u".to_owned()) };
         assert_eq!(
             brief(&root, &environment),
             [
