@@ -10,7 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut words = all.split_whitespace().map(str::to_owned);
     let command = words.next().unwrap_or_default();
     let arguments: Vec<String> = words.collect();
-    for known in [command.as_str(), "prometheus", "python3", "etcd", "uvicorn", "ssh", "kubectl", "socat", "nc", "myserver"] {
+    for known in
+        [command.as_str(), "prometheus", "python3", "etcd", "uvicorn", "ssh", "kubectl", "socat", "nc", "myserver"]
+    {
         for listen in command_line(known, &arguments, 80).into_iter().flat_map(|parsed| parsed.listens) {
             assert_eq!(listen.port == 0, listen.protocol == unrefuse_facts::Protocol::Unix);
         }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unrefuse_firewall::model::{Elements, Statement};
+use unrefuse_firewall::model::Elements;
 use unrefuse_firewall::nft::file::{Included, parse};
 
 fuzz_target!(|bytes: &[u8]| {
