@@ -100,8 +100,9 @@ pub(super) fn facts(_: &Path, run: Run<'_>) -> Result<Vec<Row>> {
         status.success() && output.starts_with("10 containers, of which may matter Ok(10)")
     });
     among(10, move |_| {
-        let both = "docker ps -a --no-trunc && docker inspect $(docker ps -aq)";
-        let words = ["sh", "-c", both].map(str::to_owned).to_vec();
+        let names: Vec<String> = (0..10).map(|number| format!("made{number}")).collect();
+        let both = format!("docker ps -a --no-trunc && docker inspect {}", names.join(" "));
+        let words = ["sh", "-c", &both].map(str::to_owned).to_vec();
         let peer = Subject::words(words, |status, output| status.success() && output.contains("PortBindings"));
         run(Contest {
             ours: facts.named("unrefuse (containers)"),
