@@ -26,6 +26,9 @@ const LOG_LINES: usize = 60;
 /// A log line may be a little older than the start that made it: clocks of lines are cut to seconds.
 const SLACK_MS: i64 = 2000;
 
+/// The manager stamps a start once the process was made, which may have written its words by then.
+const EARLY_MS: i64 = 50;
+
 /// A journalctl(1) that runs. Several run side by side.
 pub(super) struct Reading {
     child: Result<Child, Missing>,
@@ -44,7 +47,7 @@ impl Reading {
         // What waits for its restart began that wait after the words that its failed start left (systemd counts the wait as
         // a start, and the restart only when it comes).
         let restarts = unit.restarts > 0 || unit.sub == "auto-restart";
-        match unit.started_ms.filter(|_| !restarts) {
+        match unit.started_ms.filter(|_| !restarts).map(|started| started.saturating_sub(EARLY_MS)) {
             Some(started) => command.arg(format!("--since=@{}.{:03}", started / 1000, started % 1000)),
             None => command.arg("--boot"),
         };
