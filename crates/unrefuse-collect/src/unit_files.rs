@@ -30,11 +30,37 @@ const PORT_KEYS: [&str; 4] = ["ExecStart", "ExecStartPre", "Environment", "Liste
 /// The unit files of a machine.
 pub(crate) struct UnitFiles {
     /// The file of each unit, the strongest one.
-    paths: BTreeMap<String, String>,
+    paths: BTreeMap<String, UnitFile>,
     /// The folders `NAME.d` of each unit, the weakest first.
     drop_ins: BTreeMap<String, Vec<String>>,
     /// Units that another one wants or requires by a link.
     wanted: BTreeMap<String, String>,
+}
+
+/// Where a unit's file is.
+#[derive(Debug)]
+struct UnitFile {
+    path: String,
+    /// What it is a link to, where it is one.
+    target: Option<String>,
+}
+
+impl UnitFile {
+    fn new(path: String, is_link: bool) -> Self {
+        let read = || rustix::fs::readlinkat(rustix::fs::CWD, &path, Vec::new()).ok();
+        let target = is_link.then(read).flatten().map(|target| target.to_string_lossy().into_owned());
+        Self { path, target }
+    }
+
+    fn is_masked(&self) -> bool {
+        self.target.as_deref() == Some("/dev/null")
+    }
+
+    /// A link to a unit of another name: `Alias=` of systemd.unit(5).
+    fn is_alias(&self, name: &str) -> bool {
+        let base = self.target.as_deref().map(|target| target.rsplit('/').next().unwrap_or_default());
+        !self.is_masked() && base.is_some_and(|base| base != name && template(name).as_deref() != Some(base))
+    }
 }
 
 impl UnitFiles {
@@ -43,7 +69,7 @@ impl UnitFiles {
         let mut found = Self { paths: BTreeMap::new(), drop_ins: BTreeMap::new(), wanted: BTreeMap::new() };
         for folder in FOLDERS.iter().rev() {
             let folder = format!("{root}{folder}");
-            for name in names(&folder) {
+            for (name, is_link) in folders::entries(&folder).unwrap_or_default() {
                 let path = format!("{folder}/{name}");
                 if let Some(unit) = name.strip_suffix(".d") {
                     found.drop_ins.entry(unit.to_owned()).or_default().push(path);
@@ -53,7 +79,7 @@ impl UnitFiles {
                         found.wanted.insert(unit, link);
                     }
                 } else if name.ends_with(".service") || name.ends_with(".socket") {
-                    found.paths.insert(name, path);
+                    found.paths.insert(name, UnitFile::new(path, is_link));
                 }
             }
         }
@@ -67,7 +93,7 @@ impl UnitFiles {
 
     /// Names of the units that have a file of their own or are wanted; templates are none.
     pub(crate) fn units(&self) -> impl Iterator<Item = &str> {
-        let own = self.paths.iter().filter(|(name, path)| !is_alias(path, name)).map(|(name, _)| name);
+        let own = self.paths.iter().filter(|(name, file)| !file.is_alias(name)).map(|(name, _)| name);
         own.chain(self.wanted.keys()).map(String::as_str).filter(|name| !name.contains("@."))
     }
 
@@ -78,11 +104,11 @@ impl UnitFiles {
 
     /// Its file, where that is a link to /dev/null: nothing can start it.
     pub(crate) fn mask(&self, unit: &str) -> Option<&String> {
-        self.path(unit).filter(|path| is_masked(path))
+        self.file(unit).filter(|file| file.is_masked()).map(|file| &file.path)
     }
 
     /// The file of a unit; of an instance that of its template.
-    fn path(&self, unit: &str) -> Option<&String> {
+    fn file(&self, unit: &str) -> Option<&UnitFile> {
         self.paths.get(unit).or_else(|| self.paths.get(&template(unit)?))
     }
 
@@ -97,7 +123,7 @@ impl UnitFiles {
                 drop_ins.insert(name, path);
             }
         }
-        let file = self.path(unit).cloned();
+        let file = self.file(unit).map(|file| file.path.clone());
         let read = |path: String| {
             let bytes = small(&path)?;
             Some((path, assignments(&bytes)))
@@ -108,7 +134,7 @@ impl UnitFiles {
     /// What the files say of a unit that no manager told of; `None` where it has none. `manager`: one was asked, and has
     /// it not in memory, so it is inactive.
     pub(crate) fn unit(&self, unit: &str, manager: bool) -> Option<UnitFacts> {
-        let path = self.path(unit)?.clone();
+        let path = self.file(unit)?.path.clone();
         let files = self.read(unit);
         let mut facts = {
             let texts: Vec<Vec<Assignment>> = files.iter().map(|(_, file)| file.clone()).collect();
@@ -151,7 +177,7 @@ impl UnitFiles {
             let folders = drop_ins.iter().flatten().filter_map(|name| self.drop_ins.get(name)).flatten();
             let mut drop_ins =
                 folders.flat_map(|folder| names(folder).into_iter().map(move |n| format!("{folder}/{n}")));
-            if !self.path(unit).is_some_and(has) && !drop_ins.any(|path| has(&path)) {
+            if !self.file(unit).is_some_and(|file| has(&file.path)) && !drop_ins.any(|path| has(&path)) {
                 continue;
             }
             let files = self.read(unit);
@@ -206,19 +232,6 @@ fn template(unit: &str) -> Option<String> {
     let (name, rest) = unit.split_once('@')?;
     let (instance, kind) = rest.rsplit_once('.')?;
     (!instance.is_empty()).then(|| format!("{name}@.{kind}"))
-}
-
-/// A link to a unit of another name: `Alias=` of systemd.unit(5).
-fn is_alias(path: &str, name: &str) -> bool {
-    let Ok(target) = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::new()) else { return false };
-    let target = target.to_string_lossy();
-    let base = target.rsplit('/').next().unwrap_or_default();
-    target != "/dev/null" && base != name && template(name).as_deref() != Some(base)
-}
-
-fn is_masked(path: &str) -> bool {
-    let link = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::new());
-    link.is_ok_and(|target| target.as_bytes() == b"/dev/null")
 }
 
 pub(crate) fn small(path: &str) -> Option<Vec<u8>> {

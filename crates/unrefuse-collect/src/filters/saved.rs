@@ -1,6 +1,8 @@
 //! Files of rules that are loaded at boot, and what loads them.
 
 use super::{rules, units};
+use crate::unit_files::UnitFiles;
+use std::cell::LazyCell;
 use unrefuse_facts::{Missing, Observed, Reason, RuleKeeper, SavedKind, Source};
 
 /// A file of rules that some distribution loads at boot, as it stands.
@@ -49,9 +51,9 @@ const KNOWN: [Known; 8] = {
 };
 
 impl Known {
-    fn loaded(&self, root: &str) -> Observed<bool> {
+    fn loaded(&self, root: &str, units: &UnitFiles) -> Observed<bool> {
         let plugin = self.plugin.is_none_or(|plugin| there(root, plugin));
-        units::enabled(root, self.unit).map(|enabled| enabled && plugin)
+        units::enabled(units, self.unit).map(|enabled| enabled && plugin)
     }
 }
 
@@ -65,6 +67,8 @@ pub fn saved_files() -> Vec<SavedFile> {
 }
 
 fn files_of(root: &str) -> Vec<SavedFile> {
+    // Most machines have none of the files.
+    let units = LazyCell::new(|| UnitFiles::list(root));
     let file = |known: &Known| {
         let path = format!("{root}{}", known.path);
         let content = match rules(&path) {
@@ -72,7 +76,7 @@ fn files_of(root: &str) -> Vec<SavedFile> {
             Err(missing) if missing.reason == Reason::Absent => return None,
             Err(missing) => Observed::Missing(missing),
         };
-        Some(SavedFile { kind: known.kind, loaded_at_boot: known.loaded(root), path, content })
+        Some(SavedFile { kind: known.kind, loaded_at_boot: known.loaded(root, &units), path, content })
     };
     KNOWN.iter().filter_map(file).collect()
 }
@@ -84,6 +88,7 @@ pub fn keeper() -> Observed<RuleKeeper> {
 }
 
 fn keeper_of(root: &str) -> Observed<RuleKeeper> {
+    let units = UnitFiles::list(root);
     let keeper = |known: &Known| match known.kind {
         _ if known.unit == PERSISTENT => Some(RuleKeeper::NetfilterPersistent),
         // The unit says which of the two it loads; the one that is there is it.
@@ -102,7 +107,7 @@ fn keeper_of(root: &str) -> Observed<RuleKeeper> {
     let (first, rest): (Vec<&Known>, Vec<&Known>) =
         KNOWN.iter().partition(|known| known.unit == PERSISTENT || known.kind == SavedKind::Nftables);
     for known in first.into_iter().chain(rest) {
-        match (known.loaded(root), keeper(known)) {
+        match (known.loaded(root, &units), keeper(known)) {
             (Observed::Known { value: true, source }, Some(keeper)) => {
                 return Observed::Known { value: keeper, source };
             }

@@ -2,6 +2,7 @@
 
 use super::{SavedFile, rules, units};
 use crate::live::files;
+use crate::unit_files::UnitFiles;
 use unrefuse_facts::{Missing, Observed, Reason, SavedKind, Source, UfwFacts};
 use unrefuse_parse::ufw::{placed, setting, user_rules};
 
@@ -26,7 +27,8 @@ fn file_of(root: &str, v6: bool) -> Option<SavedFile> {
         Ok(bytes) => Observed::known(bytes, Source::configured(&path)),
         Err(missing) => Observed::Missing(missing),
     };
-    Some(SavedFile { kind: SavedKind::Ufw, loaded_at_boot: units::enabled(root, "ufw.service"), path, content })
+    let loaded_at_boot = units::enabled(&UnitFiles::list(root), "ufw.service");
+    Some(SavedFile { kind: SavedKind::Ufw, loaded_at_boot, path, content })
 }
 
 fn read(root: &str) -> Observed<UfwFacts> {

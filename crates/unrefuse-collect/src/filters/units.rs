@@ -5,8 +5,7 @@ use unrefuse_facts::{Missing, Observed, Reason, Source};
 
 /// What the machine starts at boot: the unit is wanted or required by another one, and not masked. That what wants it is
 /// itself started is taken for granted. Missing where there is no systemd.
-pub(super) fn enabled(root: &str, unit: &str) -> Observed<bool> {
-    let files = UnitFiles::list(root);
+pub(super) fn enabled(files: &UnitFiles, unit: &str) -> Observed<bool> {
     if files.is_empty() {
         return Observed::Missing(Missing::new(Reason::Absent, "no systemd is here that would start a unit"));
     }
@@ -27,10 +26,11 @@ mod tests {
     #[test]
     fn wanted_masked_or_neither() {
         let root = Root::new("units");
-        assert_eq!(enabled(root.path(), "nftables.service").missing().unwrap().reason, Reason::Absent);
+        let enabled = |unit: &str| enabled(&UnitFiles::list(root.path()), unit);
+        assert_eq!(enabled("nftables.service").missing().unwrap().reason, Reason::Absent);
         root.file("/usr/lib/systemd/system/nftables.service", "");
         root.file("/etc/systemd/system/x.service", "");
-        let is = |unit: &str| *enabled(root.path(), unit).value().unwrap();
+        let is = |unit: &str| *enabled(unit).value().unwrap();
         assert!(!is("nftables.service"));
         root.link(
             "/etc/systemd/system/sysinit.target.wants/nftables.service",

@@ -11,6 +11,11 @@ const MOST_PATHS: usize = 1024;
 
 /// Names of a folder's entries, sorted by byte, without those that are not UTF-8. An absent folder has none.
 pub(crate) fn names(folder: &str) -> Result<Vec<String>, Missing> {
+    Ok(entries(folder)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// The same, each with whether it is a symbolic link; the folder itself tells, without a look at each.
+pub(crate) fn entries(folder: &str) -> Result<Vec<(String, bool)>, Missing> {
     let failed =
         |error: std::io::Error| missing(&format!("list {folder}"), Errno::from_io_error(&error).unwrap_or(Errno::IO));
     let entries = match std::fs::read_dir(folder).map_err(failed) {
@@ -18,12 +23,14 @@ pub(crate) fn names(folder: &str) -> Result<Vec<String>, Missing> {
         Err(missing) if missing.reason == Reason::Absent => return Ok(Vec::new()),
         Err(missing) => return Err(missing),
     };
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     for entry in entries.take(MOST_NAMES) {
-        names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+        let entry = entry.map_err(failed)?;
+        let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        found.extend(entry.file_name().into_string().ok().map(|name| (name, link)));
     }
-    names.sort();
-    Ok(names)
+    found.sort();
+    Ok(found)
 }
 
 /// The paths below `root` that a pattern means, as glob(3): each part of the path for itself, sorted by byte; without
