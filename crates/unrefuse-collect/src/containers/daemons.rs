@@ -1,7 +1,7 @@
 //! Which daemons of container engines run: asked before connecting, for a connection to a socket that systemd keeps would
 //! start the daemon behind it (systemd.socket(5)), and a diagnosis starts nothing.
 
-use crate::live::{proc_dir, unix};
+use crate::live::{files, proc_dir, unix};
 use rustix::fs::FileType;
 use std::sync::OnceLock;
 use unrefuse_facts::EngineKind;
@@ -27,7 +27,10 @@ impl Daemons {
     pub(super) fn run(&self, kind: EngineKind, uid: u32) -> bool {
         let same = |daemon: &Daemon| daemon.kind == kind && daemon.uid == uid;
         // Docker says where its own is: that saves the walk.
-        let pid = std::fs::read_to_string(PID_FILE).ok().filter(|_| (kind, uid) == (EngineKind::Docker, 0));
+        let pid = files::read(PID_FILE)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .filter(|_| (kind, uid) == (EngineKind::Docker, 0));
         if pid.and_then(|pid| daemon(pid.trim().parse().ok()?)).is_some_and(|daemon| same(&daemon)) {
             return true;
         }
@@ -49,7 +52,7 @@ fn all() -> Vec<Daemon> {
 }
 
 fn daemon(pid: u32) -> Option<Daemon> {
-    let command = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    let command = files::read(&format!("/proc/{pid}/comm")).ok()?;
     let kind = match command.strip_suffix(b"\n")? {
         b"dockerd" => EngineKind::Docker,
         b"podman" => EngineKind::Podman,
@@ -57,7 +60,7 @@ fn daemon(pid: u32) -> Option<Daemon> {
     };
     if kind == EngineKind::Podman {
         // Other calls of podman serve nobody.
-        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let arguments = files::read(&format!("/proc/{pid}/cmdline")).ok()?;
         let mut words = arguments.split(|&b| b == 0);
         words.find(|word| *word == b"system").and_then(|_| words.next()).filter(|word| *word == b"service")?;
     }
@@ -69,5 +72,5 @@ fn daemon(pid: u32) -> Option<Daemon> {
 fn held_by_another(path: &str) -> bool {
     unix::listeners_of(path)
         .iter()
-        .any(|pid| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|command| !command.starts_with(b"systemd")))
+        .any(|pid| files::read(&format!("/proc/{pid}/comm")).is_ok_and(|command| !command.starts_with(b"systemd")))
 }

@@ -217,21 +217,13 @@ impl Reader<'_> {
         if !c.take("{") {
             return c.is_end().then_some(());
         }
-        loop {
-            c.pass_ends();
-            if c.take("}") {
-                return Some(());
-            }
-            let first = c.peek()?.clone();
-            if self.preprocessed(c).is_some() {
-                continue;
-            }
-            let read = match c.one_of(&["chain", "set", "map", "flags", "comment"]) {
-                Some("chain") => c.name().and_then(|name| self.chain_block(c, table, &name)),
-                Some(kind @ ("set" | "map")) => c.name().and_then(|name| self.set_block(c, kind, table, &name)),
+        self.block(c, &format!("table {}", table.name), |reader, c| {
+            match c.one_of(&["chain", "set", "map", "flags", "comment"]) {
+                Some("chain") => c.name().and_then(|name| reader.chain_block(c, table, &name)),
+                Some(kind @ ("set" | "map")) => c.name().and_then(|name| reader.set_block(c, kind, table, &name)),
                 Some("flags") => {
                     let flags: Vec<String> = c.statement().iter().map(|token| token.text.to_string()).collect();
-                    self.objects.table(table)["flags"] = json!(flags);
+                    reader.objects.table(table)["flags"] = json!(flags);
                     Some(())
                 }
                 Some(_) => {
@@ -243,12 +235,31 @@ impl Reader<'_> {
                     Some(())
                 }
                 None => None,
-            };
-            if read.is_none() {
+            }
+        })
+    }
+
+    /// What stands between braces, up to the closing one, each statement by `read`; one that it does not understand is a
+    /// problem, and passed over.
+    fn block(
+        &mut self,
+        c: &mut Cursor,
+        of: &str,
+        mut read: impl FnMut(&mut Self, &mut Cursor) -> Option<()>,
+    ) -> Option<()> {
+        loop {
+            c.pass_ends();
+            if c.take("}") {
+                return Some(());
+            }
+            let first = c.peek()?.clone();
+            if self.preprocessed(c).is_some() {
+                continue;
+            }
+            if read(self, c).is_none() {
                 let rest = c.statement();
-                let text = format!("table {}: not understood: {} {}", table.name, first.text, self.source(&rest));
+                let text = format!("{of}: not understood: {} {}", first.text, self.source(&rest));
                 self.problem(&first, &text);
-                c.peek()?;
             }
         }
     }
@@ -263,22 +274,14 @@ impl Reader<'_> {
     }
 
     fn chain_body(&mut self, c: &mut Cursor, table: &Table, chain: &str, depth: usize) -> Option<()> {
-        loop {
-            c.pass_ends();
-            if c.take("}") {
-                return Some(());
-            }
-            let first = c.peek()?.clone();
-            if self.preprocessed(c).is_some() {
-                continue;
-            }
-            let read = match c.one_of(&["type", "policy", "comment", "flags", "devices"]) {
-                Some("type") => hook(c, table, self.objects.part("chain", table, chain)),
+        self.block(c, &format!("chain {chain}"), |reader, c| {
+            match c.one_of(&["type", "policy", "comment", "flags", "devices"]) {
+                Some("type") => hook(c, table, reader.objects.part("chain", table, chain)),
                 Some("policy") => c.one_of(&["accept", "drop"]).map(|policy| {
-                    self.objects.part("chain", table, chain).insert("policy".to_owned(), policy.into());
+                    reader.objects.part("chain", table, chain).insert("policy".to_owned(), policy.into());
                 }),
                 Some("devices") => c.want("=").and_then(|()| elements(c)).map(|devices| {
-                    self.objects.part("chain", table, chain).insert("dev".to_owned(), devices.into());
+                    reader.objects.part("chain", table, chain).insert("dev".to_owned(), devices.into());
                 }),
                 Some(_) => {
                     c.statement();
@@ -286,16 +289,11 @@ impl Reader<'_> {
                 }
                 None => {
                     let tokens = c.statement();
-                    self.rule(c, table, chain, tokens, depth);
+                    reader.rule(c, table, chain, tokens, depth);
                     Some(())
                 }
-            };
-            if read.is_none() {
-                let rest = c.statement();
-                let text = format!("chain {chain}: not understood: {} {}", first.text, self.source(&rest));
-                self.problem(&first, &text);
             }
-        }
+        })
     }
 
     fn rule(&mut self, c: &mut Cursor, table: &Table, chain: &str, tokens: Vec<Token>, depth: usize) {
