@@ -6,7 +6,8 @@ use unrefuse_parse::journal::{lines, log_lines};
 
 fuzz_target!(|bytes: &[u8]| {
     let count = bytes.split(|&b| b == b'\n').count();
-    assert!(lines(bytes).len() <= count);
+    let all = lines(bytes, None).len();
+    assert!(all <= count && lines(bytes, Some("nginx.service")).len() <= all);
     let log = log_lines(bytes, 3600);
     assert!(log.len() <= count);
     let year_10000_ms = 253_402_300_800_000;

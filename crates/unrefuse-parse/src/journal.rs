@@ -25,15 +25,22 @@ const LONGEST: usize = 600;
 
 /// The lines of `journalctl -o json`, in their order; what is no JSON object with a message is left out.
 ///
+/// Where `unit` is given, lines of processes of other units (`_SYSTEMD_UNIT`, which journald itself writes) are left out,
+/// unless they speak of it (`UNIT`). A line without a unit stays: its process had ended before journald looked.
+///
 /// `MESSAGE` is text, an array of bytes where it is not UTF-8, or null where it is too large (systemd.journal-fields(7),
 /// "JSON format"). Passwords in URLs and `password=` are masked.
-pub fn lines(json: &[u8]) -> Vec<JournalLine> {
-    numbered(json).filter_map(|(_, line)| entry(line)).collect()
+pub fn lines(json: &[u8], unit: Option<&str>) -> Vec<JournalLine> {
+    numbered(json).filter_map(|(_, line)| entry(line, unit)).collect()
 }
 
-fn entry(line: &[u8]) -> Option<JournalLine> {
+fn entry(line: &[u8], unit: Option<&str>) -> Option<JournalLine> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let field = |name: &str| value.get(name).and_then(Value::as_str);
+    let of_unit = |unit: &str| field("_SYSTEMD_UNIT").is_none_or(|of| of == unit) || field("UNIT") == Some(unit);
+    if !unit.is_none_or(of_unit) {
+        return None;
+    }
     Some(JournalLine {
         // Microseconds.
         time_ms: field("__REALTIME_TIMESTAMP").and_then(|t| t.parse::<i64>().ok()).map(|us| us / 1000),
@@ -168,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_journal() {
-        let found = lines(LINE.as_bytes());
+        let found = lines(LINE.as_bytes(), None);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].time_ms, found[0].priority), (Some(1_763_836_125_123), Some(3)));
         assert_eq!(found[0].identifier.as_deref(), Some("nginx"));
@@ -177,14 +184,25 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_made_visible_or_left_out() {
-        assert_eq!(lines(br#"{"MESSAGE":[97,255,98]}"#)[0].message, "a\\xffb");
-        assert!(lines(br#"{"MESSAGE":null}"#).is_empty() && lines(br#"{"MESSAGE":[300]}"#).is_empty());
-        assert!(lines(b"-- No entries --\n{\"MESSAGE\":").is_empty());
+        assert_eq!(lines(br#"{"MESSAGE":[97,255,98]}"#, None)[0].message, "a\\xffb");
+        assert!(lines(br#"{"MESSAGE":null}"#, None).is_empty() && lines(br#"{"MESSAGE":[300]}"#, None).is_empty());
+        assert!(lines(b"-- No entries --\n{\"MESSAGE\":", None).is_empty());
+    }
+
+    #[test]
+    fn lines_of_other_units_are_left_out() {
+        let json = br#"{"MESSAGE":"a","_SYSTEMD_UNIT":"session-1.scope"}
+            {"MESSAGE":"b","_SYSTEMD_UNIT":"ssh.service"}
+            {"MESSAGE":"c"}
+            {"MESSAGE":"d","_SYSTEMD_UNIT":"init.scope","UNIT":"ssh.service"}"#;
+        let messages = |unit| lines(json, unit).into_iter().map(|line| line.message).collect::<String>();
+        assert_eq!(messages(Some("ssh.service")), "bcd");
+        assert_eq!(messages(None), "abcd");
     }
 
     #[test]
     fn secrets_are_masked() {
-        let found = lines(br#"{"MESSAGE":"cannot reach postgres://app:hunter2@db/x password=hunter2"}"#);
+        let found = lines(br#"{"MESSAGE":"cannot reach postgres://app:hunter2@db/x password=hunter2"}"#, None);
         assert!(!found[0].message.contains("hunter2"), "{}", found[0].message);
     }
 

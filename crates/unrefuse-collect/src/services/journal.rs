@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use unrefuse_facts::catalogue::KnownService;
-use unrefuse_facts::{JournalLine, LogFile, Missing, Observed, Reason, Source, UnitFacts};
+use unrefuse_facts::catalogue::{KnownService, by_id};
+use unrefuse_facts::{ActiveState, JournalLine, LogFile, Missing, Observed, Reason, Source, UnitFacts};
 use unrefuse_parse::journal;
 
 /// So many lines of the journal are read: what explains a failure stands at its end.
@@ -31,6 +31,7 @@ const EARLY_MS: i64 = 50;
 
 /// A journalctl(1) that runs. Several run side by side.
 pub(super) struct Reading {
+    unit: String,
     child: Result<Child, Missing>,
 }
 
@@ -39,11 +40,15 @@ impl Reading {
     /// when that was, of all since boot.
     pub(super) fn start(unit: &UnitFacts) -> Self {
         let mut command = Command::new("journalctl");
-        command.args(["--no-pager", "--output=json", "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER"]);
+        command.args(["--no-pager", "--output=json"]);
+        command.arg("--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT");
         command.args(["--lines", MOST_LINES]);
         // Not by the invocation's id: what a process writes just before it ends has its unit, and often no such id, for
         // journald looks that up when it reads the line.
         command.args([format!("_SYSTEMD_UNIT={}", unit.name), "+".into(), format!("UNIT={}", unit.name)]);
+        for name in unattributed(unit) {
+            command.args(["+".to_owned(), format!("SYSLOG_IDENTIFIER={name}"), "_UID=0".to_owned()]);
+        }
         // What waits for its restart began that wait after the words that its failed start left (systemd counts the wait as
         // a start, and the restart only when it comes).
         let restarts = unit.restarts > 0 || unit.sub == "auto-restart";
@@ -54,6 +59,7 @@ impl Reading {
         command.env("LC_ALL", "C").env("SYSTEMD_COLORS", "0");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Self {
+            unit: unit.name.clone(),
             child: child.map_err(|error| missing("run journalctl", Errno::from_io_error(&error).unwrap_or(Errno::IO))),
         }
     }
@@ -75,7 +81,7 @@ impl Reading {
             Ok(bytes) => bytes,
             Err(missing) => return Observed::Missing(missing),
         };
-        let lines = journal::lines(&bytes);
+        let lines = journal::lines(&bytes, Some(&self.unit));
         let words = unrefuse_facts::text::from_bytes(&words);
         let closed = words.contains("insufficient permissions") || words.contains("not seeing messages");
         if lines.is_empty() && closed {
@@ -89,6 +95,21 @@ impl Reading {
         }
         Observed::known(lines, Source::running("journalctl"))
     }
+}
+
+/// Names under which programs of a unit that is not up may have written to syslog just before they ended: journald looks
+/// up a sender's unit when it reads the line (`_SYSTEMD_UNIT`), and finds none where the process is gone. Only lines that
+/// root wrote are asked for by name (journald has the sender's uid from the kernel): anybody may write under any name.
+fn unattributed(unit: &UnitFacts) -> Vec<String> {
+    if unit.active == ActiveState::Active {
+        return Vec::new();
+    }
+    let known = unit.service.as_deref().and_then(by_id).map_or(&[][..], |service| service.processes);
+    let program = unit.exec_start.first().and_then(|path| path.rsplit('/').next());
+    let mut names: Vec<String> = known.iter().copied().chain(program).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn read_until(pipe: &impl rustix::fd::AsFd, until: Instant) -> Result<Vec<u8>, Missing> {
@@ -166,7 +187,6 @@ fn utc_offset() -> i64 {
 mod tests {
     use super::*;
     use crate::scratch::Root;
-    use unrefuse_facts::catalogue::by_id;
 
     #[test]
     fn the_end_of_the_log_since_the_start() {
@@ -187,7 +207,7 @@ mod tests {
     #[test]
     fn a_reader_that_says_nothing_is_left_in_time() {
         let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let reading = Reading { child: Ok(child.unwrap()) };
+        let reading = Reading { unit: String::new(), child: Ok(child.unwrap()) };
         let fact = reading.finish(Instant::now() + Duration::from_millis(20));
         assert_eq!(fact.missing().unwrap().reason, Reason::TimedOut);
     }
