@@ -6,7 +6,7 @@ use crate::hold::NODE_DIR;
 use crate::keep;
 use crate::node::{Node, Output};
 use crate::placeholders::Variant;
-use crate::scenario::{Call, Kind, Scenario};
+use crate::scenario::{Call, Kind, Scenario, ServiceSpec, Step};
 use crate::scenarios::Source;
 use crate::schema::Schema;
 use crate::stage::Stage;
@@ -279,21 +279,27 @@ fn heal(scenario: &Scenario, number: usize, bench: &Bench, folder: &Path) -> Res
 
 /// The scenario's stage with its fault.
 pub(crate) fn broken(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
-    let mut stage = Stage::build(scenario, &scenario.services, bench)?;
-    for step in &scenario.fault {
-        stage.step(step)?;
-    }
-    Ok(stage)
+    staged(scenario, bench, &scenario.services, &scenario.fault)
 }
 
 /// The scenario's stage without its fault.
 pub(crate) fn healthy_twin(scenario: &Scenario, bench: &Bench) -> Result<Stage> {
     let services = scenario.twin.services.as_ref().unwrap_or(&scenario.services);
-    let mut stage = Stage::build(scenario, services, bench)?;
-    for step in &scenario.twin.steps {
-        stage.step(step)?;
-    }
-    Ok(stage)
+    staged(scenario, bench, services, &scenario.twin.steps)
+}
+
+/// Builds the stage and takes the steps. Once more where that failed, which is said: on a machine under load a server may
+/// not come to the wanted state in time, and unrefuse was asked nothing yet.
+fn staged(scenario: &Scenario, bench: &Bench, services: &[ServiceSpec], steps: &[Step]) -> Result<Stage> {
+    let once = || {
+        let mut stage = Stage::build(scenario, services, bench)?;
+        steps.iter().try_for_each(|step| stage.step(step))?;
+        Ok(stage)
+    };
+    once().or_else(|error: anyhow::Error| {
+        eprintln!("again   {}: {error:#}", scenario.title);
+        once()
+    })
 }
 
 /// Compares what the lab's own connect says with what should be.
