@@ -9,7 +9,7 @@ use super::netlink::Netlink;
 use super::owners;
 use super::{links, modules, own, proc_dir, process, sockets};
 use crate::{Owners as Wish, SocketQuery};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -59,7 +59,11 @@ pub(crate) fn of_processes(
 ) -> Vec<Seen> {
     let found: Vec<Found> = pids.iter().map(|&pid| Found { pid: Some(pid), ..Found::default() }).collect();
     let mut seen = visit(&found, query, &Extent::All, deadline);
-    add_owners(&mut seen, query, users);
+    let Ok(proc) = proc_dir::root() else { return seen };
+    let inodes: Vec<u64> = pids.iter().filter_map(|&pid| inode_of(proc.as_fd(), pid).ok().flatten()).collect();
+    let near =
+        |proc: BorrowedFd<'_>, pid: u32| inode_of(proc, pid).is_ok_and(|i| i.is_some_and(|i| inodes.contains(&i)));
+    add_owners(&mut seen, query, users, near);
     seen
 }
 
@@ -72,7 +76,7 @@ pub(super) fn other(query: &SocketQuery, users: &BTreeMap<u32, String>) -> Obser
     let deadline = Instant::now() + PATIENCE;
     let mut seen = visit(&found, query, &Extent::WithListeners, deadline);
     if query.owners == Wish::Wanted {
-        add_owners(&mut seen, query, users);
+        add_owners(&mut seen, query, users, |_, _| false);
     }
     let Ok(proc) = proc_dir::root() else {
         return Observed::Missing(Missing::new(Reason::Failed, "open /proc"));
@@ -119,9 +123,9 @@ fn discover() -> Result<(Vec<Found>, usize), Missing> {
     let mut tables = vec![own::table_number("thread-self")];
     let own = own::namespace("/proc/thread-self/ns/net").unwrap_or(0);
     for pid in pids {
-        match rustix::fs::readlinkat(&proc, format!("{pid}/ns/net"), Vec::new()) {
-            Ok(target) => {
-                let Some(inode) = proc_dir::magic_inode(target.as_bytes(), b"net:[") else { continue };
+        match inode_of(proc.as_fd(), pid) {
+            Ok(inode) => {
+                let Some(inode) = inode else { continue };
                 if inode != own && !by_inode.contains_key(&inode) {
                     tables.push(own::table_number(&pid.to_string()));
                     by_inode.insert(inode, Found { inode, pid: Some(pid), name: None });
@@ -147,6 +151,12 @@ fn discover() -> Result<(Vec<Found>, usize), Missing> {
     let more = found.len().saturating_sub(MOST);
     found.truncate(MOST);
     Ok((found, more))
+}
+
+/// The number of the network namespace that a process lives in.
+fn inode_of(proc: BorrowedFd<'_>, pid: u32) -> Result<Option<u64>, Errno> {
+    let target = rustix::fs::readlinkat(proc, format!("{pid}/ns/net"), Vec::new())?;
+    Ok(proc_dir::magic_inode(target.as_bytes(), b"net:["))
 }
 
 /// The namespaces that have a name, with their inodes.
@@ -238,10 +248,15 @@ fn through_process(pid: u32, query: &SocketQuery, refused: &Missing) -> Result<s
     Ok((list, Source::running(sources.join(", "))))
 }
 
-/// One walk for the owners of all namespaces' sockets, then each gets its own.
-fn add_owners(seen: &mut [Seen], query: &SocketQuery, users: &BTreeMap<u32, String>) {
+/// One walk for the owners of all namespaces' sockets, which begins with those that are `near`; then each gets its own.
+fn add_owners(
+    seen: &mut [Seen],
+    query: &SocketQuery,
+    users: &BTreeMap<u32, String>,
+    near: impl Fn(BorrowedFd<'_>, u32) -> bool,
+) {
     let sockets = seen.iter().filter_map(|seen| seen.table.value()).flat_map(|table| &table.listeners);
-    let found = owners::find(sockets.map(|socket| socket.inode).collect(), sockets::extent(query));
+    let found = owners::find_near(sockets.map(|socket| socket.inode).collect(), sockets::extent(query), near);
     let processes = sockets::processes(&found, users, query.port.is_some());
     for seen in seen {
         let Observed::Known { value: table, .. } = &mut seen.table else { continue };

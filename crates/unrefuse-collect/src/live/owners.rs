@@ -30,7 +30,13 @@ const PROCESSES_PER_THREAD: usize = 32;
 const THREADS: usize = 2;
 
 /// Looks for the holders of `wanted`, the inodes of sockets.
-pub(super) fn find(mut wanted: Vec<u64>, extent: Extent) -> Owners {
+pub(super) fn find(wanted: Vec<u64>, extent: Extent) -> Owners {
+    find_near(wanted, extent, |_, _| false)
+}
+
+/// The same, which looks first at the processes that `near` tells by /proc and their id: where one holder is enough, the
+/// walk mostly ends with them.
+pub(super) fn find_near(mut wanted: Vec<u64>, extent: Extent, near: impl Fn(BorrowedFd<'_>, u32) -> bool) -> Owners {
     let source = || Source::running("/proc/*/fd");
     wanted.retain(|&inode| inode != 0);
     wanted.sort_unstable();
@@ -46,22 +52,25 @@ pub(super) fn find(mut wanted: Vec<u64>, extent: Extent) -> Owners {
             return Owners { holders, unreadable_processes: 0 };
         }
     };
+    let (near, far): (Vec<u32>, Vec<u32>) = pids.iter().partition(|&&pid| near(proc.as_fd(), pid));
     let walk = Walk {
         proc: proc.as_fd(),
-        pids: &pids,
+        pids: &far,
         next: AtomicUsize::new(0),
         wanted: &wanted,
         seen: wanted.iter().map(|_| AtomicBool::new(false)).collect(),
         left: AtomicUsize::new(wanted.len()),
         extent,
     };
-    let threads = pids.len().div_ceil(PROCESSES_PER_THREAD).clamp(1, THREADS);
+    let mut first = Part::default();
+    near.iter().take_while(|_| !walk.done()).for_each(|&pid| walk.look(pid, &mut first));
+    let threads = if walk.done() { 0 } else { far.len().div_ceil(PROCESSES_PER_THREAD).clamp(1, THREADS) };
     let mut parts: Vec<Part> = std::thread::scope(|scope| {
         // A thread that cannot be started is no loss: this one does all the work.
         let others: Vec<_> =
             (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, || walk.run()).ok()).collect();
         let own = walk.run();
-        others.into_iter().filter_map(|thread| thread.join().ok()).chain([own]).collect()
+        others.into_iter().filter_map(|thread| thread.join().ok()).chain([own, first]).collect()
     });
     let mut found = Vec::with_capacity(parts.iter().map(|part| part.found.len()).sum());
     parts.iter_mut().for_each(|part| found.append(&mut part.found));
@@ -110,12 +119,16 @@ impl Walk<'_> {
         let mut part = Part::default();
         while !self.done() {
             let Some(&pid) = self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)) else { break };
-            // Other errors: it ended meanwhile, or has no file table (a zombie).
-            if let Err(Errno::ACCESS | Errno::PERM) = self.process(pid, &mut part.found) {
-                part.unreadable += 1;
-            }
+            self.look(pid, &mut part);
         }
         part
+    }
+
+    fn look(&self, pid: u32, part: &mut Part) {
+        // Other errors: it ended meanwhile, or has no file table (a zombie).
+        if let Err(Errno::ACCESS | Errno::PERM) = self.process(pid, &mut part.found) {
+            part.unreadable += 1;
+        }
     }
 
     fn done(&self) -> bool {
