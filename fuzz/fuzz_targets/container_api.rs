@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unrefuse_parse::container::{container, context, id_of_mounts, image, image_of, list, message, networks, server};
+use unrefuse_parse::container::{Inspected, context, id_of_mounts, image, list, message, networks, server};
 
 fn is_hex(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
@@ -13,9 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some((listed, total)) = list(bytes) {
         assert!(listed.len() <= total && listed.iter().all(|one| is_hex(&one.id)));
     }
-    let defaults = image(bytes);
+    let (defaults, inspected) = (image(bytes), Inspected::read(bytes));
     for defaults in [None, defaults.as_ref()] {
-        let Some(found) = container(bytes, defaults) else { continue };
+        let Some(mut found) = inspected.as_ref().and_then(Inspected::container) else { continue };
+        found.recipe = inspected.as_ref().map(|inspected| inspected.recipe(&found, defaults)).unwrap_or_default();
         assert!(is_hex(&found.id));
         assert!(found.recipe.environment.iter().all(|name| !name.contains('=')));
         let shown = found.recipe.arguments.iter().chain(&found.recipe.command).any(|word| word.contains("***"));
@@ -23,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!shown || written || bytes.contains(&b'\\') || !found.recipe.incomplete.is_empty());
         assert!(found.pid != Some(0) && found.started_ms.is_none_or(|ms| ms > 0));
     }
-    if let Some(image) = image_of(bytes) {
+    if let Some(image) = inspected.as_ref().and_then(Inspected::image) {
         assert!(is_hex(image.strip_prefix("sha256:").unwrap_or(&image)));
     }
     assert!(id_of_mounts(bytes).is_none_or(|id| is_hex(&id)));

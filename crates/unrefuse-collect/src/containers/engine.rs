@@ -2,23 +2,18 @@
 
 use super::ContainerQuery;
 use super::daemons::Daemons;
-use super::disk;
 use super::find::Place;
 use super::http::{Answer, Client};
-use crate::live::files;
+use super::{detail, disk};
 use rustix::process::geteuid;
-use std::collections::BTreeMap;
 use std::time::Instant;
 use unrefuse_facts::{Container, ContainerStatus, Engine, EngineKind, Missing, NetworkMode, Observed, Reason, Source};
-use unrefuse_parse::container::{self, Listed};
+use unrefuse_parse::container::{self, Inspected, Listed};
 
 /// The list: 10,000 containers are some 8 MB.
 const LIST: usize = 32 << 20;
 /// One container, image, or list of networks.
 pub(super) const ONE: usize = 4 << 20;
-/// The end of a log.
-const LOG: usize = 256 << 10;
-const LOG_LINES: usize = 20;
 /// With so few containers none is left out.
 const FEW: usize = 12;
 /// So many that do not run are asked about, the newest: the list doesn't show the ports of those.
@@ -27,14 +22,21 @@ const MOST_STOPPED: usize = 200;
 const MOST_RUNNING: usize = 400;
 /// So many are kept.
 const MOST_KEPT: usize = 64;
-const MOST_IMAGES: usize = 16;
-const MOST_LOGS: usize = 4;
+/// A container, and all that the engine says of it.
+pub(super) type Kept = (Container, Inspected);
+
 /// Questions of one connection; more are parted among several, which the engine answers side by side.
 const ONE_CONNECTION: usize = 16;
 const CONNECTIONS: usize = 4;
 
-/// What `place` has, with what matters to `query`.
-pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, until: Instant) -> Engine {
+/// What `place` has, with what matters to `query`; `refused` says why it is not asked.
+pub(super) fn engine(
+    place: Place,
+    refused: Option<Missing>,
+    query: &ContainerQuery,
+    daemons: &Daemons,
+    until: Instant,
+) -> Engine {
     let mut engine = Engine {
         kind: place.kind,
         socket: place.socket.clone(),
@@ -45,7 +47,6 @@ pub(super) fn engine(place: Place, query: &ContainerQuery, daemons: &Daemons, un
         total: 0,
         installed: place.installed.clone(),
     };
-    let refused = refused(&place, daemons);
     let found = match refused {
         Some(missing) => Err(missing),
         None => ask(&mut engine, &place, query, until),
@@ -120,19 +121,14 @@ fn ask(
     engine.total = u32::try_from(total).unwrap_or(u32::MAX);
     let (asked, mut left_out) = worth_asking(&list, query);
     let paths: Vec<String> = asked.iter().map(|listed| format!("/containers/{}/json", listed.id)).collect();
-    let bodies = inspect(&engine.socket, client, &paths, until)?;
-    // A container that is gone meanwhile has no body.
-    let mut kept: Vec<(Container, Vec<u8>)> = bodies
-        .into_iter()
-        .flatten()
-        .filter_map(|body| Some((container::container(&body, None)?, body)))
-        .filter(|(container, _)| total <= FEW || matters(container, query))
-        .collect();
-    add_owners(&place.socket, &mut kept, until);
+    let bodies = bodies(&engine.socket, &mut client, &paths, until)?;
+    let mut kept = containers_of(bodies);
+    kept.retain(|(container, _)| total <= FEW || matters(container, query));
+    add_owners(&place.socket, &mut client, &mut kept, until);
     kept.sort_by_key(|(container, _)| std::cmp::Reverse(closeness(container, query)));
     left_out += kept.len().saturating_sub(MOST_KEPT);
     kept.truncate(MOST_KEPT);
-    complete(&engine.socket, &mut kept, query, until);
+    detail::complete(&engine.socket, client, &mut kept, query, until);
     Ok((kept.into_iter().map(|(container, _)| container).collect(), left_out))
 }
 
@@ -196,7 +192,7 @@ pub(super) fn matters(container: &Container, query: &ContainerQuery) -> bool {
 }
 
 /// How close a container is to the question; 0: it has nothing to do with it.
-fn closeness(container: &Container, query: &ContainerQuery) -> u32 {
+pub(super) fn closeness(container: &Container, query: &ContainerQuery) -> u32 {
     let outside = container.published.iter().chain(&container.bound).any(|p| p.host_port == Some(query.port));
     let published = container.published.iter().map(|p| p.container.port);
     let inside = published.chain(container.exposed.iter().map(|p| p.port)).any(|port| port == query.port);
@@ -207,9 +203,15 @@ fn closeness(container: &Container, query: &ContainerQuery) -> u32 {
     u32::from(outside) * 8 + u32::from(addressed) * 4 + u32::from(inside) * 2 + u32::from(named)
 }
 
-/// The bodies of many answers, in the order of `paths`; none where the engine has no such thing (any more).
-fn inspect(socket: &str, client: Client, paths: &[String], until: Instant) -> Result<Vec<Option<Vec<u8>>>, Missing> {
-    let one = |mut client: Client, paths: &[String]| -> Result<Vec<Option<Vec<u8>>>, Missing> {
+/// The bodies of many answers, in the order of `paths`; none where the engine has no such thing (any more). Where this
+/// fails, answers may be left on `client`.
+pub(super) fn bodies(
+    socket: &str,
+    client: &mut Client,
+    paths: &[String],
+    until: Instant,
+) -> Result<Vec<Option<Vec<u8>>>, Missing> {
+    let one = |client: &mut Client, paths: &[String]| -> Result<Vec<Option<Vec<u8>>>, Missing> {
         client.ask(paths.iter().map(String::as_str))?;
         paths.iter().map(|_| client.answer(ONE).map(|a| (a.status == 200).then_some(a.body))).collect()
     };
@@ -220,7 +222,9 @@ fn inspect(socket: &str, client: Client, paths: &[String], until: Instant) -> Re
     let first = parts.next().unwrap_or_default();
     std::thread::scope(|scope| {
         let others: Vec<_> = parts
-            .map(|part| scope.spawn(move || Client::connect(socket, until).and_then(|client| one(client, part))))
+            .map(|part| {
+                scope.spawn(move || Client::connect(socket, until).and_then(|mut client| one(&mut client, part)))
+            })
             .collect();
         let mut bodies = one(client, first)?;
         for other in others {
@@ -231,8 +235,14 @@ fn inspect(socket: &str, client: Client, paths: &[String], until: Instant) -> Re
     })
 }
 
+/// A container that is gone meanwhile has no body.
+fn containers_of(bodies: Vec<Option<Vec<u8>>>) -> Vec<Kept> {
+    let inspected = bodies.into_iter().flatten().filter_map(|body| Inspected::read(&body));
+    inspected.filter_map(|inspected| Some((inspected.container()?, inspected))).collect()
+}
+
 /// A container in the namespace of another is told with that one, whose ports and addresses it has.
-fn add_owners(socket: &str, kept: &mut Vec<(Container, Vec<u8>)>, until: Instant) {
+fn add_owners(socket: &str, client: &mut Client, kept: &mut Vec<Kept>, until: Instant) {
     let known = |id: &String| kept.iter().any(|(container, _)| container.id == *id);
     let owner = |container: &Container| match &container.network_mode {
         NetworkMode::Container(other) => container::safe_id(other),
@@ -247,94 +257,5 @@ fn add_owners(socket: &str, kept: &mut Vec<(Container, Vec<u8>)>, until: Instant
         return;
     }
     let paths: Vec<String> = wanted.iter().map(|id| format!("/containers/{id}/json")).collect();
-    let asked = Client::connect(socket, until).and_then(|client| inspect(socket, client, &paths, until));
-    let bodies = asked.unwrap_or_default().into_iter().flatten();
-    kept.extend(bodies.filter_map(|body| Some((container::container(&body, None)?, body))));
-}
-
-/// What only the containers that matter are asked for: images, drivers of networks, logs, compose files. What fails here
-/// is left unknown.
-fn complete(socket: &str, kept: &mut [(Container, Vec<u8>)], query: &ContainerQuery, until: Instant) {
-    images_and_networks(socket, kept, until);
-    let mut logs = 0;
-    for (container, _) in kept.iter_mut() {
-        let unwell = container.health.as_deref() == Some("unhealthy");
-        let ended =
-            matches!(container.status, ContainerStatus::Exited | ContainerStatus::Restarting | ContainerStatus::Dead);
-        let looping = container.restarts > 0;
-        if (ended || unwell || looping) && logs < MOST_LOGS && closeness(container, query) > 0 {
-            logs += 1;
-            container.log = log(socket, &container.id, until);
-        } else {
-            container.log = Observed::not_looked("it runs, or others are closer to the question");
-        }
-        compose(container);
-    }
-}
-
-fn images_and_networks(socket: &str, kept: &mut [(Container, Vec<u8>)], until: Instant) {
-    let named = |container: &Container| {
-        let mut names = container.networks.iter().map(|network| network.name.as_str());
-        container.network_mode == NetworkMode::Bridge && names.any(|name| !matches!(name, "bridge" | "podman"))
-    };
-    let mut images: Vec<String> = kept.iter().filter_map(|(_, body)| container::image_of(body)).collect();
-    images.sort();
-    images.dedup();
-    images.truncate(MOST_IMAGES);
-    let mut paths: Vec<String> = images.iter().map(|image| format!("/images/{image}/json")).collect();
-    if kept.iter().any(|(container, _)| named(container)) {
-        paths.push("/networks".to_owned());
-    }
-    let asked = Client::connect(socket, until).and_then(|client| inspect(socket, client, &paths, until));
-    let Ok(mut bodies) = asked else { return };
-    if bodies.len() > images.len()
-        && let Some(drivers) = bodies.pop().flatten()
-    {
-        let drivers: BTreeMap<String, String> = container::networks(&drivers).into_iter().collect();
-        for (container, _) in kept.iter_mut().filter(|(container, _)| named(container)) {
-            let driver = container.networks.first().and_then(|network| drivers.get(&network.name));
-            if let Some(driver) = driver.filter(|driver| !matches!(driver.as_str(), "bridge" | "overlay")) {
-                container.network_mode = NetworkMode::Other(driver.clone());
-            }
-        }
-    }
-    let defaults: BTreeMap<String, container::ImageDefaults> =
-        images.into_iter().zip(bodies).filter_map(|(image, body)| Some((image, container::image(&body?)?))).collect();
-    for (container, body) in kept.iter_mut() {
-        let Some(defaults) = container::image_of(body).and_then(|image| defaults.get(&image)) else { continue };
-        if let Some(full) = container::container(body, Some(defaults)) {
-            container.recipe = full.recipe;
-        }
-    }
-}
-
-fn log(socket: &str, id: &str, until: Instant) -> Observed<Vec<String>> {
-    let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail={LOG_LINES}");
-    let asked = Client::connect(socket, until).and_then(|mut client| {
-        client.ask([path.as_str()])?;
-        let answer = client.answer(LOG)?;
-        Ok(container::log_lines(good(&answer, socket)?, LOG_LINES))
-    });
-    match asked {
-        Ok(lines) => Observed::known(lines, Source::running(format!("{socket} GET /containers/{}/logs", &id[..12]))),
-        Err(missing) => Observed::Missing(missing),
-    }
-}
-
-/// Where the compose file that the label names speaks of the service: the last file that does so counts.
-fn compose(container: &mut Container) {
-    let Some(compose) = &mut container.compose else { return };
-    for path in compose.files.iter().rev() {
-        let Ok(bytes) = files::read(path) else { continue };
-        let found = container::compose::find(path, &bytes, &compose.service);
-        if found.service.is_some() && (compose.service_line.is_none() || !found.ports.is_empty()) {
-            compose.service_line = found.service;
-            compose.ports_line = found.ports.first().map(|line| line.location.clone());
-            compose.ports = found.ports;
-            compose.key_indent = found.key_indent;
-        }
-        if !compose.ports.is_empty() {
-            return;
-        }
-    }
+    kept.extend(containers_of(bodies(socket, client, &paths, until).unwrap_or_default()));
 }

@@ -11,7 +11,7 @@ use unrefuse_parse::proc_pid;
 const MOST: usize = 64;
 
 /// Fills in sockets and addresses of the containers that run.
-pub(super) fn look(containers: &mut [Container], users: &BTreeMap<u32, String>, until: Instant) {
+pub(super) fn look(mut containers: Vec<&mut Container>, users: &BTreeMap<u32, String>, until: Instant) {
     let (mut pids, mut wanted) = (Vec::new(), Vec::new());
     for (index, container) in containers.iter_mut().enumerate() {
         let own = match container.network_mode {

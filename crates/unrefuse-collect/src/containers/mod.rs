@@ -4,6 +4,7 @@
 //! that an engine says is believed about this machine without a look of our own (see `inside`).
 
 mod daemons;
+mod detail;
 mod disk;
 mod engine;
 mod find;
@@ -70,22 +71,30 @@ fn engines(
     }
     let daemons = daemons::Daemons::default();
     let asked_until = until.checked_sub(MARGIN).unwrap_or(until);
+    let looks: Vec<_> = places.into_iter().map(|place| (engine::refused(&place, &daemons), place)).collect();
+    // This thread asks the last one itself: mostly there is but one.
+    let last = looks.iter().rposition(|(refused, _)| refused.is_none());
+    let look = &|(refused, place)| engine::engine(place, refused, query, &daemons, asked_until);
     let mut engines: Vec<Engine> = std::thread::scope(|scope| {
-        let threads: Vec<_> = places
-            .into_iter()
-            .map(|place| {
-                let daemons = &daemons;
-                let named = place.clone();
-                (named, scope.spawn(move || engine::engine(place, query, daemons, asked_until)))
-            })
-            .collect();
-        threads.into_iter().map(|(place, thread)| thread.join().unwrap_or_else(|_| lost(place))).collect()
-    });
-    for engine in &mut engines {
-        if let Observed::Known { value, .. } = &mut engine.containers {
-            inside::look(value, users, until);
+        let (mut here, mut threads) = (Vec::new(), Vec::new());
+        for (index, one) in looks.into_iter().enumerate() {
+            if one.0.is_none() && Some(index) != last {
+                threads.push((index, one.1.clone(), scope.spawn(move || look(one))));
+            } else {
+                here.push((index, one));
+            }
         }
-    }
+        let mut found: Vec<(usize, Engine)> = here.into_iter().map(|(index, one)| (index, look(one))).collect();
+        let joined = threads.into_iter().map(|(index, place, t)| (index, t.join().unwrap_or_else(|_| lost(place))));
+        found.extend(joined);
+        found.sort_by_key(|(index, _)| *index);
+        found.into_iter().map(|(_, engine)| engine).collect()
+    });
+    let known = engines.iter_mut().filter_map(|engine| match &mut engine.containers {
+        Observed::Known { value, .. } => Some(value),
+        Observed::Missing(_) => None,
+    });
+    inside::look(known.flatten().collect(), users, until);
     engines
 }
 

@@ -8,7 +8,7 @@ use super::inside;
 use std::time::Instant;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{ContainerStatus, EngineKind, Missing};
-use unrefuse_parse::container::{self, Listed};
+use unrefuse_parse::container::{Inspected, Listed};
 
 /// So many names are told where the wanted one is none of them.
 const MOST_NAMES: usize = 8;
@@ -128,7 +128,7 @@ fn wanted<'a>(list: &'a [Listed], name: &str) -> Option<&'a Listed> {
 fn process(mut client: Client, socket: &str, listed: &Listed) -> Result<u32, Missing> {
     client.ask([format!("/containers/{}/json", listed.id).as_str()])?;
     let answer = client.answer(super::engine::ONE)?;
-    let found = container::container(good(&answer, socket)?, None);
+    let found = Inspected::read(good(&answer, socket)?).and_then(|inspected| inspected.container());
     let none = || Missing::new(unrefuse_facts::Reason::Failed, format!("{socket}: no answer about it"));
     inside::process(&found.ok_or_else(none)?)
 }

@@ -6,7 +6,7 @@ use crate::journal::{clean, rfc3339};
 use crate::unit::without_secrets;
 use serde_json::Value;
 use unrefuse_facts::{
-    ComposeService, Container, ContainerExit, ContainerNetwork, ContainerStatus, NetworkMode, Observed,
+    ComposeService, Container, ContainerExit, ContainerNetwork, ContainerStatus, NetworkMode, Observed, Recipe,
 };
 
 /// What an image sets by itself: what a `run` line need not repeat.
@@ -21,19 +21,41 @@ pub fn image(json: &[u8]) -> Option<ImageDefaults> {
     Some(ImageDefaults { config: value.get_mut("Config")?.take() })
 }
 
-/// The id of the image that an inspected container was made from, `sha256:…`; nothing else, for it becomes a part of paths.
-pub fn image_of(json: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(json).ok()?;
-    let id = string(&value["Image"]);
-    let digits = id.strip_prefix("sha256:").unwrap_or(id);
-    (digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+/// A container as the engine describes it, read once for what is asked of it one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected(Value);
+
+impl Inspected {
+    /// The answer of `GET /containers/ID/json`; `None` for what is no JSON.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok().map(Self)
+    }
+
+    pub(super) fn new(value: Value) -> Self {
+        Self(value)
+    }
+
+    /// The id of the image that it was made from, `sha256:…`; nothing else, for it becomes a part of paths.
+    pub fn image(&self) -> Option<String> {
+        let id = string(&self.0["Image"]);
+        let digits = id.strip_prefix("sha256:").unwrap_or(id);
+        (digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+    }
+
+    /// What was given to `run` for `container`, this one, without what its image sets anyhow.
+    pub fn recipe(&self, container: &Container, image: Option<&ImageDefaults>) -> Recipe {
+        recipe::recipe(&self.0, &container.id, &container.network_mode, image)
+    }
+
+    /// The container; `None` for what is none. Its recipe repeats what its image sets.
+    ///
+    /// Sockets, addresses and log lines are not part of the answer.
+    pub fn container(&self) -> Option<Container> {
+        container(&self.0)
+    }
 }
 
-/// A container; `None` for what is none. Without its image's defaults the recipe repeats all of them.
-///
-/// Sockets, addresses and log lines are not part of the answer.
-pub fn container(json: &[u8], image: Option<&ImageDefaults>) -> Option<Container> {
-    let value: Value = serde_json::from_slice(json).ok()?;
+fn container(value: &Value) -> Option<Container> {
     let (state, config, host) = (&value["State"], &value["Config"], &value["HostConfig"]);
     let status = status(state);
     let runs = matches!(status, ContainerStatus::Running | ContainerStatus::Paused);
@@ -42,7 +64,7 @@ pub fn container(json: &[u8], image: Option<&ImageDefaults>) -> Option<Container
     let network_mode = words::network_mode(string(&host["NetworkMode"]));
     let shares = matches!(network_mode, NetworkMode::Container(_));
     Some(Container {
-        command: without_secrets(&command(&value)),
+        command: without_secrets(&command(value)),
         status,
         exit: exit(state, status),
         error: text(&state["Error"]).map(|error| clean(&error)),
@@ -62,9 +84,9 @@ pub fn container(json: &[u8], image: Option<&ImageDefaults>) -> Option<Container
         bound: if runs && !shares { published(&value["NetworkSettings"]["Ports"]) } else { Vec::new() },
         publish_all: host["PublishAllPorts"].as_bool().unwrap_or(false),
         exposed: exposed(config),
-        networks: if shares { Vec::new() } else { networks(&value, &id, &name, runs) },
+        networks: if shares { Vec::new() } else { networks(value, &id, &name, runs) },
         compose: compose(config),
-        recipe: recipe::recipe(&value, &id, &network_mode, image),
+        recipe: recipe::recipe(value, &id, &network_mode, None),
         image: text(&config["Image"]).unwrap_or_default(),
         network_mode,
         id,

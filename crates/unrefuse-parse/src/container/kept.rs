@@ -1,6 +1,6 @@
 //! A container as Docker keeps it on disk: what is left to look at while its daemon does not run.
 
-use super::inspect::container;
+use super::inspect::Inspected;
 use serde_json::Value;
 use unrefuse_facts::Container;
 
@@ -25,7 +25,7 @@ pub fn kept(config: &[u8], host_config: &[u8]) -> Option<Container> {
     // Whatever ran when the daemon ended runs no more.
     let never = state.get("StartedAt").and_then(Value::as_str).is_none_or(|time| time.starts_with("0001"));
     state.insert("Status".to_owned(), if never { "created" } else { "exited" }.into());
-    container(&serde_json::to_vec(&value).ok()?, None)
+    Inspected::new(value).container()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod log;
 mod recipe;
 mod words;
 
-pub use inspect::{ImageDefaults, container, image, image_of};
+pub use inspect::{ImageDefaults, Inspected, image};
 pub use kept::kept;
 pub use log::log_lines;
 

@@ -39,7 +39,10 @@ fn id() -> String {
 
 fn read(json: &str, image: &str) -> Container {
     let image = super::image(image.as_bytes());
-    container(json.replace("ID", &id()).as_bytes(), image.as_ref()).unwrap()
+    let inspected = Inspected::read(json.replace("ID", &id()).as_bytes()).unwrap();
+    let mut container = inspected.container().unwrap();
+    container.recipe = inspected.recipe(&container, image.as_ref());
+    container
 }
 
 #[test]
@@ -120,8 +123,9 @@ fn how_it_ended() {
 #[test]
 fn what_is_no_container() {
     for json in ["", "{}", "[]", r#"{"Id":7}"#, r#"{"Id":"../x"}"#] {
-        assert_eq!(container(json.as_bytes(), None), None, "{json}");
+        assert_eq!(Inspected::read(json.as_bytes()).and_then(|inspected| inspected.container()), None, "{json}");
     }
-    let bare = container(format!(r#"{{"Id":"{}","State":7,"HostConfig":[],"Config":"x"}}"#, id()).as_bytes(), None);
+    let bare = format!(r#"{{"Id":"{}","State":7,"HostConfig":[],"Config":"x"}}"#, id());
+    let bare = Inspected::read(bare.as_bytes()).and_then(|inspected| inspected.container());
     assert_eq!(bare.unwrap().status, ContainerStatus::Unknown);
 }
