@@ -15,29 +15,43 @@ pub(crate) fn runnable(report: &Value) -> Vec<usize> {
 }
 
 /// Runs the steps of fix number `number` (from 1) of the first blocker, in a shell that has `environment`. What the steps
-/// export is added to it: the next call is made in the same shell.
+/// export is added to it: the next call is made in the same shell. The commands of edits are those that `text`, the
+/// report as people read it, shows with `-v`.
 ///
 /// # Errors
-/// There is no such fix, a step fails, or an edited line is not what the fix says it is.
+/// There is no such fix, a step fails, or an edit is shown without a command.
 pub(crate) fn apply(
     report: &Value,
     number: usize,
+    text: &str,
     node: &Node,
     environment: &mut BTreeMap<String, String>,
 ) -> Result<()> {
     let fix = &report["blockers"][0]["fixes"][number.saturating_sub(1)];
     let title = fix["title"].as_str().unwrap_or_default();
     let steps = fix["steps"].as_array().with_context(|| format!("there is no fix {number} with steps"))?;
+    let mut edits = edit_commands(text, number);
     for step in steps {
-        if let Some(command) = step["command"].as_str() {
-            shell(command, node, environment).with_context(|| format!("fix {title:?}"))?;
-        } else if step["edit"].is_object() {
-            edit(&step["edit"], node).with_context(|| format!("fix {title:?}"))?;
-        } else {
-            bail!("fix {title:?}: a step that is neither command nor edit: {step}");
-        }
+        let command = match step["command"].as_str() {
+            Some(command) => command,
+            None if step["edit"].is_object() => edits
+                .next()
+                .with_context(|| format!("fix {title:?}: the text shows no command for {}", step["edit"]))?,
+            None => bail!("fix {title:?}: a step that is neither command nor edit: {step}"),
+        };
+        shell(command, node, environment).with_context(|| format!("fix {title:?}"))?;
     }
     Ok(())
+}
+
+/// The commands that make the edits of fix `number`, as the text report prints them.
+fn edit_commands(text: &str, number: usize) -> impl Iterator<Item = &str> {
+    let begins = |line: &&str| line.starts_with("  fix ") || line.starts_with("  or ");
+    let ends = move |line: &&str| line.starts_with("  undo ") || line.starts_with("  verify ") || begins(line);
+    let mut lines = text.lines();
+    let found = number.checked_sub(1).and_then(|before| lines.by_ref().filter(begins).nth(before));
+    let of_fix = lines.take_while(move |line| found.is_some() && !ends(line));
+    of_fix.map(str::trim_start).filter(|line| line.starts_with("sh -c '"))
 }
 
 /// Runs a command and takes over the environment that its shell is left with.
@@ -55,46 +69,17 @@ fn shell(script: &str, node: &Node, environment: &mut BTreeMap<String, String>) 
     Ok(())
 }
 
-fn edit(edit: &Value, node: &Node) -> Result<()> {
-    let path = edit["path"].as_str().context("edit without path")?;
-    let line = edit["line"].as_u64().context("edit without line")? as usize;
-    let old = edit["old"].as_str().context("edit without old")?;
-    let place = node.path(path);
-    let text = std::fs::read_to_string(&place).with_context(|| format!("read {path}"))?;
-    let changed = replaced(&text, line, old, edit["new"].as_str()).with_context(|| path.to_owned())?;
-    std::fs::write(&place, changed).with_context(|| format!("write {path}"))
-}
-
-/// `text` with line number `line` (from 1), which must read `old`, replaced; `None` and an empty `new` delete it. An empty
-/// `old` puts `new` in before that line, as the command that a report prints for it does.
-fn replaced(text: &str, line: usize, old: &str, new: Option<&str>) -> Result<String> {
-    let mut lines: Vec<&str> = text.lines().collect();
-    let inserts = old.is_empty() && new.is_some_and(|new| !new.is_empty());
-    let end = lines.len() + usize::from(inserts);
-    let index = line.checked_sub(1).filter(|i| *i < end).with_context(|| format!("there is no line {line}"))?;
-    ensure!(inserts || lines[index] == old, "line {line} is {:?}, not {old:?}", lines[index]);
-    match new {
-        Some(new) if inserts => lines.insert(index, new),
-        Some(new) if !new.is_empty() => lines[index] = new,
-        _ => {
-            lines.remove(index);
-        }
-    }
-    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::replaced;
+    use super::edit_commands;
 
     #[test]
-    fn only_the_named_line_changes() {
-        assert_eq!(replaced("a\nb\nc\n", 2, "b", Some("x\ny")).unwrap(), "a\nx\ny\nc\n");
-        assert_eq!(replaced("a\nb\n", 1, "a", None).unwrap(), "b\n");
-        assert!(replaced("a\nb\n", 1, "b", Some("x")).is_err());
-        assert_eq!(replaced("a\nb\n", 2, "", Some("x")).unwrap(), "a\nx\nb\n");
-        assert_eq!(replaced("a\n", 2, "", Some("x")).unwrap(), "a\nx\n");
-        assert!(replaced("a\n", 3, "", Some("x")).is_err());
-        assert!(replaced("a\n", 2, "", None).is_err());
+    fn the_commands_of_a_fix() {
+        let text = "✗ listener  x\n  fix       a\n            /etc/x:2\n            sh -c 'one'\n            systemctl b\n\
+                    \x20 undo      sh -c 'back'\n  or        c\n            sh -c 'two'\n            sh -c 'three'\n  verify    v\n            sh -c 'none'\n";
+        let of = |number| edit_commands(text, number).collect::<Vec<_>>();
+        assert_eq!(of(1), ["sh -c 'one'"]);
+        assert_eq!(of(2), ["sh -c 'two'", "sh -c 'three'"]);
+        assert!(of(0).is_empty() && of(3).is_empty());
     }
 }

@@ -268,7 +268,8 @@ fn heal(scenario: &Scenario, number: usize, bench: &Bench, folder: &Path) -> Res
         None => called.node,
     };
     let mut call = scenario.call.clone();
-    fix::apply(&answer.report, number, node, &mut call.env)?;
+    let text = called.again(&["-v", "--color", "never"])?;
+    fix::apply(&answer.report, number, &String::from_utf8_lossy(&text.stdout), node, &mut call.env)?;
     await_open(connects_from(&stage, &call)?, &call);
     let again = Called::new(&stage, &call)?;
     let (answer, differences) = again.answer(&bench.schema)?;

@@ -29,6 +29,7 @@ const SERVERS: Packages = &[
     ("web servers", &["nginx-light", "apache2", "haproxy"]),
     ("databases and caches", &["mariadb-server", "postgresql", "redis-server", "memcached"]),
     ("remote shell", &["openssh-server"]),
+    ("buses of users", &["dbus-user-session"]),
     ("mail, names and files", &["postfix", "dovecot-imapd", "dnsmasq", "bind9", "vsftpd"]),
 ];
 
