@@ -3,6 +3,7 @@
 mod containers;
 pub(crate) mod crowd;
 mod firewall;
+mod machines;
 mod measure;
 mod place;
 mod rulesets;
