@@ -7,7 +7,7 @@ use crate::rule::cause;
 use crate::{View, containers, fix};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, NetNamespace, Protocol, Reason, Socket, SocketTable};
+use unrefuse_facts::{AttemptOutcome, NetNamespace, Protocol, Reason, Socket, SocketTable, within};
 
 /// More namespaces than these are counted, not listed: a busy container host has hundreds.
 const LISTED: usize = 5;
@@ -129,6 +129,15 @@ fn routable(namespace: &NetNamespace) -> impl Iterator<Item = IpAddr> + '_ {
         .filter(move |ip| !ip.is_loopback() && !link_local(ip))
 }
 
+/// Whether that is an address of another machine in a network that an interface of this namespace is in: a bridge's, or
+/// a veth's. What lies behind, in a namespace within a namespace, cannot be asked from here.
+fn in_own_network(view: &View<'_>, ip: IpAddr) -> bool {
+    let own = view.case.host.addresses.value().map_or(&[][..], Vec::as_slice);
+    let is_up = |link| view.case.host.link(link).is_none_or(|link| link.up);
+    own.iter().all(|a| a.address != ip)
+        && own.iter().any(|a| is_up(a.link) && a.prefix > 0 && within(ip, a.address, a.prefix))
+}
+
 /// Asks the namespace's own address, or from inside.
 fn instead(view: &View<'_>, namespace: &NetNamespace, socket: &Socket) -> Fix {
     let port = socket.local.port();
@@ -139,7 +148,8 @@ fn instead(view: &View<'_>, namespace: &NetNamespace, socket: &Socket) -> Fix {
         let found = containers::known(view).and_then(|facts| facts.find(&hint.id));
         found.is_some_and(|(engine, _)| engine.rootless_uid.is_some())
     });
-    let outside = routable(namespace).filter(|_| !of_user).filter(takes).max_by_key(same_family);
+    let reached = |ip: &IpAddr| !of_user && in_own_network(view, *ip);
+    let outside = routable(namespace).filter(reached).filter(takes).max_by_key(same_family);
     if let Some(ip) = outside {
         let mut fix = fix::ask_instead(view, SocketAddr::new(ip, port));
         fix.title = format!("ask {}, the address of that namespace", SocketAddr::new(ip, port));
@@ -168,7 +178,6 @@ mod tests {
     /// A namespace `web` with 10.88.0.2, in which nginx listens there.
     fn web(local: &str) -> NetNamespace {
         let inside = Scene::local("127.0.0.1:80").listener(local, "nginx").case();
-        let address = InterfaceAddress { link: 2, address: "10.88.0.2".parse().unwrap(), prefix: 24, tentative: false };
         NetNamespace {
             inode: 4026532000,
             name: Some("web".into()),
@@ -176,8 +185,13 @@ mod tests {
             command: Some("nginx".into()),
             container: None,
             table: inside.host.sockets,
-            addresses: Observed::known(vec![address], Source::running("rtnetlink")),
+            addresses: addresses("10.88.0.2"),
         }
+    }
+
+    fn addresses(address: &str) -> Observed<Vec<InterfaceAddress>> {
+        let address = InterfaceAddress { link: 2, address: address.parse().unwrap(), prefix: 24, tentative: false };
+        Observed::known(vec![address], Source::running("rtnetlink"))
     }
 
     fn scene(namespace: NetNamespace) -> Scene {
@@ -187,7 +201,8 @@ mod tests {
 
     #[test]
     fn another_namespace_listens_on_the_port() {
-        let report = scene(web("0.0.0.0:80")).rst().report();
+        let bridged = |c: &mut unrefuse_facts::Case| c.host.addresses = addresses("10.88.0.1");
+        let report = scene(web("0.0.0.0:80")).with(bridged).rst().report();
         assert_eq!(report.blockers.len(), 1, "listener/none is not told beside it");
         let blocker = &report.blockers[0];
         assert_eq!((blocker.root.as_str(), blocker.certainty), ("listener/other-namespace", Certainty::Likely));
@@ -196,6 +211,14 @@ mod tests {
             "nginx[800] listens on 0.0.0.0:80 in another network namespace, web, not in this one"
         );
         assert_eq!(blocker.fixes[0].verify, "unrefuse 10.88.0.2:80");
+    }
+
+    #[test]
+    fn no_way_leads_to_a_network_that_this_machine_is_not_in() {
+        for own in ["10.77.0.1", "10.88.0.2"] {
+            let report = scene(web("0.0.0.0:80")).with(|c| c.host.addresses = addresses(own)).rst().report();
+            assert_eq!(report.blockers[0].fixes[0].verify, "unrefuse --netns web 127.0.0.1:80", "{own}");
+        }
     }
 
     #[test]
