@@ -18,6 +18,34 @@ const FOLDERS: [&str; 9] = [
     "/run/systemd/generator.late",
 ];
 
+/// Folders of a user's manager below the user's home, at run time below /run/user/UID, and of all users (systemd.unit(5),
+/// "Load path when running in user mode"), the strongest first.
+const USER_FOLDERS: [(Below, &str); 15] = [
+    (Below::Home, "/.config/systemd/user.control"),
+    (Below::Runtime, "/systemd/user.control"),
+    (Below::Runtime, "/systemd/transient"),
+    (Below::Runtime, "/systemd/generator.early"),
+    (Below::Home, "/.config/systemd/user"),
+    (Below::Root, "/etc/xdg/systemd/user"),
+    (Below::Root, "/etc/systemd/user"),
+    (Below::Runtime, "/systemd/user"),
+    (Below::Root, "/run/systemd/user"),
+    (Below::Runtime, "/systemd/generator"),
+    (Below::Home, "/.local/share/systemd/user"),
+    (Below::Root, "/usr/share/systemd/user"),
+    (Below::Root, "/usr/local/lib/systemd/user"),
+    (Below::Root, "/usr/lib/systemd/user"),
+    (Below::Runtime, "/systemd/generator.late"),
+];
+
+/// What a folder lies below.
+#[derive(Clone, Copy)]
+enum Below {
+    Root,
+    Home,
+    Runtime,
+}
+
 /// A unit file is shorter.
 const LONGEST: u64 = 256 << 10;
 
@@ -64,11 +92,25 @@ impl UnitFile {
 }
 
 impl UnitFiles {
-    /// Lists the folders below `root`.
+    /// Lists the system manager's folders below `root`.
     pub(crate) fn list(root: &str) -> Self {
+        Self::of(FOLDERS.iter().map(|folder| format!("{root}{folder}")))
+    }
+
+    /// Lists the folders of a user's manager below `root`; `home` is empty where the user has none.
+    pub(crate) fn of_user(root: &str, home: &str, uid: u32) -> Self {
+        let path = |(below, folder): &(Below, &str)| match below {
+            Below::Root => Some(format!("{root}{folder}")),
+            Below::Home => home.starts_with('/').then(|| format!("{root}{home}{folder}")),
+            Below::Runtime => Some(format!("{root}/run/user/{uid}{folder}")),
+        };
+        Self::of(USER_FOLDERS.iter().filter_map(path))
+    }
+
+    /// Lists folders, the strongest first.
+    fn of(folders: impl DoubleEndedIterator<Item = String>) -> Self {
         let mut found = Self { paths: BTreeMap::new(), drop_ins: BTreeMap::new(), wanted: BTreeMap::new() };
-        for folder in FOLDERS.iter().rev() {
-            let folder = format!("{root}{folder}");
+        for folder in folders.rev() {
             for (name, is_link) in folders::entries(&folder).unwrap_or_default() {
                 let path = format!("{folder}/{name}");
                 if let Some(unit) = name.strip_suffix(".d") {
@@ -275,6 +317,22 @@ mod tests {
         assert_eq!(naming.len(), 1);
         assert!(naming[0].1.source.ends_with("/app@.service:2"), "{naming:?}");
         assert!(files.naming(900).is_empty() && files.naming(90).is_empty());
+    }
+
+    #[test]
+    fn a_users_own_units_beat_those_of_all_users() {
+        let root = Root::new("user-unit-files");
+        root.file("/usr/lib/systemd/user/app.service", "[Service]\nExecStart=/bin/app --port 9000\n");
+        root.file("/srv/a/.config/systemd/user/app.service", "[Service]\nExecStart=/bin/app --port 9001\n");
+        root.link("/srv/a/.config/systemd/user/default.target.wants/app.service", "../app.service");
+        root.file("/run/user/7/systemd/transient/run-1.service", "[Service]\nExecStart=/bin/b -p 9002\n");
+        let of = |home: &str, uid| UnitFiles::of_user(root.path(), home, uid);
+        let own = of("/srv/a", 7);
+        assert!(own.naming(9000).is_empty() && own.naming(9002).len() == 1);
+        assert!(own.naming(9001)[0].1.source.ends_with("/srv/a/.config/systemd/user/app.service:2"));
+        assert_eq!(own.unit("app.service", true).unwrap().file_state.as_deref(), Some("enabled"));
+        assert_eq!(of("", 8).units().collect::<Vec<_>>(), ["app.service"]);
+        assert!(UnitFiles::list(root.path()).is_empty());
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub struct ServiceFacts {
     /// Units that may be meant, their socket units, units that they need and that failed, and units of those who hold
     /// the port.
     pub units: Vec<UnitFacts>,
+    /// Units of users' own managers that may be meant, and what belongs to them, as in `units`.
+    pub user_units: Vec<UnitFacts>,
+    /// Users whose managers run and do not let this user ask.
+    pub closed_users: Vec<String>,
     /// The units that unrefuse itself runs in, its own first, then each slice up to the root (systemd.slice(5)).
     pub own_units: Observed<Vec<UnitFacts>>,
     /// Ids (of the catalogue) of the services that were looked for: by the port or the scheme.

@@ -45,8 +45,8 @@ pub enum ActiveState {
 pub struct UnitFacts {
     /// Its name, `nginx.service`.
     pub name: String,
-    /// It belongs to a user's manager.
-    pub user_unit: bool,
+    /// Whose unit it is, where it belongs to a user's manager.
+    pub user: Option<UnitUser>,
     /// Id (of the catalogue) of the service that it is a unit of.
     pub service: Option<String>,
     /// What speaks for its being meant.
@@ -119,6 +119,26 @@ pub struct UnitFacts {
     pub journal: Observed<Vec<JournalLine>>,
     /// Its service's own log files.
     pub logs: Vec<LogFile>,
+}
+
+/// A user with units of their own (user@.service(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnitUser {
+    /// Name; the number where the user database has none.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Home directory, where the user database has one.
+    pub home: Option<String>,
+    /// The user's manager runs. Without it none of the user's units does.
+    pub has_manager: bool,
+    /// The user has a message bus, through which others may reach the manager (`systemctl --machine=`).
+    pub has_bus: bool,
+    /// unrefuse was called in a session of that user: `systemctl --user` finds the manager (`XDG_RUNTIME_DIR`).
+    pub in_session: bool,
+    /// The manager is started at boot and stays after logout (loginctl(1), `enable-linger`).
+    pub lingers: bool,
 }
 
 /// How a process of a unit ended.

@@ -26,7 +26,8 @@ const LONGEST: usize = 600;
 /// The lines of `journalctl -o json`, in their order; what is no JSON object with a message is left out.
 ///
 /// Where `unit` is given, lines of processes of other units (`_SYSTEMD_UNIT`, which journald itself writes) are left out,
-/// unless they speak of it (`UNIT`). A line without a unit stays: its process had ended before journald looked.
+/// unless they speak of it (`UNIT`). A line without a unit stays: its process had ended before journald looked. Units of
+/// users' managers have fields of their own (`_SYSTEMD_USER_UNIT`, `USER_UNIT`), which go before.
 ///
 /// `MESSAGE` is text, an array of bytes where it is not UTF-8, or null where it is too large (systemd.journal-fields(7),
 /// "JSON format"). Passwords in URLs and `password=` are masked.
@@ -37,7 +38,9 @@ pub fn lines(json: &[u8], unit: Option<&str>) -> Vec<JournalLine> {
 fn entry(line: &[u8], unit: Option<&str>) -> Option<JournalLine> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let field = |name: &str| value.get(name).and_then(Value::as_str);
-    let of_unit = |unit: &str| field("_SYSTEMD_UNIT").is_none_or(|of| of == unit) || field("UNIT") == Some(unit);
+    let of = field("_SYSTEMD_USER_UNIT").or_else(|| field("_SYSTEMD_UNIT"));
+    let about = field("USER_UNIT").or_else(|| field("UNIT"));
+    let of_unit = |unit: &str| of.is_none_or(|of| of == unit) || about == Some(unit);
     if !unit.is_none_or(of_unit) {
         return None;
     }
@@ -194,10 +197,13 @@ mod tests {
         let json = br#"{"MESSAGE":"a","_SYSTEMD_UNIT":"session-1.scope"}
             {"MESSAGE":"b","_SYSTEMD_UNIT":"ssh.service"}
             {"MESSAGE":"c"}
-            {"MESSAGE":"d","_SYSTEMD_UNIT":"init.scope","UNIT":"ssh.service"}"#;
+            {"MESSAGE":"d","_SYSTEMD_UNIT":"init.scope","UNIT":"ssh.service"}
+            {"MESSAGE":"e","_SYSTEMD_UNIT":"user@1.service","_SYSTEMD_USER_UNIT":"app.service"}
+            {"MESSAGE":"f","_SYSTEMD_UNIT":"user@1.service","_SYSTEMD_USER_UNIT":"init.scope","USER_UNIT":"app.service"}"#;
         let messages = |unit| lines(json, unit).into_iter().map(|line| line.message).collect::<String>();
         assert_eq!(messages(Some("ssh.service")), "bcd");
-        assert_eq!(messages(None), "abcd");
+        assert_eq!(messages(Some("app.service")), "cef");
+        assert_eq!(messages(None), "abcdef");
     }
 
     #[test]

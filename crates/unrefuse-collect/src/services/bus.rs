@@ -3,7 +3,7 @@
 //! Only what loads and starts nothing is asked: `ListUnitsByPatterns` lists what is in the manager's memory, `GetAll` of an
 //! object that such a list named reads it, `GetUnitFileState` looks at files. `LoadUnit`, `ListUnitsByNames` and a path
 //! made up for a unit that is not loaded would each load it. Messages carry `NO_AUTO_START`, so that a bus without a
-//! manager starts none.
+//! manager starts none. A user's manager speaks the same on a socket of its own.
 
 use rustbus::connection::Timeout;
 use rustbus::connection::ll_conn::DuplexConn;
@@ -25,8 +25,8 @@ const MOST_OTHERS: usize = 64;
 pub(super) struct Bus {
     connection: DuplexConn,
     until: Instant,
-    /// Whose socket it is.
-    pub(super) socket: &'static str,
+    /// The socket that it was reached through.
+    pub(super) socket: String,
 }
 
 /// A unit in the manager's memory.
@@ -56,13 +56,20 @@ impl Bus {
         let mut last = Missing::new(Reason::Absent, "no system bus: /run/dbus/system_bus_socket is not there");
         for (socket, hello) in SOCKETS.into_iter().zip([true, false]) {
             match open(socket, hello, until) {
-                Ok(connection) => return Ok(Self { connection, until, socket }),
+                Ok(connection) => return Ok(Self { connection, until, socket: socket.to_owned() }),
                 // The private socket is root's: what the bus said is more to the point.
                 Err(missing) if hello => last = missing,
                 Err(_) => {}
             }
         }
         Err(last)
+    }
+
+    /// Connects to a user's manager through its own socket, which is open to that user and to root (systemd's
+    /// bus_check_peercred).
+    pub(super) fn connect_user(socket: String, until: Instant) -> Result<Self, Missing> {
+        let connection = open(&socket, false, until)?;
+        Ok(Self { connection, until, socket })
     }
 
     /// Services, sockets and slices in memory.

@@ -41,13 +41,16 @@ impl Reading {
     pub(super) fn start(unit: &UnitFacts) -> Self {
         let mut command = Command::new("journalctl");
         command.args(["--no-pager", "--output=json"]);
-        command.arg("--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT,UNIT");
+        let fields = if unit.user.is_some() { ["_SYSTEMD_USER_UNIT", "USER_UNIT"] } else { ["_SYSTEMD_UNIT", "UNIT"] };
+        let uid = unit.user.as_ref().map(|user| format!("_UID={}", user.uid));
+        command.arg(format!("--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,{}", fields.join(",")));
         command.args(["--lines", MOST_LINES]);
         // Not by the invocation's id: what a process writes just before it ends has its unit, and often no such id, for
         // journald looks that up when it reads the line.
-        command.args([format!("_SYSTEMD_UNIT={}", unit.name), "+".into(), format!("UNIT={}", unit.name)]);
+        let [of, about] = fields.map(|field| format!("{field}={}", unit.name));
+        command.arg(of).args(&uid).arg("+").arg(about).args(&uid);
         for name in unattributed(unit) {
-            command.args(["+".to_owned(), format!("SYSLOG_IDENTIFIER={name}"), "_UID=0".to_owned()]);
+            command.arg("+").arg(format!("SYSLOG_IDENTIFIER={name}")).arg(uid.as_deref().unwrap_or("_UID=0"));
         }
         // What waits for its restart began that wait after the words that its failed start left (systemd counts the wait as
         // a start, and the restart only when it comes).
@@ -99,7 +102,8 @@ impl Reading {
 
 /// Names under which programs of a unit that is not up may have written to syslog just before they ended: journald looks
 /// up a sender's unit when it reads the line (`_SYSTEMD_UNIT`), and finds none where the process is gone. Only lines that
-/// root wrote are asked for by name (journald has the sender's uid from the kernel): anybody may write under any name.
+/// root wrote, or the user whose unit it is, are asked for by name (journald has the sender's uid from the kernel): anybody
+/// may write under any name.
 fn unattributed(unit: &UnitFacts) -> Vec<String> {
     if unit.active == ActiveState::Active {
         return Vec::new();

@@ -4,10 +4,11 @@ use super::bus::{Bus, Listed};
 use super::{MOST_UNITS, ServiceQuery, installed, is_path_of, journal, properties};
 use crate::unit_files::UnitFiles;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{
-    ActiveState, Clue, ClueKind, LoadState, Missing, Observed, Reason, ServiceFacts, Source, UnitFacts,
+    ActiveState, Clue, ClueKind, LoadState, Missing, Observed, Reason, ServiceFacts, Source, UnitFacts, UnitUser,
 };
 
 /// Journals that are read.
@@ -33,10 +34,19 @@ impl Disk {
         let configured = here.filter_map(|service| clue(&service)).collect();
         Self { files, naming, configured }
     }
+
+    /// The same of a user's own units. Configurations are the system's: they do not speak of those.
+    pub(super) fn of_user(user: &UnitUser, port: Option<u16>) -> Self {
+        let files = UnitFiles::of_user("", user.home.as_deref().unwrap_or_default(), user.uid);
+        let naming = port.map(|port| files.naming(port)).unwrap_or_default();
+        Self { files, naming, configured: BTreeMap::new() }
+    }
 }
 
-/// Where units are looked up.
+/// Where units are looked up: the system's, or a user's.
 pub(super) struct Machine {
+    /// Whose units they are, where not the system's.
+    pub(super) user: Option<UnitUser>,
     pub(super) bus: Option<Bus>,
     pub(super) listed: Vec<Listed>,
     /// `None`: no service that was meant is looked for.
@@ -51,7 +61,7 @@ impl Machine {
         let listed = self.listed.iter().find(|unit| unit.name == name).cloned();
         let mut unit = match (listed, &mut self.bus) {
             (Some(listed), Some(bus)) => properties::unit(&listed, &bus.properties(&listed).ok()?),
-            _ => self.disk.as_ref()?.files.unit(name, self.bus.is_some())?,
+            _ => self.disk.as_ref()?.files.unit(name, self.bus.is_some() || self.has_no_manager())?,
         };
         if unit.load == LoadState::NotLoaded
             && let Some(state) = self.bus.as_mut().and_then(|bus| bus.file_state(name))
@@ -62,7 +72,13 @@ impl Machine {
             return None;
         }
         unit.service = catalogue::by_unit(name).map(|service| service.id.to_owned());
+        unit.user = self.user.clone();
         Some(unit)
+    }
+
+    /// The units are a user's whose manager does not run: none of them does.
+    fn has_no_manager(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| !user.has_manager)
     }
 
     /// The same with its logs, where a service that was meant is looked for; the journal is being read when this returns.
@@ -70,7 +86,7 @@ impl Machine {
         let mut unit = self.unit(name)?;
         if self.disk.is_some() && unit.active != ActiveState::Unknown && self.readings.len() < MOST_JOURNALS {
             self.readings.push((unit.name.clone(), journal::Reading::start(&unit)));
-            let service = unit.service.as_deref().and_then(catalogue::by_id);
+            let service = unit.service.as_deref().and_then(catalogue::by_id).filter(|_| self.user.is_none());
             unit.logs = service.map(|service| journal::logs("", service, unit.started_ms)).unwrap_or_default();
         }
         Some(unit)
@@ -157,6 +173,16 @@ impl Machine {
         let needs = candidates.iter().flat_map(|unit| &unit.requires);
         let failed = |name: &&String| self.listed.iter().any(|unit| unit.name == **name && unit.active == "failed");
         needs.filter(failed).cloned().collect()
+    }
+
+    /// Waits for the journals that are being read, and puts them to their units.
+    pub(super) fn finish(self, units: &mut [UnitFacts], until: Instant) {
+        for (name, reading) in self.readings {
+            let journal = reading.finish(until);
+            if let Some(unit) = units.iter_mut().find(|unit| unit.name == name) {
+                unit.journal = journal;
+            }
+        }
     }
 
     /// The slices that the found units live in, for what they deny.

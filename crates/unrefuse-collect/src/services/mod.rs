@@ -8,6 +8,7 @@ mod installed;
 mod journal;
 mod machine;
 mod properties;
+mod users;
 
 use bus::Bus;
 use machine::{Disk, Machine};
@@ -40,6 +41,7 @@ pub struct ServiceQuery {
 /// Everything that a question about services needs, by `until`. What is not there by then says so where it belongs.
 pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
     let sought = sought(query);
+    let users = query.meant.then(|| users::Asking::start(query.clone(), sought.clone(), until));
     // The manager takes a while to list its units: the files are read meanwhile.
     let (disk, mut bus, listed) = std::thread::scope(|scope| {
         let disk = query.meant.then(|| scope.spawn(|| Disk::read(query.port)));
@@ -53,7 +55,7 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         manager: match &listed {
             Ok(_) => {
                 let version = bus.as_mut().ok().and_then(Bus::version).unwrap_or_default();
-                let socket = bus.as_ref().map_or("system bus", |bus| bus.socket);
+                let socket = bus.as_ref().map_or("system bus", |bus| bus.socket.as_str());
                 Observed::known(format!("systemd {version}").trim().to_owned(), Source::running(socket))
             }
             Err(missing) => Observed::Missing(missing.clone()),
@@ -62,6 +64,7 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         ..ServiceFacts::default()
     };
     let mut machine = Machine {
+        user: None,
         bus: bus.ok().filter(|_| listed.is_ok()),
         listed: listed.unwrap_or_default(),
         disk,
@@ -90,11 +93,9 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
     let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.told(name)).collect();
     facts.units.extend(beside);
     machine.slices(&mut facts);
-    for (name, reading) in machine.readings {
-        let journal = reading.finish(until);
-        if let Some(unit) = facts.units.iter_mut().find(|unit| unit.name == name) {
-            unit.journal = journal;
-        }
+    machine.finish(&mut facts.units, until);
+    if let Some(found) = users.map(|users| users.finish(until)) {
+        (facts.user_units, facts.closed_users) = (found.units, found.closed);
     }
     facts
 }

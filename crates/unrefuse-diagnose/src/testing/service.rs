@@ -1,6 +1,7 @@
 //! Services in scenes.
 
 use super::Scene;
+use crate::report::Step;
 use unrefuse_facts::catalogue;
 use unrefuse_facts::*;
 
@@ -39,6 +40,23 @@ pub(crate) fn failed(name: &str, lines: &[&str]) -> UnitFacts {
         journal: Observed::known(lines.iter().enumerate().map(line).collect(), Source::running("journalctl")),
         ..unit(name, ActiveState::Failed, "failed")
     }
+}
+
+/// A user whose manager runs, without a message bus.
+pub(crate) fn user() -> UnitUser {
+    UnitUser {
+        name: "alice".into(),
+        uid: 1000,
+        home: Some("/home/alice".into()),
+        has_manager: true,
+        ..UnitUser::default()
+    }
+}
+
+/// The commands of a fix of the first blocker.
+pub(crate) fn commands(report: &crate::Report, fix: usize) -> Vec<String> {
+    let steps = report.blockers[0].fixes[fix].steps.iter();
+    steps.filter_map(|step| if let Step::Command { command } = step { Some(command.clone()) } else { None }).collect()
 }
 
 impl Scene {

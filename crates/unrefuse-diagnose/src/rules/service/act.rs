@@ -4,29 +4,80 @@ use crate::View;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
 use crate::times::ago;
-use unrefuse_facts::{ActiveState, UnitFacts};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{ActiveState, UnitFacts, UnitUser};
+
+/// The first version of systemd whose `--machine=USER@` means a user of this machine (systemctl(1)).
+const MACHINE_OF_USER: u32 = 248;
+
+/// A unit in words: `app.service`, `user unit app.service of alice`.
+pub(super) fn name(unit: &UnitFacts) -> String {
+    let name = visible(&unit.name);
+    match &unit.user {
+        Some(user) => format!("user unit {name} of {}", visible(&user.name)),
+        None => name,
+    }
+}
+
+/// `systemctl WORDS UNIT`, as it works for who called unrefuse; `None` where a name cannot be quoted.
+pub(super) fn systemctl(view: &View<'_>, words: &str, unit: &UnitFacts) -> Option<String> {
+    Some(format!("{} {words} {}", manager(view, unit.user.as_ref())?, quote(&unit.name)?))
+}
+
+/// `systemctl`, for the system's manager or for a user's.
+pub(super) fn manager(view: &View<'_>, user: Option<&UnitUser>) -> Option<String> {
+    let Some(user) = user else { return Some("systemctl".to_owned()) };
+    let runtime = format!("XDG_RUNTIME_DIR=/run/user/{}", user.uid);
+    if user.uid == view.case.host.own.uid {
+        return Some(if user.in_session {
+            "systemctl --user".to_owned()
+        } else {
+            format!("{runtime} systemctl --user")
+        });
+    }
+    let name = quote(&user.name)?;
+    let version = view.case.host.services.value().and_then(|facts| version(facts.manager.value()?));
+    let by_machine = user.has_bus && version.is_some_and(|version| version >= MACHINE_OF_USER);
+    Some(if by_machine {
+        format!("systemctl --user --machine={name}@")
+    } else {
+        format!("runuser -u {name} -- env {runtime} systemctl --user")
+    })
+}
+
+/// 252 of `systemd 252.39-1~deb12u1`.
+fn version(manager: &str) -> Option<u32> {
+    let text = manager.strip_prefix("systemd ")?;
+    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The command that shows what the journal has of a unit; `None` where its name cannot be quoted.
+pub(super) fn journalctl(unit: &UnitFacts) -> Option<String> {
+    let name = quote(&unit.name)?;
+    Some(match &unit.user {
+        Some(user) => format!("journalctl -b _SYSTEMD_USER_UNIT={name} _UID={}", user.uid),
+        None => format!("journalctl -u {name}"),
+    })
+}
 
 /// The commands that start a unit anew, after a failure or a start limit too.
-pub(super) fn start_again(fix: Fix, unit: &UnitFacts) -> Option<Fix> {
-    let name = quote(&unit.name)?;
+pub(super) fn start_again(view: &View<'_>, fix: Fix, unit: &UnitFacts) -> Option<Fix> {
     let failed = matches!(unit.active, ActiveState::Failed | ActiveState::Activating);
-    let fix = if failed { fix.command(format!("systemctl reset-failed {name}")) } else { fix };
-    Some(if failed || unit.is_running() {
-        fix.command(format!("systemctl restart {name}"))
-    } else {
-        fix.command(format!("systemctl start {name}"))
-    })
+    let fix = if failed { fix.command(systemctl(view, "reset-failed", unit)?) } else { fix };
+    let verb = if failed || unit.is_running() { "restart" } else { "start" };
+    Some(fix.command(systemctl(view, verb, unit)?))
 }
 
 /// Starting a unit, as a fix of its own.
 pub(super) fn start(view: &View<'_>, unit: &UnitFacts, title: String) -> Option<Fix> {
-    start_again(Fix::new(view, Risk::Low, title), unit)
+    start_again(view, Fix::new(view, Risk::Low, title), unit)
 }
 
 /// Starting a unit anew helps only when what it stumbles over is mended: no command can know what that is.
 pub(super) fn mend(view: &View<'_>, unit: &UnitFacts) -> Fix {
-    let commands = quote(&unit.name).map(|n| format!(": systemctl reset-failed {n}; systemctl restart {n}"));
-    let name = unrefuse_facts::text::visible(&unit.name);
+    let command = |verb| systemctl(view, verb, unit);
+    let commands = command("reset-failed").zip(command("restart")).map(|(reset, start)| format!(": {reset}; {start}"));
+    let name = name(unit);
     advice(
         view,
         Risk::Low,

@@ -8,7 +8,7 @@ use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{Process, Socket, SocketState, SocketTable, Transport, UnitFacts};
+use unrefuse_facts::{Process, Socket, SocketState, SocketTable, Transport, UnitFacts, UnitUser};
 
 cause! {
     /// ## What it means
@@ -57,7 +57,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(line) = log::find(unit, log::IN_USE) else { return Ok(Finding::Clear) };
     let named = || log::lines(unit).iter().find_map(|near| log::port(&near.line.message));
     let port = log::port(&line.line.message).or_else(named).unwrap_or(view.case.target.port);
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let holder = holder(view, &meant, port);
     if unit.is_running() && holder.is_none() {
         // It said so once, and has got over it.
@@ -84,7 +84,12 @@ fn holder<'a>(view: &View<'a>, meant: &Meant<'a>, port: u16) -> Option<Holder<'a
         let on_port = |s: &&Socket| s.transport == transport && s.local.port() == port;
         let foreign = |s: &&Socket| {
             let owners = table.owners(s);
-            owners.is_empty() || !owners.iter().all(|p| p.running_as.unit.as_deref() == Some(meant.culprit().name.as_str()))
+            let culprit = meant.culprit();
+            let own = |p: &&Process| {
+                let of_user = p.running_as.user_unit == culprit.user.is_some();
+                p.running_as.unit.as_deref() == Some(culprit.name.as_str()) && of_user
+            };
+            owners.is_empty() || !owners.iter().all(own)
         };
         if let Some(socket) = table.listeners.iter().filter(on_port).find(foreign) {
             return Some(Holder { table, socket });
@@ -97,10 +102,19 @@ impl Holder<'_> {
     fn process(&self) -> Option<&Process> {
         self.table.owners(self.socket).into_iter().next()
     }
-    /// Its service, where that is the system's.
-    fn unit(&self) -> Option<&str> {
+    /// Its service, as far as it is known: the system's, or that of the user whose process it is.
+    fn unit(&self, meant: &Meant<'_>) -> Option<UnitFacts> {
         let process = self.process()?;
-        process.running_as.unit.as_deref().filter(|unit| !process.running_as.user_unit && unit.ends_with(".service"))
+        let name = process.running_as.unit.as_deref().filter(|unit| unit.ends_with(".service"))?;
+        let user = process.running_as.user_unit.then(|| {
+            let of_user = |user: &&UnitUser| user.uid == process.uid;
+            let known = meant.facts.user_units.iter().filter_map(|unit| unit.user.as_ref()).find(of_user).cloned();
+            let name = process.user.clone().unwrap_or_else(|| process.uid.to_string());
+            known.unwrap_or_else(|| UnitUser { name, uid: process.uid, has_manager: true, ..UnitUser::default() })
+        });
+        let units = if user.is_some() { &meant.facts.user_units } else { &meant.facts.units };
+        let known = units.iter().find(|unit| unit.name == name && unit.user == user).cloned();
+        Some(known.unwrap_or_else(|| UnitFacts { name: name.to_owned(), user, ..UnitFacts::default() }))
     }
     fn listens(&self) -> bool {
         matches!(self.socket.state, SocketState::Listen | SocketState::Unconnected)
@@ -110,9 +124,8 @@ impl Holder<'_> {
             return "a connection that has just ended (TIME_WAIT)".to_owned();
         }
         let who = self.process().map_or_else(|| "a process that was not found".to_owned(), |p| visible(&p.label()));
-        let since = self.unit().and_then(|unit| meant.facts.unit(unit)).and_then(|unit| unit.started_ms);
-        let since = act::since(meant.facts.now_ms, since);
-        let unit = self.unit().map(|unit| format!(" ({}{since})", visible(unit))).unwrap_or_default();
+        let since = |unit: &UnitFacts| act::since(meant.facts.now_ms, unit.started_ms);
+        let unit = self.unit(meant).map(|u| format!(" ({}{})", act::name(&u), since(&u))).unwrap_or_default();
         match self.socket.remote.filter(|_| !self.listens()) {
             Some(peer) if view.is_local().is_some() => format!("a connection of {who}{unit} to {peer}"),
             _ => format!("{who}{unit}"),
@@ -126,27 +139,27 @@ impl Holder<'_> {
     }
 
     fn fixes(&self, view: &View<'_>, meant: &Meant<'_>, unit: &UnitFacts, port: u16) -> Vec<Fix> {
-        let name = visible(&unit.name);
+        let name = act::name(unit);
         if self.socket.state == SocketState::TimeWait {
             // Not every kernel can forget a connection on demand (CONFIG_INET_DIAG_DESTROY): else it takes a minute.
             let fix = Fix::new(view, Risk::Low, format!("let the old connection be forgotten, and start {name} again"))
                 .command(format!("ss -K state time-wait 'sport = :{port}'"))
                 .command(format!("while ss -Htn state time-wait 'sport = :{port}' | grep -q .; do sleep 1; done"));
-            return act::start_again(fix, unit).into_iter().collect();
+            return act::start_again(view, fix, unit).into_iter().collect();
         }
         let mut fixes = Vec::new();
-        if let Some(other) = self.unit()
-            && let Some(quoted) = quote(other)
-        {
-            let other = visible(other);
-            let enabled = meant.facts.unit(&other).and_then(UnitFacts::is_enabled) == Some(true);
+        let enabled = |unit: &UnitFacts| unit.is_enabled() == Some(true);
+        let commands = |holder: UnitFacts| {
+            let (stop, start) = if enabled(&holder) { ("disable --now", "enable --now") } else { ("stop", "start") };
+            Some((act::systemctl(view, stop, &holder)?, act::systemctl(view, start, &holder)?, holder))
+        };
+        if let Some((stop, start, other)) = self.unit(meant).and_then(commands) {
+            let enabled = enabled(&other);
+            let other = act::name(&other);
             let fix = Fix::new(view, Risk::Medium, format!("stop {other}, where {name} shall have port {port}: what {other} serves is gone then"));
-            let fix = if enabled {
-                fix.command(format!("systemctl disable --now {quoted}")).undo(format!("systemctl enable --now {quoted}")).persistent()
-            } else {
-                fix.command(format!("systemctl stop {quoted}")).undo(format!("systemctl start {quoted}"))
-            };
-            fixes.extend(act::start_again(fix, unit));
+            let fix = fix.command(stop).undo(start);
+            let fix = if enabled { fix.persistent() } else { fix };
+            fixes.extend(act::start_again(view, fix, unit));
         } else if let Some(process) = self.process() {
             let who = visible(&process.label());
             let pid = process.pid;
@@ -159,7 +172,7 @@ impl Holder<'_> {
                 // It may have to tidy up: bind(2) fails until it is gone.
                 .command(format!("timeout 20 tail --pid={pid} -f /dev/null"));
             let fix = if self.listens() { fix } else { reserve(view, fix, port) };
-            fixes.extend(act::start_again(fix, unit));
+            fixes.extend(act::start_again(view, fix, unit));
         }
         let elsewhere = if self.listens() {
             format!("or give one of the two another port in its configuration, and start {name} again")
@@ -189,17 +202,12 @@ fn reserve(view: &View<'_>, fix: Fix, port: u16) -> Fix {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::{Certainty, Risk, Step};
+    use crate::report::{Certainty, Risk};
     use crate::testing::Scene;
-    use crate::testing::service::{failed, unit};
+    use crate::testing::service::{commands, failed, unit};
     use unrefuse_facts::{ActiveState, Observed, SocketState, Source};
 
     const LINE: &str = "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)";
-
-    fn commands(report: &crate::Report, fix: usize) -> Vec<String> {
-        let steps = report.blockers[0].fixes[fix].steps.iter();
-        steps.filter_map(|s| if let Step::Command { command } = s { Some(command.clone()) } else { None }).collect()
-    }
 
     #[test]
     fn another_unit_holds_another_port_of_the_service() {

@@ -1,14 +1,12 @@
 //! service/address-missing
 
 use super::meant::meant;
-use super::{act, log};
+use super::{act, drop_in, log};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::IpAddr;
-use unrefuse_facts::text::visible;
 
 cause! {
     /// ## What it means
@@ -46,7 +44,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
     let unit = meant.culprit();
     let Some(line) = log::find(unit, log::NO_ADDRESS) else { return Ok(Finding::Clear) };
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let addresses = view.case.host.addresses.value();
     let wanted = addresses_in(&line.line.message);
     let has = |ip: &IpAddr| addresses.map(|own| own.iter().any(|a| a.address == *ip));
@@ -85,17 +83,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 
 /// The address came late: start again, and wait for the network at the next boot.
 fn late(view: &View<'_>, unit: &unrefuse_facts::UnitFacts) -> Option<Fix> {
-    let name = visible(&unit.name);
-    let folder = quote(&format!("/etc/systemd/system/{}.d", unit.name))?;
-    let file = format!("{folder}/zz-unrefuse-online.conf");
-    let fix = Fix::new(view, Risk::Low, format!("start {name} again, and at boot only when the network is online"))
-        .command(format!("mkdir -p {folder}"))
-        .command(format!("printf '[Unit]\\nWants=network-online.target\\nAfter=network-online.target\\n' > {file}"))
-        .command("systemctl daemon-reload")
-        .undo(format!("rm {file}"))
-        .undo("systemctl daemon-reload")
-        .persistent();
-    act::start_again(fix, unit)
+    let name = act::name(unit);
+    if unit.user.is_some() {
+        // A user's manager has no network-online.target.
+        return act::start(view, unit, format!("start {name} again"));
+    }
+    let fix = Fix::new(view, Risk::Low, format!("start {name} again, and at boot only when the network is online"));
+    drop_in::written(view, fix, unit, "online", "Unit", &["Wants=network-online.target", "After=network-online.target"])
 }
 
 /// The addresses in a line; wildcards are none.

@@ -1,7 +1,7 @@
 //! service/bind-denied
 
 use super::drop_in::drop_in;
-use super::log;
+use super::{act, log};
 use super::meant::meant;
 use crate::View;
 use crate::filter::access_list;
@@ -84,7 +84,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     };
     let certainty = if line.is_some() { meant.certainty } else { meant.certainty.min(Certainty::Likely) };
-    let unit_name = visible(&unit.name);
+    let unit_name = act::name(unit);
     let title = format!("let {unit_name} listen there; somebody hardened its unit on purpose");
     Ok(Fired::new(certainty, format!("{unit_name} may not listen on {}: {setting}", view.endpoint()))
         .evidence(Evidence::new(format!("{unit_name} has {setting}"), meant.source()))

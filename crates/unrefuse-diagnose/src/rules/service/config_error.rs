@@ -4,11 +4,10 @@ use super::meant::{Meant, meant};
 use super::{act, log, reload};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{LoadState, Location};
+use unrefuse_facts::{LoadState, Location, UnitFacts};
 
 cause! {
     /// ## What it means
@@ -52,13 +51,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         let refused = reload::refused(view, unit);
         return Ok(refused.map_or(Finding::Clear, |(line, place)| fired(view, &meant, line, Some(place)).fires()));
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     if unit.load == LoadState::BadSetting {
         // The unit's own file: the manager does not even try.
         let path = unit.fragment.as_deref().map(visible).unwrap_or_else(|| "its file".into());
         return Ok(Fired::new(meant.certainty, format!("the unit file of {name} is wrong: {path}"))
             .evidence(Evidence::new(format!("{name} is loaded as bad-setting"), meant.source()))
-            .fix(act::advice(view, Risk::Low, format!("mend {path} as `systemd-analyze verify {name}` says, then systemctl daemon-reload")))
+            .fix(act::advice(view, Risk::Low, verified(view, unit, &path)))
             .fires());
     }
     if !matches!(unit.active, unrefuse_facts::ActiveState::Failed | unrefuse_facts::ActiveState::Activating) {
@@ -70,7 +69,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 
 fn fired(view: &View<'_>, meant: &Meant<'_>, line: log::Line<'_>, place: Option<Location>) -> Fired {
     let unit = meant.culprit();
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     // A line that names no place may speak of something else.
     let certainty = if place.is_some() { meant.certainty } else { meant.certainty.min(Certainty::Likely) };
     let (cannot, verb) =
@@ -86,10 +85,17 @@ fn fired(view: &View<'_>, meant: &Meant<'_>, line: log::Line<'_>, place: Option<
     let check = meant.service().filter(|_| unit.name == meant.unit.name).and_then(|service| service.check);
     let what = place.map_or_else(|| "the line that its log names".to_owned(), |place| visible(&place.to_string()));
     let checked = check.map(|words| format!(", check with `{}`", words.join(" "))).unwrap_or_default();
-    let again = quote(&unit.name).map(|n| format!(", then systemctl {verb} {n}")).unwrap_or_default();
+    let again = act::systemctl(view, verb, unit).map(|command| format!(", then {command}")).unwrap_or_default();
     Fired::new(certainty, title)
         .evidence(evidence)
         .fix(act::advice(view, Risk::Low, format!("mend {what}{checked}{again}")))
+}
+
+/// How a unit's file is mended.
+fn verified(view: &View<'_>, unit: &UnitFacts, path: &str) -> String {
+    let user = if unit.user.is_some() { "--user " } else { "" };
+    let reload = act::manager(view, unit.user.as_ref()).map(|m| format!(", then {m} daemon-reload")).unwrap_or_default();
+    format!("mend {path} as `systemd-analyze {user}verify {}` says{reload}", visible(&unit.name))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if !is_looping(unit) {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let how = failed::ending(unit);
     let title = match (unit.active, unit.start_limit) {
         (ActiveState::Failed, Some((burst, interval))) => format!(

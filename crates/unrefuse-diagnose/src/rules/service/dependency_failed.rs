@@ -5,7 +5,6 @@ use super::failed::ending;
 use super::meant::meant;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Evidence, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
@@ -45,7 +44,7 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
     let (unit, Some(needed)) = (meant.unit, meant.failed_need()) else { return Ok(Finding::Clear) };
-    let (name, other) = (visible(&unit.name), visible(&needed.name));
+    let (name, other) = (act::name(unit), act::name(needed));
     let said = unit.journal.value().into_iter().flatten().rev().find(|line| line.message.contains("Dependency failed"));
     let now = meant.facts.now_ms;
     let mut fired = Fired::new(meant.certainty, format!("{name} was not started: {other}, which it requires, failed"))
@@ -57,8 +56,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(said.map(|line| Evidence::new(visible(&line.message), "journalctl")))
         .evidences(meant.because());
     fired.unknown.extend(meant.open());
-    let then = quote(&unit.name).map(|n| format!(", then systemctl start {n}")).unwrap_or_default();
-    let title = format!("mend {other} as its log says (journalctl -u {other}), start it{then}");
+    let then = act::systemctl(view, "start", unit).map(|command| format!(", then {command}")).unwrap_or_default();
+    let says = act::journalctl(needed).map(|command| format!(" ({command})")).unwrap_or_default();
+    let title = format!("mend {other} as its log says{says}, start it{then}");
     fired = fired.fix(act::advice(view, Risk::Low, title));
     Ok(fired.fires())
 }

@@ -46,7 +46,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if unit.active != ActiveState::Failed {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let how = ending(unit);
     let now = meant.facts.now_ms;
     let mut fired = Fired::new(meant.certainty, format!("{name} failed: {how}"))
@@ -61,7 +61,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         fired.unknown.push(Unknown {
             what: format!("why {name} failed"),
             why: missing.detail.clone(),
-            how_to_know: missing.remedy.clone().unwrap_or_else(|| format!("journalctl -u {name} -n 50")),
+            how_to_know: missing.remedy.clone().or_else(|| act::journalctl(unit)).unwrap_or_default(),
         });
     }
     if meant.certainty == Certainty::Possible {

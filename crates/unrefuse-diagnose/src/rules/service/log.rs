@@ -1,5 +1,6 @@
 //! What a unit's log says: the line that explains a failure.
 
+use super::act;
 use crate::report::Evidence;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{JournalLine, Location, Missing, UnitFacts};
@@ -154,7 +155,7 @@ pub(super) fn missing(unit: &UnitFacts) -> Option<&Missing> {
 impl Line<'_> {
     /// The line as evidence.
     pub(super) fn evidence(&self, unit: &UnitFacts) -> Evidence {
-        Evidence::new(format!("{} says: {}", visible(&unit.name), visible(&self.line.message)), self.source)
+        Evidence::new(format!("{} says: {}", act::name(unit), visible(&self.line.message)), self.source)
     }
 }
 

@@ -1,9 +1,9 @@
 //! service/masked
 
+use super::act;
 use super::meant::meant;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
@@ -43,7 +43,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if !unit.is_masked() || unit.is_running() {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let runtime = unit.file_state.as_deref() == Some("masked-runtime");
     let mut fired = Fired::new(meant.certainty, format!("{name} is masked: nothing can start it"))
         .evidence(Evidence::new(format!("{name} is masked"), meant.source()))
@@ -52,13 +52,15 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         }))
         .evidences(meant.because());
     fired.unknown.extend(meant.open());
-    if let Some(quoted) = quote(&unit.name) {
-        let flag = if runtime { "--runtime " } else { "" };
+    let flag = if runtime { " --runtime" } else { "" };
+    let command = |words: &str| act::systemctl(view, words, unit);
+    let commands = || Some((command(&format!("unmask{flag}"))?, command(&format!("mask{flag}"))?, command("start")?, command("stop")?));
+    if let Some((unmask, mask, start, stop)) = commands() {
         let fix = Fix::new(view, Risk::Medium, format!("take the mask off {name} and start it; ask first who masked it"))
-            .command(format!("systemctl unmask {flag}{quoted}"))
-            .command(format!("systemctl start {quoted}"))
-            .undo(format!("systemctl stop {quoted}"))
-            .undo(format!("systemctl mask {flag}{quoted}"));
+            .command(unmask)
+            .command(start)
+            .undo(stop)
+            .undo(mask);
         fired = fired.fix(if runtime { fix } else { fix.persistent() });
     }
     Ok(fired.fires())

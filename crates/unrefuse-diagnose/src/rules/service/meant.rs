@@ -3,6 +3,7 @@
 //! Never a guess: a stronger clue beats weaker ones; of equals the one that shows that somebody wanted it to run; what
 //! is still equal is named as open.
 
+use super::act;
 use crate::View;
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Evidence, Unknown};
@@ -66,12 +67,19 @@ const PLAIN: u8 = 3;
 /// Service units for which something speaks, without those whose configuration, fully read, speaks against it.
 fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> Vec<&'a UnitFacts> {
     let speaks = |unit: &&UnitFacts| unit.name.ends_with(".service") && !unit.clues.is_empty();
-    facts.units.iter().filter(speaks).filter(|unit| configured(view, unit) != Some(false)).collect()
+    facts
+        .units
+        .iter()
+        .chain(&facts.user_units)
+        .filter(speaks)
+        .filter(|unit| configured(view, unit) != Some(false))
+        .collect()
 }
 
 /// Whether its service's configuration says that it listens on the port; `None` where that was not read, or may hide it.
 fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
-    let service = unit.service.as_deref()?;
+    // The configurations that are read are the system's.
+    let service = unit.service.as_deref().filter(|_| unit.user.is_none())?;
     let configs = view.case.host.configs.value()?;
     let mut own = configs.iter().filter(|config| config.service == service).peekable();
     own.peek()?;
@@ -111,6 +119,13 @@ fn wanted(unit: &UnitFacts) -> u8 {
 }
 
 impl<'a> Meant<'a> {
+    /// The units that the same manager has.
+    pub(super) fn beside(&self) -> impl Iterator<Item = &'a UnitFacts> + use<'a> {
+        let units = if self.unit.user.is_some() { &self.facts.user_units } else { &self.facts.units };
+        let user = self.unit.user.as_ref().map(|user| user.uid);
+        units.iter().filter(move |other| other.user.as_ref().map(|user| user.uid) == user)
+    }
+
     /// The unit whose state matters: a unit that it needs and that failed, else itself.
     pub(super) fn culprit(&self) -> &'a UnitFacts {
         self.failed_need().unwrap_or(self.unit)
@@ -122,7 +137,7 @@ impl<'a> Meant<'a> {
             return None;
         }
         let needs = |unit: &&UnitFacts| self.unit.requires.contains(&unit.name);
-        self.facts.units.iter().filter(needs).find(|unit| unit.active == ActiveState::Failed)
+        self.beside().filter(needs).find(|unit| unit.active == ActiveState::Failed)
     }
 
     /// The service that the unit is of.
@@ -135,7 +150,7 @@ impl<'a> Meant<'a> {
         let mut clues: Vec<_> = self.unit.clues.iter().collect();
         clues.sort_by_key(|clue| std::cmp::Reverse(clue.kind));
         clues.dedup_by_key(|clue| clue.kind);
-        let name = visible(&self.unit.name);
+        let name = act::name(self.unit);
         clues
             .iter()
             .take(2)
@@ -145,9 +160,9 @@ impl<'a> Meant<'a> {
 
     /// What stays open where others are as likely.
     pub(super) fn open(&self) -> Option<Unknown> {
-        let names: Vec<String> = self.others.iter().map(|unit| visible(&unit.name)).collect();
+        let names: Vec<String> = self.others.iter().map(|unit| act::name(unit)).collect();
         (!names.is_empty()).then(|| Unknown {
-            what: format!("which service was meant: {} or {}", visible(&self.unit.name), names.join(" or ")),
+            what: format!("which service was meant: {} or {}", act::name(self.unit), names.join(" or ")),
             why: "as much speaks for each of them, and none runs".into(),
             how_to_know: "the service that should answer on that port; its configuration names it".into(),
         })
@@ -155,9 +170,10 @@ impl<'a> Meant<'a> {
 
     /// Where what is said of units comes from.
     pub(super) fn source(&self) -> String {
-        match self.facts.manager.value() {
-            Some(manager) => manager.clone(),
-            None => self.unit.fragment.clone().unwrap_or_else(|| "unit files".into()),
+        match (&self.unit.user, self.facts.manager.value()) {
+            (Some(user), _) if user.has_manager => format!("systemd of user {}", visible(&user.name)),
+            (None, Some(manager)) => manager.clone(),
+            _ => self.unit.fragment.clone().unwrap_or_else(|| "unit files".into()),
         }
     }
 }

@@ -28,6 +28,7 @@ crate::rules::causes! {
     config_error,
     private_network,
     socket_unit,
+    no_user_manager,
     stopped,
     process_unmanaged,
     not_installed,

@@ -4,7 +4,6 @@ use super::meant::meant;
 use super::{act, crash_loop};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::{shell_quote, visible};
@@ -57,7 +56,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if !starting && !young {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     // It runs, but may be set to listen elsewhere.
     let certainty = if starting { meant.certainty } else { meant.certainty.min(Certainty::Likely).lowered() };
     let since = act::since(now, unit.started_ms.or(unit.since_ms));
@@ -74,7 +73,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(meant.because());
     fired.unknown.extend(meant.open());
     let fix = Fix::new(view, Risk::Low, format!("wait until {name} listens"));
-    if let Some(waits) = if starting { quote(&unit.name).map(|n| format!("systemctl start {n}")) } else { poll(view) } {
+    if let Some(waits) = if starting { act::systemctl(view, "start", unit) } else { poll(view) } {
         fired = fired.fix(fix.command(waits));
     }
     Ok(fired.fires())

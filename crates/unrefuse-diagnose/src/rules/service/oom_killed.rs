@@ -49,7 +49,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if unit.result.as_deref() != Some("oom-kill") && said.is_none() {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let mut fired = Fired::new(meant.certainty, format!("the kernel killed {name} for memory"))
         .evidence(Evidence::new(
             format!("the result of {name} is {}", visible(unit.result.as_deref().unwrap_or("not known"))),

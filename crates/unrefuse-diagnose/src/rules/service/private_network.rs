@@ -1,5 +1,6 @@
 //! service/private-network
 
+use super::act;
 use super::drop_in::drop_in;
 use super::meant::{facts, meant};
 use crate::View;
@@ -57,7 +58,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         }
         _ => return Ok(Finding::Clear),
     };
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let setting = match &unit.network_namespace {
         Some(path) => format!("NetworkNamespacePath={}", visible(path)),
         None => "PrivateNetwork=yes".to_owned(),

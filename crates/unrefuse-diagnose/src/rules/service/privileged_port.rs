@@ -54,7 +54,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if port >= first || unit.may_bind_low_ports == Some(true) || user.is_none() && unit.runs_as.is_some() {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let as_user = user.map(|user| format!(" as user {}", visible(user))).unwrap_or_default();
     // Without User= it may still have dropped its rights itself.
     let certainty = if user.is_some() { meant.certainty } else { Certainty::Possible };

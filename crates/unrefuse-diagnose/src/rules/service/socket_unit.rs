@@ -1,9 +1,9 @@
 //! service/socket-unit
 
+use super::{act, drop_in};
 use super::meant::{Meant, meant};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
@@ -46,11 +46,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let starts = |unit: &&UnitFacts| {
         unit.is_socket() && (unit.triggers.contains(&meant.unit.name) || meant.unit.triggered_by.contains(&unit.name))
     };
-    let Some(socket) = meant.facts.units.iter().find(starts) else { return Ok(Finding::Clear) };
+    let Some(socket) = meant.beside().find(starts) else { return Ok(Finding::Clear) };
     let port = view.case.target.port;
     let serves = |listen: &UnitListen| listen.port() == Some(port);
     let streams: Vec<String> = socket.listens.iter().map(|l| visible(&l.address)).collect();
-    let (name, service) = (visible(&socket.name), visible(&meant.unit.name));
+    let (name, service) = (act::name(socket), act::name(meant.unit));
     let here = socket.listens.iter().any(serves);
     let in_use = matches!(socket.active, ActiveState::Active | ActiveState::Reloading);
     // Distributions ship socket units that nobody uses: the service is then started without it.
@@ -84,57 +84,40 @@ fn reaches(view: &View<'_>, listen: &UnitListen) -> bool {
 }
 
 fn stopped(view: &View<'_>, meant: &Meant<'_>, socket: &UnitFacts) -> Finding {
-    let name = visible(&socket.name);
+    let name = act::name(socket);
     let failed = if socket.active == ActiveState::Failed { "failed" } else { "not active" };
     let mut fired = Fired::new(
         meant.certainty,
-        format!("{name}, which listens for {}, is {failed}", visible(&meant.unit.name)),
+        format!("{name}, which listens for {}, is {failed}", act::name(meant.unit)),
     )
     .evidence(Evidence::new(format!("{name} is {failed}"), meant.source()))
     .evidences(meant.because());
-    if let Some(quoted) = quote(&socket.name) {
-        fired = fired.fix(
-            Fix::new(view, Risk::Low, format!("start {name}"))
-                .command(format!("systemctl start {quoted}"))
-                .undo(format!("systemctl stop {quoted}")),
-        );
+    if let Some((start, stop)) = act::systemctl(view, "start", socket).zip(act::systemctl(view, "stop", socket)) {
+        fired = fired.fix(Fix::new(view, Risk::Low, format!("start {name}")).command(start).undo(stop));
     }
     fired.fires()
 }
 
 /// The socket unit listens on the port that was asked for as well.
 fn listen_too(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix> {
-    let folder = quote(&format!("/etc/systemd/system/{}.d", socket.name))?;
-    let (unit, service) = (quote(&socket.name)?, quote(&meant.unit.name)?);
     let port = view.case.target.port;
-    let file = format!("{folder}/zz-unrefuse-listen.conf");
-    Some(
-        Fix::new(view, Risk::Medium, format!("let {} listen on port {port} too", visible(&socket.name)))
-            .command(format!("mkdir -p {folder}"))
-            .command(format!("printf '[Socket]\\nListenStream={port}\\n' > {file}"))
-            .command("systemctl daemon-reload")
-            // A socket unit cannot be restarted while its service holds the sockets (systemd.socket(5)).
-            .command(format!("systemctl stop {service}"))
-            .command(format!("systemctl restart {unit}"))
-            .undo(format!("rm {file}"))
-            .undo("systemctl daemon-reload")
-            .undo(format!("systemctl stop {service}"))
-            .undo(format!("systemctl restart {unit}"))
-            .persistent(),
-    )
+    let fix = Fix::new(view, Risk::Medium, format!("let {} listen on port {port} too", act::name(socket)));
+    let fix = drop_in::file(view, fix, socket, "listen", "Socket", &[&format!("ListenStream={port}")])?;
+    // A socket unit cannot be restarted while its service holds the sockets (systemd.socket(5)).
+    let (stop, restart) = (act::systemctl(view, "stop", meant.unit)?, act::systemctl(view, "restart", socket)?);
+    Some(fix.command(stop.clone()).command(restart.clone()).undo(stop).undo(restart))
 }
 
 /// The service listens itself.
 fn without(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix> {
-    let (unit, service) = (quote(&socket.name)?, quote(&meant.unit.name)?);
-    let title = format!("or let {} listen itself, as its own configuration says", visible(&meant.unit.name));
+    let title = format!("or let {} listen itself, as its own configuration says", act::name(meant.unit));
     Some(
         Fix::new(view, Risk::Medium, title)
-            .command(format!("systemctl disable --now {unit}"))
-            .command(format!("systemctl enable {service}"))
-            .command(format!("systemctl restart {service}"))
-            .undo(format!("systemctl disable --now {service}"))
-            .undo(format!("systemctl enable --now {unit}"))
+            .command(act::systemctl(view, "disable --now", socket)?)
+            .command(act::systemctl(view, "enable", meant.unit)?)
+            .command(act::systemctl(view, "restart", meant.unit)?)
+            .undo(act::systemctl(view, "disable --now", meant.unit)?)
+            .undo(act::systemctl(view, "enable --now", socket)?)
             .persistent(),
     )
 }

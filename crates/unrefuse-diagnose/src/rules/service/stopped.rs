@@ -46,16 +46,20 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if unit.active == ActiveState::Unknown && !unit.is_masked() {
         return without_manager(view, &meant);
     }
+    if unit.user.as_ref().is_some_and(|user| !user.has_manager) {
+        // Another rule tells why none of that user's units runs.
+        return Ok(Finding::Clear);
+    }
     let wrong_file = unit.load == LoadState::BadSetting;
     if unit.active != ActiveState::Inactive || unit.is_masked() || wrong_file || meant.failed_need().is_some() {
         return Ok(Finding::Clear);
     }
     // A service that systemd listens for is inactive until the first connection comes.
     let waits = |socket: &UnitFacts| socket.triggers.contains(&unit.name) && socket.is_running();
-    if meant.facts.units.iter().any(|other| other.is_socket() && waits(other)) {
+    if meant.beside().any(|other| other.is_socket() && waits(other)) {
         return Ok(Finding::Clear);
     }
-    let name = visible(&unit.name);
+    let name = act::name(unit);
     let disabled = unit.is_enabled() == Some(false);
     let mut title = format!("{name} is not running");
     if !unit.conditions_failed.is_empty() {
@@ -125,19 +129,22 @@ fn last_words(unit: &UnitFacts) -> Option<Evidence> {
 fn fixes(view: &View<'_>, meant: &Meant<'_>) -> Vec<Fix> {
     let mut fixes = Vec::new();
     for unit in std::iter::once(meant.unit).chain(meant.others.iter().copied()) {
-        let (Some(name), shown) = (quote(&unit.name), visible(&unit.name)) else { continue };
+        let shown = act::name(unit);
+        let pair = |one: &str, other: &str| act::systemctl(view, one, unit).zip(act::systemctl(view, other, unit));
+        let enable = pair("enable --now", "disable --now");
+        let (Some((start, stop)), Some((enable, disable))) = (pair("start", "stop"), enable) else { continue };
         if unit.is_enabled() == Some(false) && meant.certainty > Certainty::Possible {
             fixes.push(
                 Fix::new(view, Risk::Low, format!("start {shown}, now and at each boot"))
-                    .command(format!("systemctl enable --now {name}"))
-                    .undo(format!("systemctl disable --now {name}"))
+                    .command(enable)
+                    .undo(disable)
                     .persistent(),
             );
         }
         fixes.push(
             Fix::new(view, Risk::Low, format!("start {shown}"))
-                .command(format!("systemctl start {name}"))
-                .undo(format!("systemctl stop {name}")),
+                .command(start)
+                .undo(stop),
         );
     }
     fixes
