@@ -35,6 +35,7 @@ pub fn find(path: &str, file: &[u8], service: &str) -> Found {
     let mut of_services = None;
     let mut of_service: Option<usize> = None;
     let mut in_ports: Option<usize> = None;
+    let mut in_block = false;
     for (number, bytes) in numbered(file) {
         let Ok(line) = std::str::from_utf8(bytes) else { continue };
         let line = line.trim_end();
@@ -61,10 +62,11 @@ pub fn find(path: &str, file: &[u8], service: &str) -> Found {
             }
             if indent == own && key(body) == Some(service) {
                 found.service = Some(location(number));
+                in_block = opens_block(body);
             }
             continue;
         }
-        if found.service.is_none() {
+        if found.service.is_none() || !in_block {
             continue;
         }
         let inner = *of_service.get_or_insert(indent);
@@ -94,6 +96,13 @@ fn entry(line: &str) -> Option<(usize, usize)> {
     let value = line[start..end].trim_end();
     let plain = value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | '$')) && !value.contains(": ");
     (plain && !value.ends_with(':')).then(|| (start, start + value.len()))
+}
+
+/// Whether nothing but an anchor or a comment follows `web:`, so that what is below it are keys of their own.
+fn opens_block(body: &str) -> bool {
+    let body = body.split(" #").next().unwrap_or(body).trim_end();
+    let body = body.rsplit_once(" &").filter(|(_, anchor)| !anchor.contains(' ')).map_or(body, |(body, _)| body);
+    body.trim_end().ends_with(':')
 }
 
 /// The key of `key: value`, without its quotes.
@@ -180,6 +189,8 @@ networks:
         assert_eq!(numbers("web:\n  ports:\n    - 80\n", "web"), (None, None, vec![]));
         assert_eq!(numbers("services:\n\tweb:\n", "web"), (None, None, vec![]));
         assert_eq!(numbers("services:\n  web: {ports: [80]}\n", "web"), (Some(2), None, vec![]));
+        let open = find("c.yml", b"services:\n  web: {\n    ports:\n      [80]\n  }\n", "web");
+        assert_eq!((open.service.map(|at| at.line), open.ports.len(), open.key_indent), (Some(2), 0, None));
         assert_eq!(numbers("", ""), (None, None, vec![]));
     }
 }

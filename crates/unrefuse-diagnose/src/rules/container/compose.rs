@@ -72,8 +72,9 @@ fn up(view: &View<'_>, meant: &Meant<'_>, compose: &ComposeService) -> Option<St
 /// More entries of `ports:`; the key, too, where the service has none.
 fn add(compose: &ComposeService, wanted: &[String]) -> Option<Vec<Edit>> {
     if let Some((key, entries)) = compose.ports.split_first() {
-        // `ports: [ … ]` holds its entries in the line itself.
-        if key.text.trim() != "ports:" {
+        // `ports: [ … ]` holds its entries in the line itself, and may do so in the next lines.
+        let opens = key.text.split(" #").next().is_some_and(|text| text.trim() == "ports:");
+        if !opens || entries.first().is_some_and(|line| !line.text.trim_start().starts_with('-')) {
             return None;
         }
         let outer = indent(&key.text);
@@ -114,3 +115,6 @@ fn indent(text: &str) -> &str {
 fn next(at: &Location) -> Option<Location> {
     Some(Location { path: at.path.clone(), line: at.line.checked_add(1)? })
 }
+
+#[cfg(test)]
+mod tests;
