@@ -94,3 +94,40 @@ pub(super) fn since(now_ms: i64, then_ms: Option<i64>) -> String {
 pub(super) fn advice(view: &View<'_>, risk: Risk, title: impl Into<String>) -> Fix {
     Fix::new(view, risk, title)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Scene;
+    use crate::testing::service::{commands, failed, unit, user};
+    use unrefuse_facts::{ActiveState, UnitFacts, UnitUser};
+
+    fn scene(own: u32, user: UnitUser, mut app: UnitFacts) -> Scene {
+        app.user = Some(user);
+        let scene = Scene::local("127.0.0.1:6379").rst().services(|facts| facts.user_units = vec![app]);
+        scene.with(|case| case.host.own.uid = own)
+    }
+
+    #[test]
+    fn commands_for_a_users_manager_as_they_work_for_who_asks() {
+        let start = |own, user| {
+            let app = unit("redis-server.service", ActiveState::Inactive, "dead");
+            commands(&scene(own, user, app).report(), 0).remove(0)
+        };
+        let words = |how: &str| format!("{how} start redis-server.service");
+        let by_bus = UnitUser { has_bus: true, ..user() };
+        assert_eq!(start(0, by_bus.clone()), words("systemctl --user --machine=alice@"));
+        let as_alice = "runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user";
+        assert_eq!(start(0, user()), words(as_alice));
+        assert_eq!(start(1000, UnitUser { in_session: true, ..by_bus.clone() }), words("systemctl --user"));
+        assert_eq!(start(1000, by_bus), words("XDG_RUNTIME_DIR=/run/user/1000 systemctl --user"));
+    }
+
+    #[test]
+    fn a_users_unit_of_the_same_name_is_another_one() {
+        let app = failed("redis-server.service", &["some error"]);
+        let system = unit("redis-server.service", ActiveState::Inactive, "dead");
+        let report = scene(0, user(), app).services(|facts| facts.units = vec![system]).report();
+        let why = &report.blockers[0].whys[1];
+        assert_eq!(why.title, "user unit redis-server.service of alice failed: exit status 1");
+    }
+}

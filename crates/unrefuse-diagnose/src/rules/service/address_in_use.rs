@@ -71,7 +71,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(holder) = holder else {
         return Ok(fired.fix(act::start(view, unit, format!("start {name} again: the port is free now"))).fires());
     };
-    fired = fired.evidence(holder.evidence(view));
+    fired = fired.evidence(holder.evidence(view, &meant));
     fired.fixes = holder.fixes(view, &meant, unit, port);
     Ok(fired.fires())
 }
@@ -131,10 +131,11 @@ impl Holder<'_> {
             _ => format!("{who}{unit}"),
         }
     }
-    fn evidence(&self, view: &View<'_>) -> Evidence {
+    fn evidence(&self, view: &View<'_>, meant: &Meant<'_>) -> Evidence {
         let who = self.process().map_or_else(|| "no process that may be seen".to_owned(), |p| visible(&p.label()));
         let how = if self.listens() { "listens" } else { "is not listening" };
-        let text = format!("{}/{} {how}; it belongs to {who}", self.socket.local, self.socket.transport.name());
+        let unit = self.unit(meant).map(|unit| format!(" of {}", act::name(&unit))).unwrap_or_default();
+        let text = format!("{}/{} {how}; it belongs to {who}{unit}", self.socket.local, self.socket.transport.name());
         Evidence::new(text, view.case.host.sockets.source().map_or("socket table", |s| &s.what))
     }
 
@@ -225,6 +226,20 @@ mod tests {
             "systemctl reset-failed nginx.service",
             "systemctl restart nginx.service"
         ]);
+    }
+
+    #[test]
+    fn a_users_own_unit_holds_it() {
+        let scene = Scene::local("127.0.0.1:443").rst().listener("0.0.0.0:80", "app");
+        let scene = scene.process(|p| {
+            (p.running_as.unit, p.running_as.user_unit) = (Some("app.service".into()), true);
+            (p.uid, p.user) = (1000, Some("alice".into()));
+        });
+        let report = scene.units(vec![failed("nginx.service", &[LINE])]).report();
+        let why = report.blockers[0].whys.last().unwrap();
+        assert!(why.title.contains("app[800] (user unit app.service of alice)"), "{}", why.title);
+        let stop = "runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user stop app.service";
+        assert_eq!(commands(&report, 0)[0], stop);
     }
 
     #[test]
