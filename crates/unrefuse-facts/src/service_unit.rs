@@ -87,6 +87,10 @@ pub struct UnitFacts {
     pub runs_as: Option<String>,
     /// It starts with `CAP_NET_BIND_SERVICE` though it is not root's; `None` where that was not told.
     pub may_bind_low_ports: Option<bool>,
+    /// `CapabilityBoundingSet=` leaves out `CAP_NET_BIND_SERVICE`, which then even root lacks.
+    pub low_ports_bounded: bool,
+    /// `PrivateUsers=`: its capabilities do not count for the machine's network.
+    pub private_users: bool,
     /// `PrivateNetwork=`.
     pub private_network: bool,
     /// `NetworkNamespacePath=`.

@@ -155,6 +155,7 @@ fn apply(unit: &mut UnitFacts, assignment: &Assignment) {
             let low = value.split_whitespace().any(|word| word == "CAP_NET_BIND_SERVICE");
             unit.may_bind_low_ports = Some(low || (!value.is_empty() && unit.may_bind_low_ports == Some(true)));
         }
+        ("Service", "PrivateUsers") => unit.private_users = is_true(value),
         ("Service", "RestrictAddressFamilies") => unit.address_families = families(value, unit.address_families.take()),
         ("Service" | "Socket" | "Slice" | "Scope", "IPAddressDeny") => prefixes(&mut unit.ip_deny, value),
         ("Service" | "Socket" | "Slice" | "Scope", "IPAddressAllow") => prefixes(&mut unit.ip_allow, value),

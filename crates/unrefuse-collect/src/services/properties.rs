@@ -51,6 +51,8 @@ pub(super) fn unit(listed: &Listed, properties: &Properties) -> UnitFacts {
         kind: text("Type"),
         runs_as: text("User"),
         may_bind_low_ports: number("AmbientCapabilities").map(|set| set >> CAP_NET_BIND_SERVICE & 1 == 1),
+        low_ports_bounded: number("CapabilityBoundingSet").is_some_and(|set| set >> CAP_NET_BIND_SERVICE & 1 == 0),
+        private_users: get("PrivateUsers").and_then(Value::flag).unwrap_or(false),
         private_network: get("PrivateNetwork").and_then(Value::flag).unwrap_or(false),
         network_namespace: text("NetworkNamespacePath"),
         ip_deny: prefixes(get("IPAddressDeny")),
@@ -257,7 +259,9 @@ mod tests {
             ("RestrictAddressFamilies", list(vec![Value::Flag(false), list(vec![])])),
             ("SocketBindDeny", list(vec![numbers(&[2, 6, 1, 80]), numbers(&[0, 0, 0, 0])])),
             ("AmbientCapabilities", Value::Number(1 << 10)),
+            ("CapabilityBoundingSet", Value::Number(1 << 13)),
         ]);
+        assert!(unit.low_ports_bounded && !unit.private_users);
         assert!(unit.ip_deny.len() == 2 && unit.ip_deny[0].holds("10.0.0.1".parse().unwrap()));
         assert_eq!(unit.address_families, None);
         assert_eq!(unit.bind_deny, ["ipv4:tcp:80", "any"]);

@@ -50,7 +50,7 @@ cause! {
 const NOT_PERMITTED: &[&str] = &["operation not permitted", "eperm", "(1:", "errno 1]"];
 
 /// socket(2) failed because of the family.
-const NO_FAMILY: &[&str] = &["address family not supported", "eafnosupport", "(97:", "errno 97"];
+const NO_FAMILY: &[&str] = &["address family not supported", "eafnosupport", "(97:", "errno 97", "errno: 97"];
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
