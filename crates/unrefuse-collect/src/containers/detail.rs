@@ -87,7 +87,7 @@ fn log(socket: &str, id: &str, until: Instant) -> Observed<Vec<String>> {
 }
 
 /// Where the compose file that the label names speaks of the service: the last file that does so counts.
-fn compose(container: &mut Container) {
+pub(super) fn compose(container: &mut Container) {
     let Some(compose) = &mut container.compose else { return };
     for path in compose.files.iter().rev() {
         let Ok(bytes) = files::read(path) else { continue };

@@ -4,7 +4,7 @@ use super::ContainerQuery;
 use super::daemons::Daemons;
 use super::find::Place;
 use super::http::{Answer, Client};
-use super::{detail, disk};
+use super::{detail, disk, podman};
 use rustix::process::geteuid;
 use std::time::Instant;
 use unrefuse_facts::{Container, ContainerStatus, Engine, EngineKind, Missing, NetworkMode, Observed, Reason, Source};
@@ -15,7 +15,7 @@ const LIST: usize = 32 << 20;
 /// One container, image, or list of networks.
 pub(super) const ONE: usize = 4 << 20;
 /// With so few containers none is left out.
-const FEW: usize = 12;
+pub(super) const FEW: usize = 12;
 /// So many that do not run are asked about, the newest: the list doesn't show the ports of those.
 const MOST_STOPPED: usize = 200;
 /// So many that run.
@@ -67,6 +67,9 @@ pub(super) fn engine(
         }
         Err(missing) if engine.running == Some(false) => {
             (engine.containers, engine.total) = disk::containers("", &place.socket, query, missing);
+        }
+        Err(missing) if missing.reason == Reason::NotLooked => {
+            (engine.containers, engine.total) = podman::containers("", &place, query, missing);
         }
         Err(missing) => engine.containers = Observed::Missing(missing),
     }

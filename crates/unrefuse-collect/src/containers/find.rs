@@ -1,5 +1,6 @@
 //! Where engines are: their sockets, and their executables.
 
+use super::podman;
 use crate::live::{files, folders};
 use std::collections::BTreeSet;
 use unrefuse_facts::EngineKind;
@@ -77,7 +78,9 @@ pub(super) fn places(root: &str, environment: &Environment) -> Vec<Place> {
         let new = stat.is_some_and(|stat| seen.insert((stat.st_dev, stat.st_ino)));
         let installed = if kind == Docker { dockerd.clone() } else { podman.clone() };
         let system = matches!(socket.as_str(), "/run/docker.sock" | "/run/podman/podman.sock");
-        if new || stat.is_none() && system && installed.is_some() {
+        // Podman's containers need no daemon, so its socket is mostly not there.
+        let kept = || system || kind == Podman && podman::storage(root, uid).is_some();
+        if new || stat.is_none() && installed.is_some() && kept() {
             found.push(Place { kind, socket, uid, installed, exists: stat.is_some() });
         }
     }

@@ -11,6 +11,7 @@ mod find;
 mod http;
 mod inside;
 mod own;
+mod podman;
 mod stand;
 #[cfg(test)]
 mod tests;

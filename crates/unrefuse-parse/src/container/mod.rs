@@ -13,15 +13,18 @@
 //! does otherwise: no `HostConfig` in the list; the ports of a stopped container and of another container's namespace are
 //! shown as if they were open; `null` or `[]` where Docker has nothing; `Args` of a container that never ran repeat `Path`.
 
+mod bolt;
 pub mod compose;
 mod inspect;
 mod kept;
+mod libpod;
 mod log;
 mod recipe;
 mod words;
 
 pub use inspect::{ImageDefaults, Inspected, image};
 pub use kept::kept;
+pub use libpod::{Kept, libpod, libpod_change};
 pub use log::log_lines;
 
 use serde_json::Value;

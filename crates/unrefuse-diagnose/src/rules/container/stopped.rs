@@ -125,7 +125,8 @@ fn code(code: i32, out_of_memory: bool) -> String {
 /// It did not end by its own fault, so that starting it may be all.
 fn ended_from_outside(container: &Container) -> bool {
     match (container.status, container.exit) {
-        (ContainerStatus::Created, _) => container.error.is_none(),
+        // Nobody saw it end: the machine did, or the engine's own monitor.
+        (ContainerStatus::Created, _) | (ContainerStatus::Exited, None) => container.error.is_none(),
         (ContainerStatus::Exited, Some(exit)) => {
             !exit.out_of_memory && container.error.is_none() && matches!(exit.code, 0 | 130 | 137 | 143)
         }

@@ -1,0 +1,104 @@
+//! What Podman keeps of its containers in its own database, for the usual case that nobody serves its API: it has no
+//! daemon, and a diagnosis starts none.
+
+use super::ContainerQuery;
+use super::engine::{FEW, matters};
+use super::find::Place;
+use super::{detail, inside};
+use crate::live::files;
+use rustix::fs::{FileType, stat};
+use unrefuse_facts::{Container, ContainerStatus, Missing, Observed, Reason, Source};
+use unrefuse_parse::{container, passwd};
+
+/// The system's storage where nobody moved it (`graphroot` of containers-storage.conf(5)), and a user's below the home.
+const SYSTEM: &str = "/var/lib/containers/storage";
+const USER: &str = ".local/share/containers/storage";
+
+/// The database of Podman before 5.0, and that of newer ones.
+const BOLT: &str = "libpod/bolt_state.db";
+const SQLITE: &str = "db.sql";
+
+/// Some 20 kB a container.
+const LIMIT: usize = 32 << 20;
+
+/// Both heads of it lie here.
+const HEAD: usize = 128 << 10;
+
+/// The file was changed while it was read, so often.
+const TRIES: usize = 3;
+
+/// Where that user's Podman keeps its containers, where there is such a place.
+pub(super) fn storage(root: &str, uid: u32) -> Option<String> {
+    let folder = if uid == 0 {
+        SYSTEM.to_owned()
+    } else {
+        let users = passwd::users(&files::read(&format!("{root}/etc/passwd")).ok()?);
+        format!("{}/{USER}", users.get(&uid)?.home.trim_end_matches('/'))
+    };
+    let is_folder = |s: rustix::fs::Stat| FileType::from_raw_mode(s.st_mode) == FileType::Directory;
+    stat(format!("{root}{folder}")).is_ok_and(is_folder).then_some(folder)
+}
+
+/// The containers that matter, and how many there are in all; `missing` where they cannot be read.
+pub(super) fn containers(
+    root: &str,
+    place: &Place,
+    query: &ContainerQuery,
+    missing: Missing,
+) -> (Observed<Vec<Container>>, u32) {
+    let own = place.socket.ends_with("/podman/podman.sock");
+    let Some(folder) = storage(root, place.uid).filter(|_| own) else { return (Observed::Missing(missing), 0) };
+    let there = |name: &str| stat(format!("{root}{folder}/{name}")).is_ok();
+    let path = format!("{folder}/{BOLT}");
+    let read = match (there(BOLT), there(SQLITE)) {
+        (true, false) => database(&format!("{root}{path}")),
+        // Which of the two it uses is a setting.
+        (_, true) => Err(Missing::new(Reason::NotLooked, format!("{folder}/{SQLITE} is not read"))),
+        (false, false) => return (Observed::Missing(missing), 0),
+    };
+    match read {
+        Ok(mut found) => {
+            let total = found.len();
+            found.iter_mut().for_each(held_against_its_process);
+            found.retain(|container| total <= FEW || matters(container, query));
+            found.iter_mut().for_each(detail::compose);
+            (Observed::known(found, Source::running(path)), u32::try_from(total).unwrap_or(u32::MAX))
+        }
+        Err(why) => {
+            let detail = format!("{}; {}", missing.detail, why.detail);
+            (Observed::Missing(Missing { reason: why.reason, detail, ..missing }), 0)
+        }
+    }
+}
+
+/// The containers of a database that did not change while it was read: pages that are out of use are written over.
+fn database(path: &str) -> Result<Vec<Container>, Missing> {
+    for _ in 0..TRIES {
+        let Some(kept) = container::libpod(&start(path, LIMIT)?) else {
+            return Err(Missing::new(Reason::Failed, format!("{path} is no database of Podman")));
+        };
+        if container::libpod_change(&start(path, HEAD)?) == Some(kept.change) {
+            return Ok(kept.containers);
+        }
+    }
+    Err(Missing::new(Reason::Failed, format!("{path} changes all the time")))
+}
+
+/// So many bytes of the file; one that is longer than [`LIMIT`] is cut, and what leads past its end is left out.
+fn start(path: &str, limit: usize) -> Result<Vec<u8>, Missing> {
+    let mut bytes = Vec::new();
+    let failed = |e| Missing::new(Reason::Failed, format!("read {path}: {e}"));
+    files::fill(files::open(path)?, &mut bytes, limit).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Whoever died with the machine, or was killed together with its monitor, is still written down as running.
+fn held_against_its_process(container: &mut Container) {
+    let runs = matches!(container.status, ContainerStatus::Running | ContainerStatus::Paused);
+    if runs && inside::process(container).is_err() {
+        container.status = ContainerStatus::Exited;
+        container.pid = None;
+        container.bound.clear();
+        container.networks.iter_mut().for_each(|network| network.addresses.clear());
+    }
+}
