@@ -30,6 +30,7 @@ const SERVERS: Packages = &[
     ("databases and caches", &["mariadb-server", "postgresql", "redis-server", "memcached"]),
     ("remote shell", &["openssh-server"]),
     ("buses of users", &["dbus-user-session"]),
+    ("other supervisors", &["runit", "supervisor"]),
     ("mail, names and files", &["postfix", "dovecot-imapd", "dnsmasq", "bind9", "vsftpd"]),
 ];
 
@@ -53,7 +54,7 @@ echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
 for unit in nginx apache2 apache-htcacheclean haproxy memcached redis-server ssh \
     mariadb mariadb.socket mariadb-extra.socket postgresql \
-    postfix dovecot dovecot.socket dnsmasq named vsftpd \
+    postfix dovecot dovecot.socket dnsmasq named vsftpd supervisor \
     ufw firewalld fail2ban nftables e2scrub_reap systemd-pstore \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
     chroot "$root" systemctl --quiet disable "$unit" || true

@@ -50,7 +50,7 @@ pub use net::{
 };
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};
-pub use service::{Clue, ClueKind, Installed, JournalLine, LogFile, ServiceFacts};
+pub use service::{Clue, ClueKind, Installed, JournalLine, LogFile, OtherService, ServiceFacts, Supervisor};
 pub use service_unit::{ActiveState, AddressFamilies, IpPrefix, LoadState, UnitExit, UnitFacts, UnitListen, UnitUser};
 pub use socket::{Holder, NetNamespace, Socket, SocketState, SocketTable, Transport, UnixSocket};
 pub use target::{Protocol, Target};

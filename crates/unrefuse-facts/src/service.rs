@@ -28,9 +28,10 @@ pub struct ServiceFacts {
     pub sought: Vec<String>,
     /// Executables of known services that are installed.
     pub installed: Vec<Installed>,
-    /// Scripts under /etc/init.d that start the services that were looked for, where no manager was found.
-    pub init_scripts: Vec<String>,
-    /// Processes of the services that were looked for, by their command names; missing where /proc cannot be walked.
+    /// Services that something other than systemd starts, as far as they may be meant.
+    pub others: Vec<OtherService>,
+    /// Processes of the services that were looked for and of `others`, by their command names, where no manager tells;
+    /// missing where /proc cannot be walked.
     pub processes: Observed<Vec<String>>,
     /// Sockets with the target's port as their own that do not listen, with their owners: connections that hold the port,
     /// or linger.
@@ -48,6 +49,41 @@ pub struct Installed {
     pub service: String,
     /// The executable.
     pub path: String,
+}
+
+/// A service that something other than systemd starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherService {
+    /// What starts it.
+    pub supervisor: Supervisor,
+    /// Its name there.
+    pub name: String,
+    /// The script, folder or file that defines it.
+    pub path: String,
+    /// Id (of the catalogue) of the service whose name it has.
+    pub service: Option<String>,
+    /// Command name of its process, as far as that can be told.
+    pub command: String,
+    /// The line that names the port.
+    pub clue: Option<Clue>,
+    /// Whether it runs, where its supervisor leaves that to be read.
+    pub up: Option<bool>,
+}
+
+/// What starts services, the weakest first: of two that have one of the same name the later one runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supervisor {
+    /// A script under /etc/init.d (init(8)).
+    SysV,
+    /// OpenRC, which has scripts there, too.
+    OpenRc,
+    /// runit.
+    Runit,
+    /// s6.
+    S6,
+    /// supervisord.
+    Supervisord,
 }
 
 impl ServiceFacts {

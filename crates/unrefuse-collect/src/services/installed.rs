@@ -28,7 +28,7 @@ pub(super) fn paths(root: &str, pattern: &str) -> Vec<String> {
 }
 
 /// Names in a folder; none where it cannot be listed.
-fn names(folder: &str) -> Vec<String> {
+pub(super) fn names(folder: &str) -> Vec<String> {
     folders::names(folder).unwrap_or_default()
 }
 
@@ -65,17 +65,22 @@ pub(super) fn configuration(root: &str, service: &KnownService, port: u16) -> Op
         let Some(bytes) = small(&format!("{root}{path}")).filter(|bytes| holds(bytes, number.as_bytes())) else {
             continue;
         };
-        let text = from_bytes(&bytes);
-        let says = |line: &str| !line.starts_with(['#', ';', '!']) && speaks_of("", line, port);
-        if let Some((index, _)) = text.lines().enumerate().find(|(_, line)| says(line.trim())) {
+        if let Some(line) = line_naming(&bytes, port) {
             return Some(Clue {
                 kind: ClueKind::Configuration,
                 text: format!("the configuration of {} has the number {port}", service.name),
-                source: format!("{path}:{}", index + 1),
+                source: format!("{path}:{line}"),
             });
         }
     }
     None
+}
+
+/// The number of the first line, comments left out, that has `port` where a port stands.
+pub(super) fn line_naming(text: &[u8], port: u16) -> Option<usize> {
+    let text = from_bytes(text);
+    let says = |line: &str| !line.starts_with(['#', ';', '!']) && speaks_of("", line, port);
+    text.lines().position(|line| says(line.trim())).map(|index| index + 1)
 }
 
 /// Container engines that are here.
@@ -100,15 +105,8 @@ pub(super) fn distribution(root: &str) -> Vec<String> {
     all.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Scripts under /etc/init.d of `services`: they have the names of the units.
-pub(super) fn init_scripts(root: &str, services: &[&'static KnownService]) -> Vec<String> {
-    let scripts = names(&format!("{root}/etc/init.d"));
-    let is_own = |script: &String| services.iter().any(|service| service.has_unit(&format!("{script}.service")));
-    scripts.into_iter().filter(is_own).map(|script| format!("/etc/init.d/{script}")).collect()
-}
-
-/// Command names of the processes of `services` that run, each once.
-pub(super) fn processes(services: &[&'static KnownService]) -> Observed<Vec<String>> {
+/// Command names of the processes that run and are of `services` or have one of `names`, each once.
+pub(super) fn processes(services: &[&'static KnownService], names: &[&str]) -> Observed<Vec<String>> {
     let entries = match std::fs::read_dir("/proc") {
         Ok(entries) => entries,
         Err(error) => {
@@ -122,7 +120,8 @@ pub(super) fn processes(services: &[&'static KnownService]) -> Observed<Vec<Stri
         let Some(pid) = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) else { continue };
         let Ok(bytes) = files::read(&format!("/proc/{pid}/comm")) else { continue };
         let command = from_bytes(&bytes).trim_end().to_owned();
-        if services.iter().any(|service| service.has_process(&command)) && !found.contains(&command) {
+        let sought = services.iter().any(|service| service.has_process(&command)) || names.contains(&command.as_str());
+        if sought && !found.contains(&command) {
             found.push(command);
         }
     }
@@ -166,10 +165,8 @@ mod tests {
         assert_eq!(distribution(root.path()), ["ubuntu", "debian", "x"]);
         assert_eq!(stale_pid_files(root.path(), &services), ["/run/postgres.pid"]);
         assert!(engines(root.path()).is_empty());
-        root.file("/etc/init.d/nginx", "");
-        root.file("/etc/init.d/cron", "");
-        assert_eq!(init_scripts(root.path(), &services), ["/etc/init.d/nginx"]);
-        assert!(processes(&services).value().is_some());
+        let own = from_bytes(&files::read("/proc/self/comm").unwrap()).trim().to_owned();
+        assert_eq!(processes(&[], &[&own, "no such name"]).value(), Some(&vec![own.clone()]));
         root.file("/etc/nginx/nginx.conf", "# listen 8088;\ninclude sites-enabled/*;\n");
         root.file("/etc/nginx/sites-enabled/app", "server {\n    listen 127.0.0.1:8088;\n}\n");
         let clue = configuration(root.path(), services[1], 8088).unwrap();

@@ -7,6 +7,7 @@ mod bus;
 mod installed;
 mod journal;
 mod machine;
+mod others;
 mod properties;
 mod users;
 
@@ -78,8 +79,12 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
         facts.container_engines = installed::engines("");
         facts.stale_pid_files = installed::stale_pid_files("", &sought);
         if facts.manager.value().is_none() {
-            facts.init_scripts = installed::init_scripts("", &sought);
-            facts.processes = installed::processes(&sought);
+            facts.others = others::init("", query.port, &sought);
+        }
+        facts.others.extend(others::supervised("", query.port, &sought));
+        if facts.manager.value().is_none() || !facts.others.is_empty() {
+            let names: Vec<&str> = facts.others.iter().map(|other| other.command.as_str()).collect();
+            facts.processes = installed::processes(&sought, &names);
         }
         facts.units = machine.candidates(query, &sought);
         let failed: Vec<String> = machine.failed_needs(&facts.units);

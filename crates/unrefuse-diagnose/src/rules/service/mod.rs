@@ -4,6 +4,7 @@ mod act;
 mod drop_in;
 mod log;
 mod meant;
+mod others;
 mod reload;
 
 pub(in crate::rules) use drop_in::drop_in;

@@ -45,7 +45,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let sought: Vec<&KnownService> = facts.sought.iter().filter_map(|id| catalogue::by_id(id)).collect();
     // In a container only what it is for is installed; whatever else was meant is elsewhere.
     let inside = containers::known(view).and_then(containers::stood_in).is_some();
-    if inside || meant(view)?.is_some() || !facts.installed.is_empty() || sought.is_empty() {
+    if inside || meant(view)?.is_some() || !facts.installed.is_empty() || !facts.others.is_empty() || sought.is_empty() {
         return Ok(Finding::Clear);
     }
     // A unit that was found and set aside (its configuration says another port) is installed.

@@ -42,7 +42,7 @@ cause! {
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(Finding::Clear) };
-    if meant(view)?.is_some() {
+    if meant(view)?.is_some() || !facts.others.is_empty() {
         return Ok(Finding::Clear);
     }
     let mut traces: Vec<Evidence> = Vec::new();

@@ -1,15 +1,14 @@
 //! service/stopped
 
-use super::act;
+use super::{act, others};
 use super::meant::{Meant, meant};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use crate::rules::config;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ActiveState, LoadState, UnitFacts};
+use unrefuse_facts::{ActiveState, LoadState, OtherService, UnitFacts};
 
 cause! {
     /// ## What it means
@@ -27,7 +26,8 @@ cause! {
     ///
     /// ## How to fix
     ///
-    /// `systemctl start UNIT`; `systemctl enable --now UNIT` also starts it at each boot.
+    /// `systemctl start UNIT`; `systemctl enable --now UNIT` also starts it at each boot. Where something else starts
+    /// services: `service NAME start`, `rc-service NAME start`, `sv start NAME`, `supervisorctl start NAME`.
     ///
     /// ## What it is often mistaken for
     ///
@@ -41,7 +41,7 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
+    let Some(meant) = meant(view)? else { return others::stopped(view) };
     let unit = meant.unit;
     if unit.active == ActiveState::Unknown && !unit.is_masked() {
         return without_manager(view, &meant);
@@ -108,11 +108,10 @@ fn without_manager(view: &View<'_>, meant: &Meant<'_>) -> Result<Finding, Cannot
             ))
             .evidences(meant.because());
     fired.unknown.extend(meant.open());
-    let own = |script: &&String| service.has_unit(&format!("{}.service", script.trim_start_matches("/etc/init.d/")));
-    let fix = match facts.init_scripts.iter().find(own).and_then(|script| quote(script)) {
-        Some(script) => Fix::new(view, Risk::Low, format!("start {}", service.name))
-            .command(format!("{script} start"))
-            .undo(format!("{script} stop")),
+    let own = |other: &&OtherService| other.service.as_deref() == Some(service.id);
+    let other = facts.others.iter().filter(own).max_by_key(|other| other.supervisor);
+    let fix = match other.and_then(|other| others::start(view, other)) {
+        Some(fix) => fix,
         None => act::advice(view, Risk::Low, format!("start {} as this machine starts its services", service.name)),
     };
     Ok(fired.fix(fix).fires())
@@ -192,7 +191,6 @@ mod tests {
                 f.init = Observed::known(init, Source::running("/proc/1/comm"));
                 f.manager = Observed::Missing(Missing::new(Reason::Absent, "no system bus"));
                 f.processes = Observed::known(running, Source::running("/proc"));
-                f.init_scripts = vec!["/etc/init.d/nginx".into()];
                 f.installed = vec![Installed { service: "nginx".into(), path: "/usr/sbin/nginx".into() }];
             })
         };
