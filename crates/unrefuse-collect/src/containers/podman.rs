@@ -102,3 +102,48 @@ fn held_against_its_process(container: &mut Container) {
         container.networks.iter_mut().for_each(|network| network.addresses.clear());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Root;
+    use unrefuse_facts::EngineKind;
+
+    fn place(uid: u32) -> Place {
+        let socket =
+            if uid == 0 { "/run/podman/podman.sock".into() } else { format!("/run/user/{uid}/podman/podman.sock") };
+        Place { kind: EngineKind::Podman, socket, uid, installed: None, exists: false }
+    }
+
+    fn look(root: &Root, place: &Place) -> Missing {
+        let missing = Missing::new(Reason::NotLooked, "is not there").remedy("podman ps -a");
+        containers(root.path(), place, &ContainerQuery::default(), missing).0.missing().cloned().unwrap()
+    }
+
+    #[test]
+    fn the_system_s_storage_and_that_of_a_user() {
+        let root = Root::new("podman-storage");
+        root.file("/etc/passwd", "ann:x:1000:1000::/srv/ann/:/bin/sh\nbob:x:1001:1001::/srv/bob:/bin/sh\n");
+        assert_eq!(storage(root.path(), 0), None);
+        root.file("/var/lib/containers/storage/userns.lock", "");
+        root.file("/srv/ann/.local/share/containers/storage/userns.lock", "");
+        assert_eq!(storage(root.path(), 0).as_deref(), Some(SYSTEM));
+        assert_eq!(storage(root.path(), 1000).as_deref(), Some("/srv/ann/.local/share/containers/storage"));
+        assert_eq!(storage(root.path(), 1001).or(storage(root.path(), 7)), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why_and_how_to_know() {
+        let root = Root::new("podman-unread");
+        assert_eq!(look(&root, &place(0)).detail, "is not there");
+        root.file(&format!("{SYSTEM}/{BOLT}"), "SQLite format 3");
+        let broken = look(&root, &place(0));
+        assert!(broken.reason == Reason::Failed && broken.detail.ends_with("is no database of Podman"), "{broken}");
+        root.file(&format!("{SYSTEM}/{SQLITE}"), "");
+        let newer = look(&root, &place(0));
+        assert!(newer.detail.ends_with("db.sql is not read") && newer.remedy.is_some(), "{newer}");
+        // A socket elsewhere is another machine's, or another storage's.
+        let elsewhere = Place { socket: "/srv/p.sock".into(), ..place(0) };
+        assert_eq!(look(&root, &elsewhere).detail, "is not there");
+    }
+}

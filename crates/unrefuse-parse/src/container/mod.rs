@@ -15,6 +15,7 @@
 
 mod bolt;
 pub mod compose;
+mod data_root;
 mod inspect;
 mod kept;
 mod libpod;
@@ -22,6 +23,7 @@ mod log;
 mod recipe;
 mod words;
 
+pub use data_root::{data_root, data_root_option};
 pub use inspect::{ImageDefaults, Inspected, image};
 pub use kept::kept;
 pub use libpod::{Kept, libpod, libpod_change};
