@@ -139,13 +139,11 @@ pub struct SocketTable {
 impl SocketTable {
     /// The processes that hold a socket, as far as they are known; lowest pid first.
     pub fn owners(&self, socket: &Socket) -> Vec<&Process> {
-        let mut pids: Vec<u32> = match self.holders.value() {
-            Some(map) => map.get(&socket.inode).into_iter().flatten().map(|h| h.pid).collect(),
-            None => return Vec::new(),
-        };
-        pids.sort_unstable();
-        pids.dedup();
-        pids.iter().filter_map(|pid| self.processes.get(pid)).collect()
+        let holders = self.holders.value().and_then(|map| map.get(&socket.inode)).into_iter().flatten();
+        let mut owners: Vec<&Process> = holders.filter_map(|holder| self.processes.get(&holder.pid)).collect();
+        owners.sort_unstable_by_key(|process| process.pid);
+        owners.dedup_by_key(|process| process.pid);
+        owners
     }
 }
 

@@ -11,9 +11,9 @@ use unrefuse_report::{ListenerRow, ReachBy, Style, listeners, listeners_json};
 fn main() {
     let rows: Vec<ListenerRow<'_>> = (0..100_000)
         .map(|n| ListenerRow {
-            proto: "tcp".into(),
+            proto: "tcp",
             address: format!("10.{}.{}.{}", n >> 16, (n >> 8) & 255, n & 255).into(),
-            port: (n % 65_536).to_string().into(),
+            port: (n % 65_536) as u16,
             process: format!("worker[{}]", n % 250 + 1000).into(),
             user: "www-data".into(),
             unit: format!("worker@{}.service", n % 250).into(),

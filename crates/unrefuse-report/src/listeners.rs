@@ -8,16 +8,15 @@ use std::borrow::Cow;
 
 /// One listening socket. An empty string: not known, or it has none.
 ///
-/// Of 100,000 sockets most share their process, user, unit and reach: cells are borrowed where they can be.
+/// Of 100,000 sockets most share their address, process, user, unit and reach: cells are borrowed where they can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListenerRow<'a> {
-    /// `tcp`, `udp` or `unix`.
-    pub proto: Cow<'a, str>,
-    /// Address that it is bound to, `*` for all; a path for a unix socket.
+    /// `tcp` or `udp`.
+    pub proto: &'a str,
+    /// Address that it is bound to.
     pub address: Cow<'a, str>,
-    /// Port. In JSON a number where it is one.
-    #[serde(serialize_with = "number")]
-    pub port: Cow<'a, str>,
+    /// Port.
+    pub port: u16,
     /// Who holds it: `nginx[812]`, `nginx[812] +3`.
     pub process: Cow<'a, str>,
     /// The holder's user.
@@ -31,7 +30,7 @@ pub struct ListenerRow<'a> {
     pub reachable_from: Vec<ReachableFrom>,
     /// Another network namespace than the one asked from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<Cow<'a, str>>,
+    pub namespace: Option<&'a str>,
 }
 
 /// From where a listener can be reached by one interface.
@@ -79,9 +78,11 @@ const COLUMNS: [Column; 8] = [
     Column { head: "UNIT", right: false },
 ];
 
-fn cells<'a>(row: &'a ListenerRow<'_>) -> [&'a str; 8] {
+fn cells<'a>(row: &'a ListenerRow<'_>) -> [Cow<'a, str>; 8] {
     let ListenerRow { proto, address, port, process, user, unit, reach, namespace, .. } = row;
-    [proto, address, port, reach, process, user, namespace.as_deref().unwrap_or_default(), unit]
+    let [address, process, user, unit, reach] = [address, process, user, unit, reach].map(|cell| Cow::from(&**cell));
+    let namespace = namespace.unwrap_or_default();
+    [(*proto).into(), address, port.to_string().into(), reach, process, user, namespace.into(), unit]
 }
 
 /// `rows` as a table, one line each, that ends with a newline. The column of namespaces is left out where no row has one;

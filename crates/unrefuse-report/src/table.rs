@@ -20,9 +20,9 @@ pub(crate) struct Column {
 
 /// A table with a head. Only on a terminal (a style with a width) are cells cut: the last to what is left of the line,
 /// the others to 40 columns.
-pub(crate) fn table<'a, const N: usize>(
+pub(crate) fn table<C: AsRef<str>, const N: usize>(
     columns: &[Column; N],
-    rows: impl Iterator<Item = [&'a str; N]> + Clone,
+    rows: impl Iterator<Item = [C; N]> + Clone,
     style: &Style,
 ) -> String {
     let terminal = style.width != usize::MAX;
@@ -31,8 +31,8 @@ pub(crate) fn table<'a, const N: usize>(
     for row in rows.clone() {
         count += 1;
         for (cell, widest) in row.iter().zip(&mut widths) {
-            bytes += cell.len();
-            *widest = (*widest).max(shown(cell).1);
+            bytes += cell.as_ref().len();
+            *widest = (*widest).max(shown(cell.as_ref()).1);
         }
     }
     if terminal {
@@ -57,12 +57,12 @@ pub(crate) fn table<'a, const N: usize>(
 fn line<const N: usize>(
     out: &mut String,
     columns: &[Column; N],
-    cells: &[&str; N],
+    cells: &[impl AsRef<str>; N],
     widths: &[usize; N],
     style: &Style,
 ) {
     for (i, cell) in cells.iter().enumerate() {
-        let (mut cell, mut takes) = shown(cell);
+        let (mut cell, mut takes) = shown(cell.as_ref());
         if takes > widths[i] {
             cell = Cow::Owned(cut(&cell, widths[i], style));
             takes = width(&cell);

@@ -11,8 +11,8 @@ use unrefuse_report::{
 };
 
 fn listener<'a>(cells: [&'a str; 7], namespace: Option<&'a str>) -> ListenerRow<'a> {
-    let [proto, address, port, process, user, unit, reach] = cells.map(Into::into);
-    let namespace = namespace.map(Into::into);
+    let (proto, port) = (cells[0], cells[2].parse().unwrap());
+    let [_, address, _, process, user, unit, reach] = cells.map(Into::into);
     ListenerRow { proto, address, port, process, user, unit, reach, reachable_from: Vec::new(), namespace }
 }
 

@@ -56,15 +56,15 @@ fn no_line_but_a_command_is_wider_than_the_page() {
 fn nothing_hidden_reaches_a_terminal() {
     let evil = "\x1b[2J\u{9b}31m\r\u{202e}\u{7f}";
     let row = ListenerRow {
-        proto: evil.into(),
+        proto: evil,
         address: evil.into(),
-        port: evil.into(),
+        port: 80,
         process: "x".repeat(1 << 16).into(),
         user: evil.into(),
         unit: evil.into(),
         reach: evil.into(),
         reachable_from: Vec::new(),
-        namespace: Some(evil.into()),
+        namespace: Some(evil),
     };
     let report = samples::hostile();
     let mut texts = vec![

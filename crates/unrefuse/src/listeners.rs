@@ -8,6 +8,7 @@ use crate::{check, output};
 use reach::Reach;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
@@ -33,9 +34,11 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
     };
     let links = host.links();
     let mut warnings = unseen(&table);
-    let labels = labels(&table);
+    let words = Words::of(&table);
     let mut reach = Reach::new(&host, Instant::now() + JUDGING, arguments.json);
-    let mut rows = rows(&table, &labels, links.value().map_or(&[], Vec::as_slice), reach.as_mut().ok(), None);
+    let mut rows = rows(&table, &words, links.value().map_or(&[], Vec::as_slice), reach.as_mut().ok(), None);
+    // The rows have all that is shown, and the table's memory goes to the text.
+    drop(table);
     let blind = match &reach {
         Ok(reach) => {
             let left =
@@ -50,9 +53,9 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
         }
     };
     let namespaces = arguments.all.then(|| host.other_namespaces(&query));
-    let elsewhere: Vec<(&NetNamespace, Labels)> = match &namespaces {
+    let elsewhere: Vec<(&NetNamespace, String, Words)> = match &namespaces {
         Some(Observed::Known { value, .. }) => {
-            value.iter().map(|n| (n, n.table.value().map(self::labels).unwrap_or_default())).collect()
+            value.iter().map(|n| (n, n.label(), n.table.value().map(Words::of).unwrap_or_default())).collect()
         }
         _ => Vec::new(),
     };
@@ -63,12 +66,10 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
                     "listeners of other namespaces are shown by bind address only: ask there with --netns".to_owned(),
                 );
             }
-            for (namespace, labels) in &elsewhere {
+            for (namespace, label, words) in &elsewhere {
                 match &namespace.table {
-                    Observed::Known { value, .. } => {
-                        rows.extend(self::rows(value, labels, &[], None, Some(&namespace.label())));
-                    }
-                    Observed::Missing(missing) => warnings.push(format!("{}: {missing}", namespace.label())),
+                    Observed::Known { value, .. } => rows.extend(self::rows(value, words, &[], None, Some(label))),
+                    Observed::Missing(missing) => warnings.push(format!("{label}: {missing}")),
                 }
             }
         }
@@ -95,8 +96,12 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
             vec![format!("owners are not shown: {missing}{remedy}")]
         }
         Observed::Known { value, .. } => {
-            let without = table.listeners.iter().filter(|s| !value.contains_key(&s.inode)).count();
-            if without == 0 || table.unreadable_processes == 0 {
+            let unowned = |socket: &&Socket| !value.contains_key(&socket.inode);
+            let without = match table.unreadable_processes {
+                0 => 0,
+                _ => table.listeners.iter().filter(unowned).count(),
+            };
+            if without == 0 {
                 return Vec::new();
             }
             vec![format!(
@@ -109,32 +114,33 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
 
 /// By port, then protocol, then address.
 fn rows<'a>(
-    table: &'a SocketTable,
-    labels: &'a Labels,
+    table: &SocketTable,
+    words: &'a Words,
     links: &[Link],
     mut filters: Option<&mut Reach>,
-    namespace: Option<&str>,
+    namespace: Option<&'a str>,
 ) -> Vec<ListenerRow<'a>> {
     let mut sockets: Vec<&Socket> = table.listeners.iter().collect();
     sockets.sort_unstable_by_key(|s| (s.local.port(), s.transport, s.local.ip()));
     let mut rows = Vec::with_capacity(sockets.len());
     rows.extend(sockets.into_iter().map(|socket| {
         let owners = table.owners(socket);
+        let (process, user, unit) = words.of_owners(&owners, socket);
         let mut reach = reachable_from(socket, links);
         let mut by_interface = Vec::new();
         if let Some((words, by)) = filters.as_mut().and_then(|filters| filters.of(socket, &reach)) {
             (reach, by_interface) = (words.into(), by);
         }
         ListenerRow {
-            proto: socket.transport.name().into(),
-            address: address(socket).into(),
-            port: socket.local.port().to_string().into(),
-            process: crowd(&owners, labels),
-            user: user(&owners, socket),
-            unit: owners.first().map(|p| supervisor(p)).unwrap_or_default(),
+            proto: socket.transport.name(),
+            address: words.address(socket),
+            port: socket.local.port(),
+            process,
+            user,
+            unit,
             reach,
             reachable_from: by_interface,
-            namespace: namespace.map(|name| name.to_owned().into()),
+            namespace,
         }
     }));
     rows
@@ -148,26 +154,41 @@ pub(crate) fn address(socket: &Socket) -> String {
     }
 }
 
-/// What each process is called: one process often holds thousands of sockets.
-type Labels = BTreeMap<u32, String>;
-
-fn labels(table: &SocketTable) -> Labels {
-    table.processes.iter().map(|(pid, process)| (*pid, process.label())).collect()
+/// What sockets share, as words: one process often holds thousands, and they have few addresses.
+#[derive(Default)]
+struct Words {
+    /// By process: its label, its user, its unit.
+    processes: BTreeMap<u32, [String; 3]>,
+    addresses: BTreeMap<IpAddr, String>,
 }
 
-fn crowd<'a>(owners: &[&Process], labels: &'a Labels) -> Cow<'a, str> {
-    let Some(first) = owners.first().and_then(|process| labels.get(&process.pid)) else { return Cow::default() };
-    match owners.len() {
-        1 => first.into(),
-        all => format!("{first} +{}", all - 1).into(),
+impl Words {
+    fn of(table: &SocketTable) -> Self {
+        let process = |process: &Process| {
+            let user = process.user.clone().unwrap_or_else(|| process.uid.to_string());
+            [process.label(), user, supervisor(process).into_owned()]
+        };
+        let mut addresses = BTreeMap::new();
+        for socket in &table.listeners {
+            addresses.entry(socket.local.ip()).or_insert_with(|| address(socket));
+        }
+        Self { processes: table.processes.iter().map(|(pid, p)| (*pid, process(p))).collect(), addresses }
     }
-}
 
-fn user<'a>(owners: &[&'a Process], socket: &Socket) -> Cow<'a, str> {
-    match owners.first() {
-        Some(Process { user: Some(user), .. }) => user.into(),
-        Some(process) => process.uid.to_string().into(),
-        None => format!("uid {}", socket.uid).into(),
+    fn address(&self, socket: &Socket) -> Cow<'_, str> {
+        self.addresses.get(&socket.local.ip()).map_or_else(|| address(socket).into(), Cow::from)
+    }
+
+    /// Process, user and unit.
+    fn of_owners(&self, owners: &[&Process], socket: &Socket) -> (Cow<'_, str>, Cow<'_, str>, Cow<'_, str>) {
+        let Some([label, user, unit]) = owners.first().and_then(|process| self.processes.get(&process.pid)) else {
+            return (Cow::default(), format!("uid {}", socket.uid).into(), Cow::default());
+        };
+        let label = match owners.len() {
+            1 => label.into(),
+            all => format!("{label} +{}", all - 1).into(),
+        };
+        (label, user.into(), unit.into())
     }
 }
 
