@@ -25,7 +25,7 @@ const MOST_HOMES: usize = 64;
 const PEOPLE: std::ops::Range<u32> = 1000..65534;
 
 /// A file system that mounts what is looked at (`AUTOFS_SUPER_MAGIC`, linux/magic.h).
-const AUTOFS: i64 = 0x0187;
+const AUTOFS: rustix::fs::FsWord = 0x0187;
 
 /// What was seen of users' units.
 #[derive(Default)]
@@ -127,7 +127,7 @@ fn socket(root: &str, uid: u32) -> String {
 /// Whether there are unit files in a home that is here: looking must not mount one.
 fn has_units(root: &str, home: &str) -> bool {
     let Some((above, _)) = home.rsplit_once('/') else { return false };
-    let here = rustix::fs::statfs(format!("{root}{above}/")).is_ok_and(|fs| i64::from(fs.f_type) != AUTOFS);
+    let here = rustix::fs::statfs(format!("{root}{above}/")).is_ok_and(|fs| fs.f_type != AUTOFS);
     here && rustix::fs::stat(format!("{root}{home}/.config/systemd/user")).is_ok()
 }
 

@@ -1,7 +1,7 @@
 //! service/no-user-manager
 
 use super::act;
-use super::meant::{Meant, meant};
+use super::meant::{Meant, facts, meant};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
@@ -43,7 +43,7 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(meant) = meant(view)? else { return Ok(Finding::Clear) };
+    let Some(meant) = meant(view)? else { return closed(view) };
     let unit = meant.unit;
     let Some(user) = unit.user.as_ref().filter(|user| !user.has_manager && !unit.is_masked()) else {
         return Ok(Finding::Clear);
@@ -62,6 +62,17 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(meant.because());
     fired.unknown.extend(meant.open());
     Ok(fired.fix(fix(view, &meant, user)).fires())
+}
+
+/// Nothing is meant as far as it was seen: units of users who could not be asked about were not.
+fn closed(view: &View<'_>) -> Result<Finding, CannotTell> {
+    let users: Vec<String> = facts(view)?.into_iter().flat_map(|facts| &facts.closed_users).map(|u| visible(u)).collect();
+    if users.is_empty() {
+        return Ok(Finding::Clear);
+    }
+    let who = users.join(", ");
+    let why = "their managers do not let this user ask";
+    Err(CannotTell::new(format!("whether a user's own unit should listen there: of {who}"), why, "run unrefuse as root"))
 }
 
 /// The manager is started, and the unit by it.
@@ -115,6 +126,12 @@ mod tests {
     fn who_lingers_has_a_manager_to_be_started() {
         let report = report(UnitUser { has_manager: false, lingers: true, ..user() });
         assert_eq!(commands(&report, 0)[0], "systemctl start user@1000.service");
+    }
+
+    #[test]
+    fn users_who_cannot_be_asked_about_are_named() {
+        let report = Scene::local("127.0.0.1:6379").rst().services(|f| f.closed_users = vec!["bob".into()]).report();
+        assert!(report.unknown.iter().any(|u| u.what.ends_with("of bob")), "{:?}", report.unknown);
     }
 
     #[test]
