@@ -45,11 +45,11 @@ fn lines(bytes: &[u8]) {
         let open = |s: &Statement| format!("{s:?}").contains("Unknown");
         assert_eq!(wrong, wrong && (read.is_empty() || read.iter().any(|r| r.statements.iter().any(open))), "{text:?}");
     }
-    for rule in chain.rules.iter().filter(|r| r.text.starts_with("-A mine")) {
-        let again = format!("*filter\n:INPUT DROP [0:0]\n:mine - [0:0]\n{}\nCOMMIT\n", rule.text);
+    for rule in chain.rules.iter().filter(|r| r.text().starts_with("-A mine")) {
+        let again = format!("*filter\n:INPUT DROP [0:0]\n:mine - [0:0]\n{}\nCOMMIT\n", rule.text());
         let again = parse(again.as_bytes(), Some(Family::Ip));
         let same = again.tables[0].chains["mine"].rules.iter().any(|r| r.statements == rule.statements);
-        assert!(same, "{:?} reads otherwise by itself", rule.text);
+        assert!(same, "{:?} reads otherwise by itself", rule.text());
     }
 }
 

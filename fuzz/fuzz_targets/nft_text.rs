@@ -24,6 +24,6 @@ fuzz_target!(|bytes: &[u8]| {
         // Commands that a chain holds and what `queue` and the words after names take stand alone.
         let first = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
         assert!(!understood || line.windows(5).any(|word| word == b"queue"), "{first:?} {:?}", rule.statements);
-        assert_eq!(last.text, "drop");
+        assert_eq!(last.text(), "drop");
     }
 });

@@ -21,7 +21,7 @@ fn main() {
                 for (name, chain) in &table.chains {
                     println!("  chain {name}: {:?}", chain.base);
                     for rule in chain.rules.iter() {
-                        println!("    {}", rule.text);
+                        println!("    {}", rule.text());
                         if debug {
                             for statement in &rule.statements {
                                 println!("        {statement:?}");

@@ -44,7 +44,7 @@ fn ipsets_are_read_or_tested() {
             Some(true)
         );
         let rule = &live.chain(Family::Ip, "filter", "INPUT").unwrap()[0];
-        assert_eq!(rule.text, "-A INPUT -m set ! --match-set small src,dst -j DROP");
+        assert_eq!(rule.text(), "-A INPUT -m set ! --match-set small src,dst -j DROP");
         let full = read();
         assert!(matches!(&full.ipsets["big"].elements, Elements::Exact(map) if map.len() == 5000));
     });

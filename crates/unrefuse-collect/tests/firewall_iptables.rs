@@ -43,7 +43,7 @@ fn compare(place: &str, family: Family, backend: &str, rules: &[u8], wrong: &mut
                 for (ours, theirs) in chain.rules.iter().zip(said.iter().flat_map(|c| c.rules.iter())) {
                     let unknown = not_understood(&ours.statements);
                     if !unknown.is_empty() && not_understood(&theirs.statements).is_empty() {
-                        wrong.push(format!("{place} {backend}: {unknown:?} in {}", theirs.text));
+                        wrong.push(format!("{place} {backend}: {unknown:?} in {}", theirs.text()));
                     }
                 }
             }

@@ -153,7 +153,7 @@ fn what_a_rule_does_is_what_was_written() {
         assert_eq!(of("c")[2], [Statement::Notrack]);
         let counted = &rules(&found, "c")[3];
         assert_eq!(counted.counters.map(|c| (c.packets, c.bytes)), Some((3, 180)));
-        assert_eq!(counted.text, "log prefix \"x: \" group 2 drop");
+        assert_eq!(counted.text(), "log prefix \"x: \" group 2 drop");
         assert!(
             matches!(&of("early")[0][2], Statement::Tproxy { address: Some(a), port: Some(3128), .. } if a.is_loopback())
         );
@@ -292,7 +292,7 @@ fn single_chains_and_elements_are_asked_for() {
         assert!(matches!(&heads.tables[0].sets["s"].elements, Elements::Exact(map) if map.len() == 1));
         assert!(matches!(heads.tables[0].sets["large"].elements, Elements::Unread));
         let two = live.chain(Family::Inet, "t", "two").unwrap();
-        assert_eq!(two[0].text, "tcp dport { 22, 80 } accept");
+        assert_eq!(two[0].text(), "tcp dport { 22, 80 } accept");
         let after = live.ruleset();
         assert!(!after.tables[0].chains["two"].unread && after.tables[0].chains["one"].unread);
         assert!(live.chain(Family::Inet, "t", "three").is_none() && live.chain(Family::Ip, "t", "two").is_none());
@@ -362,7 +362,7 @@ fn without_rights_the_ruleset_is_not_empty_but_unknown() {
 }
 
 fn texts_of(table: &unrefuse_firewall::model::Table, chain: &str) -> Vec<String> {
-    table.chains.get(chain).map(|c| c.rules.iter().map(|r| r.text.clone()).collect()).unwrap_or_default()
+    table.chains.get(chain).map(|c| c.rules.iter().map(|r| r.text().to_owned()).collect()).unwrap_or_default()
 }
 
 /// Files of a folder that nft(8) loads here, read back: what is not understood in them.
@@ -410,7 +410,7 @@ fn every_file(folder: &str, suffix: &str) -> Option<(usize, Vec<String>)> {
             for rule in chain.rules.iter() {
                 let odd = not_understood(&rule.statements);
                 if !odd.is_empty() {
-                    unknown.push(format!("{place}: chain {table}: {odd:?} in {}", rule.text));
+                    unknown.push(format!("{place}: chain {table}: {odd:?} in {}", rule.text()));
                 }
             }
         }

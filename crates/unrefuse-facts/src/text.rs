@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 ///
 /// Names, command lines and file contents are bytes on Linux; nothing is dropped or replaced by `U+FFFD`.
 pub fn from_bytes(bytes: &[u8]) -> String {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());

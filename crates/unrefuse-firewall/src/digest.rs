@@ -11,6 +11,12 @@ use crate::packet::Packet;
 const ALWAYS: u32 = u32::MAX;
 /// So many different tests are kept apart; a chain has a handful.
 const MOST_TESTS: usize = 256;
+/// The fingerprint of a rule that has no such test.
+const ANYWAY: u16 = 0;
+/// With more tests than these, rules are compared one by one.
+const MOST_SOUGHT: usize = 8;
+/// So many rules are looked at in one go.
+const STRIDE: usize = 128;
 
 /// What the rules of a chain ask.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +27,8 @@ pub(crate) struct Digest {
     asked: Vec<u32>,
     /// For each rule the value that its test wants.
     wanted: Vec<Scalar>,
+    /// For each rule a fingerprint of both: what is scanned, as it is a tenth of them.
+    prints: Vec<u16>,
     /// Some rule needs connection tracking, or may.
     pub(crate) tracked: bool,
 }
@@ -47,6 +55,7 @@ impl Digest {
         }
         self.asked.push(number);
         self.wanted.push(value);
+        self.prints.push(print(number, value));
     }
 
     fn test(&mut self, field: &Field, mask: Scalar) -> Option<u32> {
@@ -68,8 +77,35 @@ impl Digest {
             Some(None) => Answer::None,
             None => Answer::Any,
         };
-        Answers { digest: self, values: self.tests.iter().map(value).collect() }
+        let values: Vec<Answer> = self.tests.iter().map(value).collect();
+        let few = self.tests.len() <= MOST_SOUGHT && !values.contains(&Answer::Any);
+        let sought = |(number, value): (u32, &Answer)| match value {
+            Answer::Is(value) => Some(print(number, *value)),
+            _ => None,
+        };
+        let sought = few.then(|| [ANYWAY].into_iter().chain((0..).zip(&values).filter_map(sought)).collect());
+        Answers { digest: self, values, sought }
     }
+}
+
+/// A fingerprint of a test and the value that it wants.
+fn print(number: u32, value: Scalar) -> u16 {
+    if number == ALWAYS {
+        return ANYWAY;
+    }
+    let [low, high] = [value as u64, (value >> 64) as u64];
+    let mixed = (low ^ high.rotate_left(29) ^ (u64::from(number) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Never that of a rule without a test.
+    ((mixed >> 48) as u16).max(ANYWAY + 1)
+}
+
+/// A place at most [`STRIDE`] before the first fingerprint that is sought; `None`: there is none.
+fn near(prints: &[u16], sought: &[u16]) -> Option<usize> {
+    // Without a branch for each rule: the compiler makes this a comparison of many at once.
+    let holds = |stretch: &[u16]| {
+        sought.iter().any(|wanted| stretch.iter().fold(0, |found, print| found | u16::from(print == wanted)) != 0)
+    };
+    prints.chunks(STRIDE).position(holds).map(|stretch| stretch * STRIDE)
 }
 
 /// How many bits a field has, as far as that says how rare a value is.
@@ -95,12 +131,29 @@ enum Answer {
 pub(crate) struct Answers<'d> {
     digest: &'d Digest,
     values: Vec<Answer>,
+    /// The fingerprints of rules that may hold; `None`: too many to be sought.
+    sought: Option<Vec<u16>>,
 }
 
 impl Answers<'_> {
     /// The first rule from `at` on that may hold.
     pub(crate) fn next(&self, at: usize) -> Option<usize> {
-        let (asked, wanted) = (self.digest.asked.get(at..)?, self.digest.wanted.get(at..)?);
+        let Some(sought) = &self.sought else { return self.compared(at, self.digest.asked.len()) };
+        let mut at = at;
+        loop {
+            let from = at + near(self.digest.prints.get(at..)?, sought)?;
+            // Other values may have the same fingerprint.
+            let to = self.digest.asked.len().min(from + STRIDE);
+            if let Some(found) = self.compared(from, to) {
+                return Some(found);
+            }
+            at = to;
+        }
+    }
+
+    /// The same by the values themselves, among the rules up to `to`.
+    fn compared(&self, at: usize, to: usize) -> Option<usize> {
+        let (asked, wanted) = (self.digest.asked.get(at..to)?, self.digest.wanted.get(at..to)?);
         let may_hold = |(number, wanted): (&u32, &Scalar)| match self.values.get(*number as usize) {
             Some(Answer::Is(value)) => value == wanted,
             Some(Answer::None) => false,

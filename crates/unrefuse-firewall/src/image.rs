@@ -53,6 +53,16 @@ impl Image {
 
     /// Writes `bits.width` bits; those that are not known become unknown.
     pub fn store(&mut self, base: Header, offset: u16, len: u16, bits: Bits) {
+        if len <= 128
+            && let Some((from, to)) = self.whole_bytes(base, offset, len)
+        {
+            let value = bits.value & bits.known;
+            for (from_right, at) in (from..to).rev().enumerate() {
+                self.bytes[at] = (value >> (8 * from_right)) as u8;
+                self.known[at] = (bits.known >> (8 * from_right)) as u8;
+            }
+            return;
+        }
         for i in 0..len.min(128) {
             let from_right = u32::from(len.min(128) - 1 - i);
             let Some(at) = self.position(base, usize::from(offset + i) / 8) else { continue };
@@ -71,13 +81,8 @@ impl Image {
             return Err(true);
         }
         let width = u32::from(len);
-        if let Some((at, end)) = self.section(base)
-            && offset.is_multiple_of(8)
-            && len.is_multiple_of(8)
-            && at + usize::from((offset + len) / 8) <= end
-        {
-            // Whole bytes of one header: nearly every load.
-            let (from, to) = (at + usize::from(offset / 8), at + usize::from((offset + len) / 8));
+        // Nearly every load.
+        if let Some((from, to)) = self.whole_bytes(base, offset, len) {
             let fold = |bytes: &[u8]| bytes.iter().fold(0u128, |n, b| n << 8 | u128::from(*b));
             let known = fold(&self.known[from..to]);
             return Ok(Bits { value: fold(&self.bytes[from..to]) & known, known, width: crate::bits::ones(width) });
@@ -117,6 +122,13 @@ impl Image {
         }
     }
 
+    /// Where a field of whole bytes of one header lies.
+    fn whole_bytes(&self, base: Header, offset: u16, len: u16) -> Option<(usize, usize)> {
+        let (start, end) = self.section(base)?;
+        let (from, to) = (start + usize::from(offset / 8), start + (usize::from(offset) + usize::from(len)) / 8);
+        (offset.is_multiple_of(8) && len.is_multiple_of(8) && to <= end).then_some((from, to))
+    }
+
     /// Where a header lies, and where it ends.
     const fn section(&self, base: Header) -> Option<(usize, usize)> {
         match base {
@@ -150,6 +162,8 @@ mod tests {
         image.store(Header::Network, 4, 12, Bits::known(0xabc, 12));
         assert_eq!(image.load(Header::Network, 4, 12), Ok(Bits::known(0xabc, 12)));
         assert_eq!(image.load(Header::Network, 0, 16), Ok(Bits::partly(0x0abc, 0x0fff, 16)));
+        image.store(Header::Network, 16, 16, Bits::partly(0x1234, 0xff0f, 16));
+        assert_eq!(image.load(Header::Network, 8, 32), Ok(Bits::partly(0xbc12_0400, 0xffff_0f00, 32)));
         image.put(Header::Transport, 0, &[1, 2, 3, 4]);
         assert_eq!(image.load(Header::Network, 160, 32), Ok(Bits::known(0x0102_0304, 32)));
         assert_eq!(image.load(Header::Transport, 12, 8), Ok(Bits::known(0x20, 8)));

@@ -6,17 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 mod expr;
 mod rules;
 mod set;
+mod text;
 
 pub use expr::{
     BitOp, Cond, Ct, Direction, Expr, FibOf, FibResult, Field, Header, Meta, Op, OptionSpace, SocketKey, TuplePart,
 };
 pub use rules::{Rules, RulesBuilder};
 pub use set::{Element, Elements, Set};
+pub(crate) use text::Given;
+pub use text::{Origin, Text};
 
 /// A field's value: at most 16 bytes.
 pub type Scalar = u128;
@@ -84,7 +87,7 @@ pub struct Table {
 }
 
 /// A chain.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Chain {
     /// Where it is hooked in; `None` for a chain that is only jumped to.
     pub base: Option<Base>,
@@ -94,6 +97,14 @@ pub struct Chain {
     pub unread: bool,
     /// Packets and bytes that met the policy, where counted.
     pub policy_counters: Option<Counters>,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        // All that were not read share one list: a table may have thousands.
+        static NONE: LazyLock<Arc<Rules>> = LazyLock::new(Arc::default);
+        Self { base: None, rules: Arc::clone(&NONE), unread: false, policy_counters: None }
+    }
 }
 
 /// Where and how a base chain is hooked in.
@@ -166,8 +177,8 @@ pub struct Rule {
     pub file: Option<Arc<str>>,
     /// Number in its chain, from 1, as `iptables -D CHAIN NUM` counts.
     pub number: u32,
-    /// As its owner would write it: `-A INPUT -p tcp --dport 22 -j ACCEPT`, `tcp dport 22 accept`.
-    pub text: String,
+    /// What [`Rule::text`] says.
+    pub text: Text,
     /// Comment.
     pub comment: Option<String>,
     /// Counters, where the rule counts.

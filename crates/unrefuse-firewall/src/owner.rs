@@ -36,12 +36,16 @@ pub enum Owner {
 
 /// Who made `rule` of `chain`, or, without a rule, who set the policy of that base chain.
 pub fn owner(table: &Table, chain: &str, rule: Option<&Rule>) -> Owner {
+    of(table, chain, table.chains.get(chain), rule)
+}
+
+fn of(table: &Table, chain: &str, itself: Option<&Chain>, rule: Option<&Rule>) -> Owner {
     // Users' own rules: Docker and firewalld made the chain, not what is in it.
     let users_own = chain == "DOCKER-USER" || chain.ends_with("_direct");
     let found = by_table(&table.name)
         .or_else(|| (!users_own).then(|| by_chain(chain)).flatten())
         .or_else(|| rule.and_then(|rule| by_rule(rule, users_own)))
-        .or_else(|| (!users_own).then(|| by_surroundings(table, chain, rule)).flatten())
+        .or_else(|| itself.filter(|_| !users_own).and_then(|itself| by_surroundings(table, chain, itself, rule)))
         .unwrap_or(Owner::Hand);
     detailed(found, chain, rule)
 }
@@ -52,9 +56,7 @@ pub fn owner_read(table: &Table, machine: &dyn Machine, name: &str, rule: Option
         return owner(table, name, rule);
     };
     let rules = machine.chain(table.family, &table.name, name).unwrap_or_default();
-    let mut table = table.clone();
-    table.chains.insert(name.to_owned(), Chain { rules, unread: false, ..chain.clone() });
-    owner(&table, name, rule)
+    of(table, name, Some(&Chain { rules, unread: false, ..chain.clone() }), rule)
 }
 
 /// Tables that belong to one program (nf_tables; iptables' tables have fixed names).
@@ -194,15 +196,14 @@ fn by_rule(rule: &Rule, users_own: bool) -> Option<Owner> {
 }
 
 /// A base chain's policy, and the rule without a name at its end, belong to who runs the chain.
-fn by_surroundings(table: &Table, name: &str, rule: Option<&Rule>) -> Option<Owner> {
-    let chain = table.chains.get(name)?;
+fn by_surroundings(table: &Table, name: &str, chain: &Chain, rule: Option<&Rule>) -> Option<Owner> {
     chain.base.as_ref()?;
     let runs = |owner: &Owner| jumps(chain).any(|target| by_chain(target).as_ref() == Some(owner));
     if let Some(rule) = rule {
         // firewalld's own last words in INPUT and FORWARD have no mark (iptables backend).
-        let last_words = rule.text.contains("icmp-host-prohibited")
-            || rule.text.contains("icmp6-adm-prohibited")
-            || rule.text.contains("--ctstate INVALID");
+        let last_words = rule.text().contains("icmp-host-prohibited")
+            || rule.text().contains("icmp6-adm-prohibited")
+            || rule.text().contains("--ctstate INVALID");
         let firewalld = Owner::Firewalld { zone: None };
         return (table.backend != Backend::Nft && last_words && runs(&firewalld)).then_some(firewalld);
     }
@@ -321,7 +322,7 @@ mod tests {
     }
     fn jump(to: &str) -> Rule {
         let statements = vec![Statement::Verdict(Verdict::Jump(to.into()))];
-        Rule { text: format!("-j {to}"), statements, ..Default::default() }
+        Rule { text: format!("-j {to}").into(), statements, ..Default::default() }
     }
     fn rule(text: &str, comment: Option<&str>) -> Rule {
         Rule { text: text.into(), comment: comment.map(str::to_owned), ..Default::default() }

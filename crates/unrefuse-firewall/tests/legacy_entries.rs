@@ -23,7 +23,7 @@ fn a_table_is_written_as_it_was_loaded() {
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!((table.backend, table.name.as_str()), (Backend::Legacy, "filter"));
     let written: Vec<&str> = CAPTURED.lines().filter_map(|line| line.strip_prefix("rule ")).collect();
-    let of = |chain: &str| table.chains[chain].rules.iter().map(|r| r.text.clone()).collect::<Vec<_>>();
+    let of = |chain: &str| table.chains[chain].rules.iter().map(|r| r.text().to_owned()).collect::<Vec<_>>();
     let read: Vec<String> = ["INPUT", "own", "own2"].into_iter().flat_map(of).collect();
     assert_eq!(read, written);
     let input = &table.chains["INPUT"];

@@ -57,7 +57,7 @@ fn a_rule_is_written_as_it_was_loaded() {
         let chain = &ruleset.tables[0].chains["c"];
         assert_eq!(chain.base.as_ref().map(|base| base.policy), Some(Policy::Drop));
         assert_eq!(chain.rules[0].number, 1);
-        assert_eq!(chain.rules[0].text, case.line);
+        assert_eq!(chain.rules[0].text(), case.line);
         assert!(!format!("{:?}", chain.rules[0].statements).contains("Unknown"), "{:?}", chain.rules[0]);
     }
 }

@@ -6,7 +6,6 @@ mod places;
 mod question;
 
 use crate::cli::{FirewallArgs, WrongCall};
-use crate::gather::machine::LiveMachine;
 use crate::{check, output};
 use question::ask;
 use std::sync::Arc;
@@ -62,9 +61,9 @@ fn of_files(arguments: &FirewallArgs) -> anyhow::Result<Report> {
 fn of_this_machine(arguments: &FirewallArgs) -> anyhow::Result<Report> {
     check::enter(arguments.netns.as_deref())?;
     let host: Arc<dyn Host> = Arc::new(Live::new());
-    let own = places::Here(&host);
+    let own = places::Here::new(&host);
     let asked = ask(arguments, &own, &host).map_err(WrongCall)?;
-    let machine = match LiveMachine::new(&host, asked.family) {
+    let machine = match own.machine(asked.family) {
         Ok(machine) => machine,
         Err(missing) => return Ok(report(asked.shown, &unknown(unreadable(&missing)), Vec::new(), &|_| (None, None))),
     };
@@ -72,7 +71,10 @@ fn of_this_machine(arguments: &FirewallArgs) -> anyhow::Result<Report> {
     let answer = judge(ruleset, &machine, &asked.question);
     let made = |by: &Decider| (find(ruleset, by).and_then(|(_, table)| made_by(table, &machine, by)), None);
     let problems = ruleset.problems.iter().map(|p| format!("{}: {}", p.place, p.text)).collect();
-    Ok(report(asked.shown, &answer, problems, &made))
+    let report = report(asked.shown, &answer, problems, &made);
+    // The command ends here: to give thousands of chains back piece by piece takes longer than to judge them.
+    std::mem::forget(machine);
+    Ok(report)
 }
 
 fn unreadable(missing: &Missing) -> String {

@@ -88,6 +88,7 @@ fn open(scope: Scope, ipsets: fn(&mut Ipset, &mut Ruleset)) -> Observed<Live> {
     let mut what = Vec::new();
     inner.read_ipsets(ipsets, &mut what);
     inner.read_legacy(scope, &mut what);
+    inner.heads = Heads::new(&inner.rest);
     match look("nf_tables", "nft_do_chain") {
         Presence::Unclear(missing) => return Observed::Missing(missing),
         Presence::Not => what.push("nf_tables (not loaded)".to_owned()),
@@ -123,12 +124,8 @@ impl Live {
 
     /// What is known by now. Chains whose rules were not asked for are `unread`, and so are the elements of large sets;
     /// those of some hundreds of elements are read.
-    pub fn ruleset(&self) -> Ruleset {
-        let inner = self.inner();
-        let mut ruleset = inner.rest.clone();
-        ruleset.tables.extend(inner.heads.tables.iter().cloned());
-        ruleset.problems.extend(inner.heads.problems.iter().cloned());
-        ruleset
+    pub fn ruleset(&self) -> Arc<Ruleset> {
+        self.inner().heads.known()
     }
 
     /// The rules of one chain; `None` where it cannot be read.
@@ -167,7 +164,7 @@ impl Inner {
     /// Reads the heads; `false`: there is no nf_tables in this kernel.
     fn begin(&mut self, scope: Scope) -> Result<bool, Missing> {
         let Some(nft) = self.nft.as_mut() else { return Ok(false) };
-        match nft.heads(scope) {
+        match nft.heads(scope, &self.rest) {
             Ok(Some(heads)) => {
                 self.heads = heads;
                 Ok(true)
@@ -183,15 +180,12 @@ impl Inner {
     }
 
     fn everything(&mut self) -> Result<(Ruleset, bool), Missing> {
-        let mut ruleset = self.rest.clone();
         let mut consistent = true;
         if let Some(nft) = &mut self.nft {
             let read = nft.everything(&mut self.heads, &self.context);
             consistent = read.map_err(|e| missing("nf_tables: list rules and elements", e))?;
-            ruleset.tables.append(&mut self.heads.tables);
-            ruleset.problems.append(&mut self.heads.problems);
         }
-        Ok((ruleset, consistent))
+        Ok((Arc::unwrap_or_clone(std::mem::take(&mut self.heads.ruleset)), consistent))
     }
 
     fn read_ipsets(&mut self, read: fn(&mut Ipset, &mut Ruleset), what: &mut Vec<String>) {

@@ -169,7 +169,7 @@ const BATCH: usize = 64 * 1024;
 const QUEUE: usize = 16;
 
 /// A set is small if its elements come in so many reads, the end among them: some hundreds of elements.
-const FEW: usize = 2;
+pub(super) const FEW: usize = 2;
 
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;

@@ -5,22 +5,25 @@ use super::nft::Nft;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use unrefuse_firewall::model::{Backend, Element, Family, Problem, Rules, RulesBuilder, Scalar, Set, Table};
+use unrefuse_firewall::model::{
+    Backend, Element, Family, Origin, Problem, Rules, RulesBuilder, Ruleset, Scalar, Set, Table,
+};
 use unrefuse_firewall::nft::{self, Context, SetHead, Sets};
 
 /// Small sets are read with the heads, so that rules can be written out and keys that are known in part can be looked up,
 /// where a table has at most so many.
 const SMALL_SETS: usize = 256;
+/// A set that the kernel counts more elements of is not tried: they do not come in [`super::nft::FEW`] reads.
+const SMALL_SET: u32 = 4096;
 
 /// Chains that are used more often than this are decoded on a thread of their own, while the kernel writes on.
-const BESIDE: usize = 1000;
+const BESIDE: usize = 500;
 /// Room is made for at most so many rules before they come.
 const MOST_RESERVED: usize = 1 << 20;
 
 /// Turns a chain's messages into rules.
 struct Decoder<'a> {
-    backend: Backend,
-    chain: &'a str,
+    origin: Arc<Origin>,
     sets: &'a mut Sets,
     context: &'a Context,
     rules: RulesBuilder,
@@ -29,7 +32,7 @@ struct Decoder<'a> {
 impl Decoder<'_> {
     fn rule(&mut self, body: &[u8]) {
         let Some(attributes) = body.get(4..) else { return };
-        let mut rule = nft::rule(attributes, self.backend, self.chain, self.sets, self.context);
+        let mut rule = nft::rule(attributes, &self.origin, self.sets, self.context);
         rule.number = u32::try_from(self.rules.len() + 1).unwrap_or(u32::MAX);
         self.rules.push(rule);
     }
@@ -38,13 +41,49 @@ impl Decoder<'_> {
 /// Tables with chains, and what is known of their sets.
 #[derive(Default)]
 pub(super) struct Heads {
-    pub(super) tables: Vec<Table>,
-    pub(super) problems: Vec<Problem>,
-    sets: HashMap<(Family, String), Sets>,
-    /// Where each table is in `tables`.
-    places: HashMap<(Family, String), usize>,
-    /// How often each chain is used: by its rules and by jumps to it.
-    uses: HashMap<(Family, String), HashMap<String, usize>>,
+    /// Behind the tables that are not nf_tables' its own. Shared with those who judge: what is read later stands beside it.
+    pub(super) ruleset: Arc<Ruleset>,
+    /// How many tables are not nf_tables'.
+    others: usize,
+    /// Of each of nf_tables' tables.
+    sets: Vec<Sets>,
+    /// How often chains are used, by rules and by jumps to them, where that is often.
+    uses: HashMap<(usize, String), usize>,
+    /// The chains that were read by now.
+    read: HashMap<(usize, String), Arc<Rules>>,
+}
+
+impl Heads {
+    /// Without any table of nf_tables.
+    pub(super) fn new(rest: &Ruleset) -> Self {
+        Self { ruleset: Arc::new(rest.clone()), others: rest.tables.len(), ..Self::default() }
+    }
+
+    /// Where one of nf_tables' tables is in the ruleset.
+    fn place(&self, family: Family, table: &str) -> Option<usize> {
+        place(&self.ruleset, self.others, family, table)
+    }
+
+    fn sets(&self, family: Family, table: &str) -> Option<&Sets> {
+        self.sets.get(self.place(family, table)? - self.others)
+    }
+
+    /// The ruleset as far as it was read.
+    pub(super) fn known(&self) -> Arc<Ruleset> {
+        let mut ruleset = Arc::clone(&self.ruleset);
+        for ((at, chain), rules) in &self.read {
+            if let Some(known) = Arc::make_mut(&mut ruleset).tables[*at].chains.get_mut(chain) {
+                known.rules = Arc::clone(rules);
+                known.unread = false;
+            }
+        }
+        ruleset
+    }
+}
+
+fn place(ruleset: &Ruleset, others: usize, family: Family, table: &str) -> Option<usize> {
+    let own = ruleset.tables.get(others..)?;
+    own.iter().position(|known| known.family == family && known.name == table).map(|at| others + at)
 }
 
 /// The socket, and the generation that the heads are of.
@@ -63,8 +102,8 @@ impl Tables {
         }
     }
 
-    /// Reads tables, chains and sets; `None`: this kernel has no nf_tables.
-    pub(super) fn heads(&mut self, scope: Scope) -> Result<Option<Heads>, Errno> {
+    /// Reads tables, chains and sets, and puts them behind the rest; `None`: this kernel has no nf_tables.
+    pub(super) fn heads(&mut self, scope: Scope, rest: &Ruleset) -> Result<Option<Heads>, Errno> {
         let mut heads = Heads::default();
         for _ in 0..TRIES {
             self.generation = match self.nft.generation() {
@@ -73,7 +112,7 @@ impl Tables {
                 Err(Errno::INVAL) => return Ok(None),
                 Err(e) => return Err(e),
             };
-            heads = Heads::default();
+            heads = Heads::new(rest);
             if self.read(&mut heads, scope)? && self.is_unchanged() {
                 break;
             }
@@ -87,13 +126,13 @@ impl Tables {
 
     fn read(&mut self, heads: &mut Heads, scope: Scope) -> Result<bool, Errno> {
         let nft = &mut self.nft;
+        let Heads { ruleset, others, sets, uses, .. } = heads;
+        let (ruleset, others) = (Arc::make_mut(ruleset), *others);
         let mut steady = nft.tables(|body| {
             let Some((family, attributes)) = nft::open(body).filter(|(family, _)| scope.wants(*family)) else { return };
             let Some(head) = nft::table(attributes) else { return };
-            let place = (family, head.name.clone());
-            heads.sets.insert(place.clone(), Sets { family: Some(family), ..Sets::default() });
-            heads.places.insert(place, heads.tables.len());
-            heads.tables.push(Table {
+            sets.push(Sets { family: Some(family), ..Sets::default() });
+            ruleset.tables.push(Table {
                 family,
                 name: head.name,
                 backend: Backend::Nft,
@@ -102,56 +141,52 @@ impl Tables {
                 sets: BTreeMap::new(),
             });
         })?;
-        if heads.tables.is_empty() {
+        if sets.is_empty() {
             return Ok(steady);
         }
         steady &= nft.chains(|body| {
             let Some((family, attributes)) = nft::open(body) else { return };
             let Some(head) = nft::chain(family, attributes) else { return };
             if let Some(text) = head.problem {
-                heads.problems.push(Problem { place: format!("table {} chain {}", head.table, head.name), text });
+                ruleset.problems.push(Problem { place: format!("table {} chain {}", head.table, head.name), text });
             }
-            let place = (family, head.table);
-            if let Some(&at) = heads.places.get(&place) {
-                heads.uses.entry(place).or_default().insert(head.name.clone(), head.uses as usize);
-                heads.tables[at].chains.insert(head.name, head.chain);
+            let Some(at) = place(ruleset, others, family, &head.table) else { return };
+            if head.uses as usize > BESIDE {
+                uses.insert((at, head.name.clone()), head.uses as usize);
             }
+            ruleset.tables[at].chains.insert(head.name, head.chain);
         })?;
         steady &= nft.sets(|body| {
             let Some((family, attributes)) = nft::open(body) else { return };
             let Some((table, name, head)) = nft::set(attributes) else { return };
-            let place = (family, table);
-            if let Some(&at) = heads.places.get(&place) {
-                heads.tables[at].sets.insert(name.clone(), head.empty());
-                heads.sets.entry(place).or_default().heads.insert(name, head);
-            }
+            let Some(at) = place(ruleset, others, family, &table) else { return };
+            ruleset.tables[at].sets.insert(name.clone(), head.empty());
+            sets[at - others].heads.insert(name, head);
         })?;
-        for at in 0..heads.tables.len() {
-            let table = &mut heads.tables[at];
+        for (sets, table) in sets.iter().zip(&mut ruleset.tables[others..]) {
             let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
             table.backend = nft::backend(table.family, &table.name, bases);
-            steady &= self.small_sets(heads, at)?;
+            steady &= self.small_sets(sets, table)?;
         }
         Ok(steady)
     }
 
     /// Reads the small sets of a table, those of single rules first.
-    fn small_sets(&mut self, heads: &mut Heads, at: usize) -> Result<bool, Errno> {
-        let (family, name) = (heads.tables[at].family, heads.tables[at].name.clone());
-        let Some(sets) = heads.sets.get(&(family, name.clone())) else { return Ok(true) };
-        let mut wanted: Vec<(&String, &SetHead)> = sets.heads.iter().filter(|(_, head)| head.is_typed()).collect();
+    fn small_sets(&mut self, sets: &Sets, table: &mut Table) -> Result<bool, Errno> {
+        let small = |head: &SetHead| head.is_typed() && head.count().is_none_or(|count| count <= SMALL_SET);
+        let mut wanted: Vec<(&String, &SetHead)> = sets.heads.iter().filter(|(_, head)| small(head)).collect();
         wanted.sort_by_key(|(name, head)| (!head.is_anonymous(), *name));
         let mut steady = true;
         for (set, head) in wanted.into_iter().take(SMALL_SETS) {
             // Understood only where they are all: the beginning of a large set is of no use.
             let mut bodies: Vec<Vec<u8>> = Vec::new();
-            let read = self.nft.few_elements(family, &name, set, |body| bodies.push(body.to_vec()));
+            let read = self.nft.few_elements(table.family, &table.name, set, |body| bodies.push(body.to_vec()));
             match read {
                 Ok(Some(consistent)) => {
                     let opened = bodies.iter().filter_map(|body| nft::elements(nft::open(body)?.1));
                     let list = opened.flat_map(|(_, _, elements)| elements).collect();
                     steady &= consistent;
-                    heads.tables[at].sets.insert(set.clone(), head.filled(list));
+                    table.sets.insert(set.clone(), head.filled(list));
                 }
                 Ok(None) => {}
                 // It went away meanwhile.
@@ -171,18 +206,21 @@ impl Tables {
         table: &str,
         chain: &str,
     ) -> Result<(Arc<Rules>, bool), Errno> {
-        let place = (family, table.to_owned());
-        let at = *heads.places.get(&place).ok_or(Errno::NOENT)?;
-        let found = heads.tables.get(at).ok_or(Errno::NOENT)?;
+        let at = heads.place(family, table).ok_or(Errno::NOENT)?;
+        let found = &heads.ruleset.tables[at];
         let known = found.chains.get(chain).ok_or(Errno::NOENT)?;
         if !known.unread {
             return Ok((Arc::clone(&known.rules), true));
         }
-        let backend = found.backend;
-        let sets = heads.sets.get_mut(&place).ok_or(Errno::NOENT)?;
-        let uses = heads.uses.get(&place).and_then(|uses| uses.get(chain)).copied().unwrap_or(0);
-        let mut decoder =
-            Decoder { backend, chain, sets, context, rules: RulesBuilder::with_capacity(uses.min(MOST_RESERVED)) };
+        let place = (at, chain.to_owned());
+        if let Some(rules) = heads.read.get(&place) {
+            return Ok((Arc::clone(rules), true));
+        }
+        let origin = Origin::new(family, found.backend, chain);
+        let sets = heads.sets.get_mut(at - heads.others).ok_or(Errno::NOENT)?;
+        let uses = heads.uses.get(&place).copied().unwrap_or(0);
+        let rules = RulesBuilder::with_capacity(uses.min(MOST_RESERVED));
+        let mut decoder = Decoder { origin, sets, context, rules };
         let mut steady = false;
         for _ in 0..TRIES {
             decoder.rules.clear();
@@ -196,19 +234,15 @@ impl Tables {
             }
         }
         let mut rules = decoder.rules;
-        let found = &mut heads.tables[at];
         rules.texts_mut().for_each(|rule| nft::with_elements(rule, family, &found.sets));
         let rules = Arc::new(rules.finish());
-        if let Some(known) = found.chains.get_mut(chain) {
-            known.rules = Arc::clone(&rules);
-            known.unread = false;
-        }
+        heads.read.insert(place, Arc::clone(&rules));
         Ok((rules, steady))
     }
 
     /// A set with its elements; and whether the ruleset did not change meanwhile.
     pub(super) fn set(&mut self, heads: &Heads, family: Family, table: &str, set: &str) -> Result<(Set, bool), Errno> {
-        let sets = heads.sets.get(&(family, table.to_owned())).ok_or(Errno::NOENT)?;
+        let sets = heads.sets(family, table).ok_or(Errno::NOENT)?;
         let head = sets.heads.get(set).ok_or(Errno::NOENT)?;
         let (mut list, mut steady) = (Vec::new(), false);
         for _ in 0..TRIES {
@@ -233,7 +267,7 @@ impl Tables {
         set: &str,
         key: &[Scalar],
     ) -> Option<Option<Element>> {
-        let head = heads.sets.get(&(family, table.to_owned()))?.heads.get(set)?;
+        let head = heads.sets(family, table)?.heads.get(set)?;
         let bytes = head.key_bytes(key)?;
         let body = match self.nft.element(family, table, set, Some(&bytes)) {
             Ok(body) => body,
@@ -253,23 +287,29 @@ impl Tables {
     /// Reads all chains and sets into the heads; and says whether the ruleset did not change meanwhile.
     pub(super) fn everything(&mut self, heads: &mut Heads, context: &Context) -> Result<bool, Errno> {
         let mut steady = true;
-        for at in 0..heads.tables.len() {
-            let (family, name) = (heads.tables[at].family, heads.tables[at].name.clone());
-            let chains: Vec<String> = heads.tables[at].chains.keys().cloned().collect();
+        for at in heads.others..heads.ruleset.tables.len() {
+            let table = &heads.ruleset.tables[at];
+            let (family, name) = (table.family, table.name.clone());
+            let chains: Vec<String> = table.chains.keys().cloned().collect();
+            // After the rules, which may have taught how keys are divided.
+            let sets: Vec<String> = table.sets.keys().cloned().collect();
             for chain in chains {
                 steady &= self.chain(heads, context, family, &name, &chain)?.1;
             }
-            // After the rules, which may have taught how keys are divided.
-            let sets: Vec<String> = heads.tables[at].sets.keys().cloned().collect();
+            let mut filled = BTreeMap::new();
             for set in sets {
-                let (filled, consistent) = self.set(heads, family, &name, &set)?;
+                let (read, consistent) = self.set(heads, family, &name, &set)?;
                 steady &= consistent;
-                heads.tables[at].sets.insert(set, filled);
+                filled.insert(set, read);
             }
-            let table = &mut heads.tables[at];
-            for chain in table.chains.values_mut().filter(|c| c.rules.iter().any(|rule| rule.text.contains("@__"))) {
+            Arc::make_mut(&mut heads.ruleset).tables[at].sets = filled;
+        }
+        heads.ruleset = heads.known();
+        heads.read.clear();
+        for table in &mut Arc::make_mut(&mut heads.ruleset).tables[heads.others..] {
+            for chain in table.chains.values_mut().filter(|c| c.rules.iter().any(nft::lacks_elements)) {
                 let rules = Arc::make_mut(&mut chain.rules);
-                rules.iter_mut().for_each(|rule| nft::with_elements(rule, family, &table.sets));
+                rules.iter_mut().for_each(|rule| nft::with_elements(rule, table.family, &table.sets));
             }
         }
         Ok(steady && self.is_unchanged())

@@ -4,6 +4,7 @@
 //! hundred thousand times in the worst case. The netlink-packet crates build a vector of parsed attributes for every
 //! message and refuse a whole message when a newer kernel made one attribute longer; here such an attribute is skipped.
 
+use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
@@ -59,7 +60,7 @@ impl Netlink {
         rustix::net::sockopt::set_socket_timeout(&fd, rustix::net::sockopt::Timeout::Recv, Some(PATIENCE))?;
         // Connected to the kernel (port id 0): datagrams of other processes are refused.
         rustix::net::connect(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
-        Ok(Self { fd, sequence: 0, buffer: vec![0; BUFFER] })
+        Ok(Self { fd, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
     }
 
     fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> Result<(), Errno> {
@@ -77,7 +78,9 @@ impl Netlink {
 
     fn receive(&mut self) -> Result<usize, Errno> {
         loop {
-            match rustix::net::recv(&self.fd, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
+            // Not filled with zeros first: of most buffers an answer touches one page.
+            self.buffer.clear();
+            match rustix::net::recv(&self.fd, spare_capacity(&mut self.buffer), RecvFlags::TRUNC) {
                 Ok((_, length)) if length > self.buffer.len() => return Err(Errno::MSGSIZE),
                 Ok((_, length)) => return Ok(length),
                 Err(Errno::INTR) => {}

@@ -39,7 +39,7 @@ pub(crate) fn read() -> Ruleset {
 
 /// The rules of a chain as text.
 pub(crate) fn texts(ruleset: &Ruleset, chain: &str) -> Vec<String> {
-    rules(ruleset, chain).iter().map(|rule| rule.text.clone()).collect()
+    rules(ruleset, chain).iter().map(|rule| rule.text().to_owned()).collect()
 }
 
 /// The rules of the chain of this name, which one table has.

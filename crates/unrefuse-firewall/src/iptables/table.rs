@@ -82,7 +82,8 @@ impl Tables {
         if let Some(at) = self.open.or(self.tables.len().checked_sub(1)) {
             let table = &mut self.tables[at];
             let unknown = Statement::Unknown(text::clip(&wrong, 300));
-            let rule = Rule { line: Some(number), text: wrong.clone(), statements: vec![unknown], ..Rule::default() };
+            let rule =
+                Rule { line: Some(number), text: wrong.clone().into(), statements: vec![unknown], ..Rule::default() };
             table.rules.push(rule);
             let index = table.rules.len() as u32 - 1;
             for chain in table.chains.values_mut() {
@@ -211,7 +212,7 @@ impl Tables {
         for (position, statements) in (first..).zip(built.rules) {
             table.rules.push(Rule {
                 line: Some(number),
-                text: line.to_owned(),
+                text: line.into(),
                 comment: built.comment.clone(),
                 counters: read.counters,
                 statements,

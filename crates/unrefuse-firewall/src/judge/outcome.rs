@@ -353,7 +353,7 @@ impl Judge<'_> {
                     handle: rule.and_then(|r| r.handle),
                     line: rule.and_then(|r| r.line),
                     file: rule.and_then(|r| r.file.clone()),
-                    text: rule.map(|r| r.text.clone()).unwrap_or_default(),
+                    text: rule.map(|r| r.text().to_owned()).unwrap_or_default(),
                     comment: rule.and_then(|r| r.comment.clone()),
                     counters: rule.and_then(|r| r.counters),
                 }))

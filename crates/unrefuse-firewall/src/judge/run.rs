@@ -246,7 +246,7 @@ impl<'j, 'a> Run<'j, 'a> {
 
     pub(crate) fn ignore(&self, rule: &Rule, why: &Why) {
         if why.ignored {
-            note(&self.ignored, format!("{}: {}", why.text, rule.text));
+            note(&self.ignored, format!("{}: {}", why.text, rule.text()));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::names::{Kind, prefix, value, width};
 use super::registers::ones;
-use super::text::{Given, Writer};
-use crate::model::{Cond, Expr, Family, Field, Header, Meta, Op, Rule, Scalar, Statement, Verdict};
+use super::text::Writer;
+use crate::model::{Cond, Expr, Family, Field, Given, Header, Meta, Op, Rule, Scalar, Statement, Verdict};
 use std::collections::BTreeMap;
 
 /// Words in the order of iptables-save: source, destination, interfaces, protocol, fragment; then matches, then the
@@ -20,7 +20,7 @@ struct Words {
 
 /// `-A CHAIN …`. iptables-nft puts addresses, interfaces, the protocol and ports into nf_tables' own expressions, the rest
 /// into x_tables matches and targets, whose text is given.
-pub(crate) fn iptables(rule: &Rule, family: Family, chain: &str, given: &Given) -> String {
+pub(crate) fn iptables(rule: &Rule, family: Family, chain: &str, given: &[Given]) -> String {
     let none = BTreeMap::new();
     let mut writer = Writer::new(family, &none);
     let mut words = Words::default();

@@ -35,10 +35,11 @@ pub use head::{ChainHead, TableHead, chain, table};
 pub use reader::{Reader, backend};
 pub use set::{Part, RawElement, SetHead, Sets};
 
-use crate::model::{Backend, Family, Rule};
+use crate::model::{Backend, Family, Given, Origin, Rule, Text};
 use attr::Table;
 use program::Program;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Message types without the subsystem's number (`enum nf_tables_msg_types`).
 pub mod message {
@@ -112,36 +113,43 @@ pub fn place(attributes: &[u8]) -> Option<(String, String)> {
 
 /// A rule, from the attributes of `NFT_MSG_NEWRULE`. `sets` are those of its table; it may teach how they are divided.
 ///
-/// The number is left 0: it is a matter of the whole chain. `chain` is the chain's name.
-pub fn rule(attributes: &[u8], backend: Backend, chain: &str, sets: &mut Sets, context: &Context) -> Rule {
+/// The number is left 0: it is a matter of the whole chain.
+pub fn rule(attributes: &[u8], origin: &Arc<Origin>, sets: &mut Sets, context: &Context) -> Rule {
     let t: Table<'_, 8> = Table::new(attributes);
-    let family = sets.family.unwrap_or(Family::Inet);
-    let mut program = Program::new(family, backend, chain, sets, context);
+    let mut program = Program::new(origin, sets, context);
     program.run(t.get(4).unwrap_or_default());
     // Many rules are kept at once, and a statement is large.
     program.statements.shrink_to_fit();
     let user = t.get(7).unwrap_or_default();
     let comment = program.comment.take().or_else(|| attr::comment(user, 0));
-    let mut rule = Rule {
+    Rule {
         handle: t.be64(3),
         counters: program.counters,
         comment,
         statements: std::mem::take(&mut program.statements),
+        text: Text::later(Arc::clone(origin), std::mem::take(&mut program.xt_text), program.anonymous),
         ..Rule::default()
-    };
-    let xt_text = program.xt_text;
-    rule.text = match backend {
-        Backend::IptablesNft => iptables_text::iptables(&rule, family, chain, &xt_text),
-        _ => text::nft(&rule, family, &xt_text, &BTreeMap::new()),
-    };
-    rule
+    }
+}
+
+/// What a rule that the kernel told is written as.
+pub(crate) fn written(rule: &Rule, origin: &Origin, given: &[Given]) -> String {
+    match origin.backend {
+        Backend::IptablesNft => iptables_text::iptables(rule, origin.family, &origin.chain, given),
+        _ => text::nft(rule, origin.family, given, &BTreeMap::new()),
+    }
 }
 
 /// Writes a rule's text anew where it looks into anonymous sets, whose elements are known now.
 pub fn with_elements(rule: &mut Rule, family: Family, sets: &BTreeMap<String, crate::model::Set>) {
-    if rule.text.contains("@__") {
-        rule.text = text::nft(rule, family, &[], sets);
+    if rule.lacks_elements() {
+        rule.text = text::nft(rule, family, &[], sets).into();
     }
+}
+
+/// Whether [`with_elements`] would change the rule.
+pub fn lacks_elements(rule: &Rule) -> bool {
+    rule.lacks_elements()
 }
 
 /// What rules call a protocol.

@@ -4,7 +4,7 @@ use super::attr::{Attrs, Table, name};
 use super::registers::{Piece, Registers, Value, byte_of, number, padded};
 use super::set::{Part, Sets};
 use super::{Context, compute, effect, load, verdict};
-use crate::model::{Backend, Cond, Counters, Expr, Family, Field, Header, Meta, Op, Statement, Verdict};
+use crate::model::{Backend, Cond, Counters, Expr, Family, Field, Given, Header, Meta, Op, Origin, Statement, Verdict};
 
 /// The state while one rule is read.
 pub(crate) struct Program<'a> {
@@ -25,20 +25,18 @@ pub(crate) struct Program<'a> {
     /// The rule's chain.
     pub(crate) chain: &'a str,
     /// Text of x_tables matches and targets, by the number of the statement that they begin with.
-    pub(crate) xt_text: Vec<(usize, usize, String)>,
+    pub(crate) xt_text: Vec<Given>,
+    /// It looks into sets that are part of the rule.
+    pub(crate) anonymous: bool,
 }
 
 /// Result of one expression: `None` where it is not understood.
 pub(crate) type Done = Option<()>;
 
 impl<'a> Program<'a> {
-    pub(crate) fn new(
-        family: Family,
-        backend: Backend,
-        chain: &'a str,
-        sets: &'a mut Sets,
-        context: &'a Context,
-    ) -> Self {
+    pub(crate) fn new(origin: &'a Origin, sets: &'a mut Sets, context: &'a Context) -> Self {
+        let Origin { family, backend, chain } = origin;
+        let (family, backend) = (*family, *backend);
         let packet_family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
         Self {
             family,
@@ -53,6 +51,7 @@ impl<'a> Program<'a> {
             iptables: backend == Backend::IptablesNft,
             chain,
             xt_text: Vec::new(),
+            anonymous: false,
         }
     }
 
@@ -182,6 +181,7 @@ impl<'a> Program<'a> {
     /// The key of a look-up: its parts from the register on, as the set divides them.
     pub(crate) fn key(&mut self, register: u32, set: &str) -> Option<Vec<Expr>> {
         let start = byte_of(register)?;
+        self.anonymous |= set.starts_with("__");
         let head = self.sets.heads.get(set);
         let length = head.map_or(0, |head| head.key_len());
         let divided: Vec<Part> = head.map(|head| head.key().to_vec()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::set::{RawElement, Sets};
 use super::{Context, message};
-use crate::model::{Backend, Chain, Family, Hook, Problem, Rule, Ruleset, Table};
+use crate::model::{Backend, Chain, Family, Hook, Origin, Problem, Rule, Ruleset, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -128,7 +128,8 @@ impl Reader {
             let bases = chains.iter().filter_map(|(name, (c, _))| Some((name.as_str(), c.base.as_ref()?.hook)));
             backend(family, &table, bases)
         });
-        let mut rule = super::rule(attributes, backend, &chain, &mut building.sets, &self.context);
+        let origin = Origin::new(family, backend, &chain);
+        let mut rule = super::rule(attributes, &origin, &mut building.sets, &self.context);
         let rules = &mut building.chains.get_mut(&chain)?.1;
         rule.number = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
         rules.push(rule);

@@ -46,9 +46,15 @@ pub struct SetHead {
     comment: Option<String>,
     /// The parts of the key are those of the type that its maker wrote.
     typed: bool,
+    /// How many elements it has, where the kernel says it (`NFTA_SET_COUNT`): older kernels do not.
+    count: Option<u32>,
 }
 
 impl SetHead {
+    /// How many elements the kernel counts, where it says so: the two ends of a range are two.
+    pub fn count(&self) -> Option<u32> {
+        self.count
+    }
     /// Whether its keys can be divided before a rule showed how.
     pub fn is_typed(&self) -> bool {
         self.typed
@@ -181,7 +187,7 @@ fn bytes_of(parts: &[Part]) -> usize {
 
 /// `NFT_MSG_NEWSET` without its header: table, name, and what the set is.
 pub(crate) fn head(attributes: &[u8]) -> Option<(String, String, SetHead)> {
-    let t: Table<'_, 19> = Table::new(attributes);
+    let t: Table<'_, 21> = Table::new(attributes);
     let (table, name) = (t.name(1)?, t.name(2)?);
     let flags = t.be32(3).unwrap_or(0);
     let key_len = t.be32(5).unwrap_or(0) as usize;
@@ -224,6 +230,7 @@ pub(crate) fn head(attributes: &[u8]) -> Option<(String, String, SetHead)> {
         object: t.be32(15),
         comment: comment(user, 7),
         typed,
+        count: t.be32(20),
     };
     Some((table, name, head))
 }

@@ -2,13 +2,10 @@
 
 use super::names::{self, Kind, Seen, prefix, span, value, width};
 use crate::model::{
-    BitOp, Cond, Elements, Expr, Family, FibResult, Field, Header, Meta, Nat, NatKind, Op, Reject, Rule, Scalar, Set,
-    SetTarget, Statement, Verdict,
+    BitOp, Cond, Elements, Expr, Family, FibResult, Field, Given, Header, Meta, Nat, NatKind, Op, Reject, Rule, Scalar,
+    Set, SetTarget, Statement, Verdict,
 };
 use std::collections::BTreeMap;
-
-/// Texts that stand for statements: first statement, how many, text.
-pub(crate) type Given = [(usize, usize, String)];
 
 /// Sets with elements are written out where they are anonymous and this short.
 const SHOWN: usize = 24;
@@ -19,7 +16,7 @@ pub(crate) struct Writer<'a> {
 }
 
 /// The rule as nft(8) would list it. `sets` are those whose elements are known.
-pub(crate) fn nft(rule: &Rule, family: Family, given: &Given, sets: &BTreeMap<String, Set>) -> String {
+pub(crate) fn nft(rule: &Rule, family: Family, given: &[Given], sets: &BTreeMap<String, Set>) -> String {
     let mut writer = Writer::new(family, sets);
     let mut out = String::new();
     let mut index = 0;

@@ -235,7 +235,7 @@ fn rule(
     let (statements, comment, more) = statements(&entry, family, chain, |name| names.all.contains(name));
     let text = written(chain, &entry);
     wrong.extend(more);
-    (Rule { counters: counters(family, raw), comment, statements, text, ..Rule::default() }, wrong)
+    (Rule { counters: counters(family, raw), comment, statements, text: text.into(), ..Rule::default() }, wrong)
 }
 
 /// `struct ipt_ip`, `struct ip6t_ip6`.

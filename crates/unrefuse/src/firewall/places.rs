@@ -1,9 +1,10 @@
 //! What is known of the machine whose rules are asked: this one, or what `--address` tells of another.
 
+use crate::gather::machine::LiveMachine;
 use std::net::IpAddr;
 use std::sync::Arc;
 use unrefuse_collect::Host;
-use unrefuse_facts::{Family, RouteDecision};
+use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, Observed, RouteDecision};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery, in_prefix};
 
 /// Stands for an interface that no rule names: `(` is in no name that people give.
@@ -27,36 +28,50 @@ pub(super) trait Ground {
 }
 
 /// This machine.
-pub(super) struct Here<'a>(pub(super) &'a Arc<dyn Host>);
+pub(super) struct Here<'a> {
+    host: &'a Arc<dyn Host>,
+    links: Observed<Vec<Link>>,
+    addresses: Observed<Vec<InterfaceAddress>>,
+}
+
+impl<'a> Here<'a> {
+    pub(super) fn new(host: &'a Arc<dyn Host>) -> Self {
+        Self { host, links: host.links(), addresses: host.addresses() }
+    }
+
+    /// The machine as the judge of packets of that family asks for it.
+    pub(super) fn machine(self, family: Family) -> Result<LiveMachine, Missing> {
+        LiveMachine::knowing(self.host, family, self.links, self.addresses)
+    }
+}
 
 impl Ground for Here<'_> {
     fn is_own(&self, address: IpAddr) -> Option<bool> {
-        let own = self.0.addresses();
+        let own = &self.addresses;
         Some(address.is_loopback() || own.value()?.iter().any(|a| a.address == address))
     }
 
     fn own_towards(&self, from: IpAddr, iface: Option<&str>) -> Option<IpAddr> {
-        let (links, addresses) = (self.0.links(), self.0.addresses());
+        let (links, addresses) = (&self.links, &self.addresses);
         let index = iface.and_then(|name| links.value()?.iter().find(|l| l.name == name).map(|l| l.index));
         let of_iface = index.and_then(|index| {
             let on = addresses.value()?.iter().filter(|a| a.link == index && a.address.is_ipv4() == from.is_ipv4());
             on.map(|a| a.address).next()
         });
-        of_iface.or_else(|| match self.0.route(from, None).value()? {
+        of_iface.or_else(|| match self.host.route(from, None).value()? {
             RouteDecision::Via(route) => route.source,
             RouteDecision::No { .. } => None,
         })
     }
 
     fn has_interface(&self, name: &str) -> Option<bool> {
-        Some(self.0.links().value()?.iter().any(|link| link.name == name))
+        Some(self.links.value()?.iter().any(|link| link.name == name))
     }
 
     fn towards(&self, address: IpAddr) -> Option<String> {
-        let route = self.0.route(address, None);
+        let route = self.host.route(address, None);
         let RouteDecision::Via(route) = route.value()? else { return None };
-        let links = self.0.links();
-        links.value()?.iter().find(|link| Some(link.index) == route.link).map(|link| link.name.clone())
+        self.links.value()?.iter().find(|link| Some(link.index) == route.link).map(|link| link.name.clone())
     }
 
     fn remedy(&self) -> &'static str {

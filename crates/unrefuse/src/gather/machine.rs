@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use unrefuse_collect::Host;
 use unrefuse_collect::firewall::{Live, Scope};
-use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, RouteDecision};
+use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, Observed, RouteDecision};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 
@@ -22,7 +22,7 @@ type Routes = HashMap<(IpAddr, Option<String>), Option<Route>>;
 pub(crate) struct LiveMachine {
     host: Arc<dyn Host>,
     filters: Live,
-    ruleset: Ruleset,
+    ruleset: Arc<Ruleset>,
     links: Vec<Link>,
     addresses: Vec<InterfaceAddress>,
     /// What the kernel said already: a sweep asks for the same routes and settings again and again.
@@ -35,13 +35,22 @@ impl LiveMachine {
     /// Reads what every packet of that family meets: tables, base chains, interfaces, addresses. Rules are read later, as
     /// far as a packet meets them.
     pub(crate) fn new(host: &Arc<dyn Host>, family: Family) -> Result<Self, Missing> {
+        Self::knowing(host, family, host.links(), host.addresses())
+    }
+
+    /// The same, interfaces and addresses being known.
+    pub(crate) fn knowing(
+        host: &Arc<dyn Host>,
+        family: Family,
+        links: Observed<Vec<Link>>,
+        addresses: Observed<Vec<InterfaceAddress>>,
+    ) -> Result<Self, Missing> {
         let scope = match family {
             Family::V4 => Scope::Ip,
             Family::V6 => Scope::Ip6,
         };
         let filters = Live::open(scope).into_value()?;
-        let links = host.links().into_value()?;
-        let addresses = host.addresses().into_value()?;
+        let (links, addresses) = (links.into_value()?, addresses.into_value()?);
         let (host, ruleset) = (Arc::clone(host), filters.ruleset());
         let (routes, sysctls, ipsets) = Default::default();
         Ok(Self { host, ruleset, filters, links, addresses, routes, sysctls, ipsets })

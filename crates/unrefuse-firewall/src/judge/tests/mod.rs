@@ -97,7 +97,7 @@ pub(crate) fn set_mark(value: Scalar) -> Statement {
 pub(crate) fn rules(list: Vec<Vec<Statement>>) -> Arc<Rules> {
     let rule = |(i, statements): (usize, Vec<Statement>)| Rule {
         number: i as u32 + 1,
-        text: format!("rule {}", i + 1),
+        text: format!("rule {}", i + 1).into(),
         statements,
         ..Rule::default()
     };

@@ -120,7 +120,7 @@ impl Objects {
                     if raw.rest {
                         rule.statements.push(Statement::Unknown(raw.text.clone()));
                     }
-                    rule.text = raw.text;
+                    rule.text = raw.text.into();
                 }
                 None => {
                     let text = format!("a rule of a chain that is not there: {}", raw.text);

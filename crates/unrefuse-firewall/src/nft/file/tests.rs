@@ -7,7 +7,7 @@ fn read(source: &str) -> Ruleset {
 
 /// The rules of chain `c` as they are written.
 fn texts(ruleset: &Ruleset) -> Vec<&str> {
-    ruleset.tables[0].chains["c"].rules.iter().map(|rule| rule.text.as_str()).collect()
+    ruleset.tables[0].chains["c"].rules.iter().map(|rule| rule.text()).collect()
 }
 
 /// One rule in a chain of an inet table.

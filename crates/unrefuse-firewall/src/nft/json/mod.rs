@@ -65,7 +65,7 @@ pub fn parse(bytes: &[u8]) -> Result<Ruleset, NotJson> {
     for table in &mut ruleset.tables {
         for chain in table.chains.values_mut() {
             for rule in Arc::make_mut(&mut chain.rules).iter_mut() {
-                rule.text = text::nft(rule, table.family, &[], &table.sets);
+                rule.text = text::nft(rule, table.family, &[], &table.sets).into();
             }
         }
     }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn text(expr: &str) -> String {
-        rules(expr).tables[0].chains["c"].rules[0].text.clone()
+        rules(expr).tables[0].chains["c"].rules[0].text().to_owned()
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             "right": {"set": [22, {"range": [80, 90]}]}}}, {"accept": null}]"#,
         );
         let rule = &ruleset.tables[0].chains["c"].rules[0];
-        assert_eq!(rule.text, "tcp dport { 22, 80-90 } accept");
+        assert_eq!(rule.text(), "tcp dport { 22, 80-90 } accept");
         assert_eq!(rule.statements.len(), 3, "the protocol is asked for: {:?}", rule.statements);
         assert_eq!(rule.statements[2], Statement::Verdict(Verdict::Accept));
         let Elements::Ranges(ranges) = &ruleset.tables[0].sets["__json0"].elements else { panic!() };

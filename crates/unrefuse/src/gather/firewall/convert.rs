@@ -233,7 +233,7 @@ fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule
     };
     let place = own.map(|_| (at.family, at.table.as_str()));
     let element = machine.element(place, &named, &[key]).flatten();
-    let by_source = element.is_some() || rule.text.contains("saddr") || rule.text.contains("src");
+    let by_source = element.is_some() || rule.text().contains("saddr") || rule.text().contains("src");
     let set = machine.set(place, &named);
     let listed = set.as_deref().and_then(|set| holding(set, key));
     // A test of an ipset tells no more than that it holds the key.

@@ -35,7 +35,7 @@ pub(super) fn letting_in(machine: &LiveMachine, question: &Question, decider: &D
             Decider::Rule(rule) => rules.iter().position(|other| other.number == rule.number),
             _ => None,
         };
-        let new = Rule { text: "a rule for the port".to_owned(), statements, ..Rule::default() };
+        let new = Rule { text: "a rule for the port".into(), statements, ..Rule::default() };
         rules.insert(at.unwrap_or(rules.len()), new);
     })
 }
