@@ -62,6 +62,8 @@ pub trait Host: Send + Sync {
     fn addresses(&self) -> Observed<Vec<InterfaceAddress>>;
     /// The kernel's own decision for `destination`; `scope` is the interface of a scoped address (RFC 4007).
     fn route(&self, destination: IpAddr, scope: Option<&str>) -> Observed<RouteDecision>;
+    /// The kernel's own decision for what `source`, an address of this machine, sends to `destination`.
+    fn route_from(&self, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision>;
     /// Entries of the routing tables that cover `destination`, without the one that decides, best first: in the order of
     /// the routing rules, then longest prefix, then metric. At most 16.
     fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>>;

@@ -109,6 +109,9 @@ impl Host for Live {
     fn route(&self, destination: IpAddr, scope: Option<&str>) -> Observed<RouteDecision> {
         routes::decide(destination, scope)
     }
+    fn route_from(&self, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
+        routes::decide_from(source, destination)
+    }
     fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>> {
         routes::alternatives(destination)
     }

@@ -57,10 +57,9 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     match stopped {
         Some(outcome) => outcome,
         None if report.blockers.iter().any(|b| b.gate == Gate::Access) => Outcome::ClosedOnAccept,
-        None if report
-            .blockers
-            .iter()
-            .any(|b| matches!(b.root.as_str(), "listener/queue-full" | "listener/md5-required")) =>
+        None if report.blockers.iter().any(|b| {
+            matches!(b.root.as_str(), "listener/queue-full" | "listener/md5-required" | "ingress/no-way-back")
+        }) =>
         {
             Outcome::TimedOut
         }

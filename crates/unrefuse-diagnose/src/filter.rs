@@ -11,7 +11,7 @@ mod remove;
 pub(crate) use allow::{allow, take_out};
 pub(crate) use command::{keep_setting, setting_name};
 pub(crate) use describe::{decider, evidence, owned_by, rule as rule_text, safe, short, source};
-pub(crate) use nat::end_of;
+pub(crate) use nat::{end_of, listener_beside};
 pub(crate) use remove::{remove, remove_rule};
 
 use crate::finding::{CannotTell, Fired};
@@ -230,17 +230,22 @@ fn only(outcome: AttemptOutcome) -> &'static [AttemptOutcome] {
 pub(crate) fn stopped_out<'a>(view: &'a View<'_>) -> Option<Stop<'a>> {
     let judged = view.judged()?;
     let stop = |leg, judgement: &'a Option<Judgement>| judgement.as_ref().and_then(|j| stopped(view, leg, j));
-    // Without a route the stack sends nothing, and no filter had a say: that is the gate `route`.
-    let unrouted = matches!(view.routing().and_then(|r| r.decision.value()), Some(RouteDecision::No { .. }));
-    let filtered = |stop: &Stop<'_>| !(unrouted && matches!(stop.decider(), Some(Decider::Stack(_))));
-    stop(Leg::Out, &judged.egress).filter(filtered).or_else(|| stop(Leg::AnswerIn, &judged.egress_reply))
+    stop(Leg::Out, &judged.egress)
+        .filter(|stop| !unrouted(view, stop))
+        .or_else(|| stop(Leg::AnswerIn, &judged.egress_reply))
 }
 
 /// The packet that this machine's filters stop, where this machine is the server.
 pub(crate) fn stopped_in<'a>(view: &'a View<'_>) -> Option<Stop<'a>> {
     let judged = view.judged()?;
     let stop = |leg, judgement: &'a Option<Judgement>| judgement.as_ref().and_then(|j| stopped(view, leg, j));
-    stop(Leg::In, &judged.ingress).or_else(|| stop(Leg::AnswerOut, &judged.reply))
+    stop(Leg::In, &judged.ingress).filter(|stop| !unrouted(view, stop)).or_else(|| stop(Leg::AnswerOut, &judged.reply))
+}
+
+/// Without a route the stack sends nothing, and no filter had a say: that is the gate `route`.
+fn unrouted(view: &View<'_>, stop: &Stop<'_>) -> bool {
+    matches!(view.routing().and_then(|r| r.decision.value()), Some(RouteDecision::No { .. }))
+        && matches!(stop.decider(), Some(Decider::Stack(_)))
 }
 
 fn stopped<'a>(view: &View<'_>, leg: Leg, judgement: &'a Judgement) -> Option<Stop<'a>> {

@@ -78,6 +78,7 @@ impl Scene {
             attempts: Vec::new(),
             hidden_attempts: Vec::new(),
             routing: Vec::new(),
+            way_back: None,
             other_ports: Observed::default(),
             proxy: Observed::known(None, Source::running("environment")),
             elsewhere: Observed::default(),

@@ -51,6 +51,9 @@ pub struct Case {
     pub hidden_attempts: Vec<Attempt>,
     /// The way to each address.
     pub routing: Vec<Routing>,
+    /// The way of this machine's answers to a client that is elsewhere (`--from`), by the address that it asks.
+    #[serde(default)]
+    pub way_back: Option<Routing>,
     /// What other ports of a refusing remote host said.
     pub other_ports: Observed<Vec<PortProbe>>,
     /// The proxy that clients of this scheme would use instead.

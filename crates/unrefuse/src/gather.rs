@@ -24,7 +24,7 @@ use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
     AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, OwnContainer, PortProbe, Protocol,
-    Reason, Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind,
+    Reason, Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind, within,
 };
 use unrefuse_probe::AttemptOptions;
 
@@ -99,6 +99,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         attempts: Vec::new(),
         hidden_attempts: Vec::new(),
         routing: Vec::new(),
+        way_back: None,
         other_ports: Observed::default(),
         proxy: Observed::default(),
         firewall: Observed::default(),
@@ -112,8 +113,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         },
     };
     case.resolution = names.resolution();
-    if let Sender::From(client, _) = &options.sender {
-        as_seen_by(*client, &mut case, host);
+    if let Sender::From(client, interface) = &options.sender {
+        as_seen_by(*client, interface.as_deref(), &mut case, host);
+        case.way_back = Some(way_back(*client, &case, host));
     }
     case.host.sysctls = SYSCTLS.iter().map(|name| ((*name).to_owned(), host.sysctl(name))).collect();
 
@@ -176,12 +178,13 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
 
 /// A client elsewhere does not reach this machine by its loopback addresses: where these are meant, it is the address that
 /// this machine has on the way to the client.
-fn as_seen_by(client: IpAddr, case: &mut Case, host: &Arc<dyn Host>) {
-    let Ok(addresses) = &mut case.resolution.result else { return };
+fn as_seen_by(client: IpAddr, interface: Option<&str>, case: &mut Case, host: &Arc<dyn Host>) {
     let facing = match host.route(client, None).value() {
         Some(RouteDecision::Via(route)) => route.source,
-        _ => None,
+        // Without a way back the client may all the same send to an address of its own network, or to any other.
+        _ => own_address_for(client, interface, case),
     };
+    let Ok(addresses) = &mut case.resolution.result else { return };
     for address in addresses.iter_mut().filter(|a| a.ip().is_loopback() && a.is_ipv4() == client.is_ipv4()) {
         if let Some(facing) = facing {
             address.set_ip(facing);
@@ -190,6 +193,31 @@ fn as_seen_by(client: IpAddr, case: &mut Case, host: &Arc<dyn Host>) {
     // The client's packets have its family.
     addresses.retain(|a| a.is_ipv4() == client.is_ipv4());
     addresses.dedup();
+}
+
+/// The address of this machine that a client most likely asks: in its own network, else of the interface it comes in by.
+fn own_address_for(client: IpAddr, interface: Option<&str>, case: &Case) -> Option<IpAddr> {
+    let link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let own = case.host.addresses.value()?.iter();
+    let own = own.filter(|a| a.address.is_ipv4() == client.is_ipv4());
+    own.filter(|a| !a.address.is_loopback() && (!link_local(a.address) || link_local(client)))
+        .max_by_key(|a| {
+            let comes_by = interface.is_some() && case.host.link(a.link).map(|link| link.name.as_str()) == interface;
+            let near = within(client, a.address, a.prefix).then_some(a.prefix);
+            (comes_by, near, std::cmp::Reverse(a.link))
+        })
+        .map(|a| a.address)
+}
+
+/// How answers to the client leave; from the asked address, where that is this machine's own.
+fn way_back(client: IpAddr, case: &Case, host: &Arc<dyn Host>) -> Routing {
+    let asked = case.resolution.result.as_ref().ok().and_then(|all| all.first()).map(SocketAddr::ip);
+    let own = asked.filter(|ip| !ip.is_loopback() && case.is_local(*ip) == Some(true));
+    let decision = match own {
+        Some(own) => host.route_from(own, client),
+        None => host.route(client, None),
+    };
+    Routing { destination: client, decision, alternatives: Observed::default(), neighbour: Observed::default() }
 }
 
 /// Every attempt was open: there is nothing to explain.

@@ -33,7 +33,25 @@ pub(super) fn decide(destination: IpAddr, scope: Option<&str>) -> Observed<Route
         Ok(oif) => oif,
         Err(missing) => return Observed::Missing(missing),
     };
-    match Netlink::route().and_then(|mut netlink| decide_with(&mut netlink, destination, oif, scope)) {
+    decided(Packet { destination, source: None, oif }, scope)
+}
+
+/// How an answer from `source`, an address of this machine, to `destination` would leave: a routing rule may ask for the
+/// source (ip-rule(8)).
+pub(super) fn decide_from(source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
+    decided(Packet { destination: destination.to_canonical(), source: Some(source.to_canonical()), oif: None }, None)
+}
+
+/// What a lookup is asked for.
+#[derive(Clone, Copy)]
+struct Packet {
+    destination: IpAddr,
+    source: Option<IpAddr>,
+    oif: Option<u32>,
+}
+
+fn decided(packet: Packet, scope: Option<&str>) -> Observed<RouteDecision> {
+    match Netlink::route().and_then(|mut netlink| decide_with(&mut netlink, packet, scope)) {
         Ok(decision) => Observed::known(decision, Source::running(WHAT)),
         Err(e) => Observed::Missing(missing(WHAT, e)),
     }
@@ -44,7 +62,7 @@ pub(super) fn decide(destination: IpAddr, scope: Option<&str>) -> Observed<Route
 pub(super) fn alternatives(destination: IpAddr) -> Observed<Vec<Route>> {
     let destination = destination.to_canonical();
     let result = Netlink::route().and_then(|mut netlink| {
-        let decision = decide_with(&mut netlink, destination, None, None)?;
+        let decision = decide_with(&mut netlink, Packet { destination, source: None, oif: None }, None)?;
         let decides = match &decision {
             RouteDecision::Via(route) => Some(route),
             RouteDecision::No { entry, .. } => entry.as_ref(),
@@ -87,13 +105,9 @@ pub(super) fn index(scope: &str) -> Result<u32, Missing> {
     })
 }
 
-fn decide_with(
-    netlink: &mut Netlink,
-    destination: IpAddr,
-    oif: Option<u32>,
-    scope: Option<&str>,
-) -> Result<RouteDecision, Errno> {
-    let answer = match netlink.ask(RTM_GETROUTE, &lookup(destination, oif, LOOKUP_TABLE)) {
+fn decide_with(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Result<RouteDecision, Errno> {
+    let destination = packet.destination;
+    let answer = match netlink.ask(RTM_GETROUTE, &lookup(packet, LOOKUP_TABLE)) {
         Ok(answer) => answer,
         // The lookup's own errors: no route, unreachable, prohibit, blackhole (fib_props, net/ipv4/fib_semantics.c).
         Err(e @ (Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL)) => {
@@ -114,7 +128,7 @@ fn decide_with(
         return no(netlink, destination, scope, error);
     }
     // What the packet does comes from the decision, which entry said so from a second look.
-    if let Ok(answer) = netlink.ask(RTM_GETROUTE, &lookup(destination, oif, LOOKUP_TABLE | FIB_MATCH))
+    if let Ok(answer) = netlink.ask(RTM_GETROUTE, &lookup(packet, LOOKUP_TABLE | FIB_MATCH))
         && let Some((entry, _)) = parse(&answer)
     {
         route.destination = entry.destination;
@@ -143,11 +157,16 @@ fn no(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>, error: Er
 }
 
 /// `struct rtmsg` and the attributes of a lookup.
-fn lookup(destination: IpAddr, oif: Option<u32>, flags: u32) -> Vec<u8> {
-    let octets = octets(destination);
-    let mut body = vec![family(destination), (octets.len() * 8) as u8, 0, 0, 0, 0, 0, 0];
+fn lookup(packet: Packet, flags: u32) -> Vec<u8> {
+    let Packet { destination, source, oif } = packet;
+    let to = octets(destination);
+    let from = source.map(octets).unwrap_or_default();
+    let mut body = vec![family(destination), (to.len() * 8) as u8, (from.len() * 8) as u8, 0, 0, 0, 0, 0];
     body.extend_from_slice(&flags.to_ne_bytes());
-    push_attribute(&mut body, 1, &octets);
+    push_attribute(&mut body, 1, &to);
+    if source.is_some() {
+        push_attribute(&mut body, 2, &from);
+    }
     if let Some(oif) = oif {
         push_attribute(&mut body, 4, &oif.to_ne_bytes());
     }

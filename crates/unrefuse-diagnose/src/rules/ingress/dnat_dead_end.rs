@@ -2,11 +2,13 @@
 
 use crate::View;
 use crate::containers;
-use crate::filter::{end_of, owned_by, remove_rule, rule_text, safe, short, source};
+use crate::filter::{
+    end_of, keep_setting, listener_beside, owned_by, remove_rule, rule_text, safe, setting_name, short, source, stopped_in,
+};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{AttemptOutcome, Translation};
+use unrefuse_facts::{AttemptOutcome, Decider, Translation};
 
 cause! {
     /// ## What it means
@@ -41,6 +43,9 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
+    if let Some(fired) = to_loopback(view) {
+        return Ok(fired.fires());
+    }
     let Some(translation) = translation(view) else { return Ok(Finding::Clear) };
     if Some(translation.to) == view.address {
         return Ok(Finding::Clear);
@@ -65,13 +70,40 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let to_container = containers::known(view).and_then(|facts| containers::by_address(facts, to.ip())).is_some();
     let title = format!("packets to {} are sent on to {to}, where nothing answers: {}{owner}", view.endpoint(), short(rule));
     let program = rule.owner.name().map(|name| format!(" ({} sends it there)", safe(name))).unwrap_or_default();
+    let who = listener_beside(view, translation).map_or_else(
+        || "something".to_owned(),
+        |beside| format!("{}, which listens on {},", beside.name, beside.local),
+    );
     Ok(Fired::new(certainty, title)
         .evidence(Evidence::new(rule_text(rule), source(view)))
         .evidences(rule.comment.as_ref().map(|c| Evidence::new(format!("its comment: {}", safe(c)), source(view))))
         .evidences(seen)
-        .fix(Fix::new(view, Risk::Low, format!("let something listen on {to}{program}")))
+        .fix(Fix::new(view, Risk::Low, format!("let {who} listen on {to}{program}")))
         .fix(remove_rule(view, rule).filter(|_| !to_container))
         .fires())
+}
+
+/// NAT gives a packet from a wire a loopback address: the kernel takes that for a forgery (RFC 1122, 3.2.1.3), but for
+/// IPv4 where `route_localnet` says otherwise (Documentation/networking/ip-sysctl.rst).
+fn to_loopback(view: &View<'_>) -> Option<Fired> {
+    let stop = stopped_in(view).filter(|stop| matches!(stop.decider(), Some(Decider::Stack(_))))?;
+    let translation = stop.judgement.translated.as_ref().filter(|translation| translation.to.ip().is_loopback())?;
+    let (rule, to) = (&translation.by, translation.to);
+    let by = format!("{}{}", short(rule), owned_by(Some(&rule.owner)));
+    let title = format!(
+        "packets to {} are sent on to {to}, a loopback address, and dropped for it: {by}",
+        view.endpoint()
+    );
+    let interface = stop.judgement.arrives_by.as_deref().filter(|_| to.is_ipv4());
+    let allowed = interface.and_then(|interface| {
+        let title = format!("let packets that come in by {} reach loopback addresses", safe(interface));
+        let setting = setting_name("ipv4", interface, "route_localnet");
+        keep_setting(Fix::new(view, Risk::High, title), &setting, "1", Some("0"))
+    });
+    let who = end_of(view, translation).filter(|end| end.alive).map_or("something", |_| "what listens there");
+    let beside = format!("let {who} listen on an address that is no loopback one, and the rule lead to that");
+    let fired = stop.fired(view, title).evidence(Evidence::new(rule_text(rule), source(view)));
+    Some(fired.fix(Fix::new(view, Risk::Medium, beside)).fix(allowed))
 }
 
 /// The translation on the way in; for what this machine sends to one of its own addresses, the one in OUTPUT.
@@ -86,9 +118,9 @@ fn translation<'a>(view: &'a View<'_>) -> Option<&'a Translation> {
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
-    use crate::testing::filter::{accepted, commands, iptables};
+    use crate::testing::filter::{accepted, commands, dropped, iptables};
     use unrefuse_facts::{
-        AttemptOutcome, FilterHook, Judgement, Observed, RuleOwner, Source, Translation,
+        AttemptOutcome, Decider, FilterHook, Judgement, Observed, RuleOwner, Source, StackReason, Translation,
     };
 
     fn to(target: &str, probed: Option<AttemptOutcome>) -> Judgement {
@@ -121,6 +153,31 @@ mod tests {
         assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/dnat-dead-end", Certainty::Proven));
         assert_eq!(report.blockers.len(), 1, "a listener on the published port has no part in it");
         assert!(blocker.fixes[0].title.contains("Docker sends it there"));
+    }
+
+    #[test]
+    fn its_listener_at_another_address_is_named() {
+        let scene = Scene::local("10.1.0.2:80").listener("127.0.0.1:8080", "app");
+        let report = scene.filtered(None, Some(to("10.1.0.2:8080", None))).asked_from("10.5.0.9").report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "ingress/dnat-dead-end");
+        assert!(blocker.whys[0].evidence.iter().any(|e| e.text.ends_with(": app[800] listens on 127.0.0.1:8080")));
+        assert_eq!(blocker.fixes[0].title, "let app[800], which listens on 127.0.0.1:8080, listen on 10.1.0.2:8080");
+    }
+
+    #[test]
+    fn a_loopback_address_is_none_for_packets_of_a_wire() {
+        let stack = Decider::Stack(StackReason::Other { text: "the destination is an address that no packet…".into() });
+        let judgement = Judgement {
+            translated: to("127.0.0.1:8080", None).translated,
+            arrives_by: Some("eth0".into()),
+            ..dropped(stack)
+        };
+        let scene = Scene::local("10.1.0.2:80").listener("127.0.0.1:8080", "app").filtered(None, Some(judgement));
+        let report = scene.asked_from("10.5.0.9").report();
+        let blocker = &report.blockers[0];
+        assert_eq!((report.blockers.len(), blocker.root.as_str()), (1, "ingress/dnat-dead-end"));
+        assert_eq!(commands(&blocker.fixes[1].steps)[0], "sysctl -w net.ipv4.conf.eth0.route_localnet=1");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::IpAddr;
-use unrefuse_facts::{AttemptOutcome, Errno, Route, RouteDecision, RouteKind};
+use unrefuse_facts::{AttemptOutcome, Errno, Route, RouteDecision};
 
 cause! {
     /// ## What it means
@@ -52,7 +52,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         _ => &[AttemptOutcome::Unreachable],
     };
     match entry {
-        Some(route) if stops(route.kind) => Ok(by_entry(view, ip, route, *errno).predicts(predicts).fires()),
+        Some(route) if ways::stops(route.kind) => Ok(by_entry(view, ip, route, *errno).predicts(predicts).fires()),
         Some(_) => Ok(Finding::Clear),
         // No entry says so: then a rule of the routing policy does (ip-rule(8)). It gives ENETUNREACH for unreachable,
         // which is also what no route at all gives.
@@ -63,30 +63,16 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
 }
 
-fn stops(kind: RouteKind) -> bool {
-    matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw)
-}
-
 fn by_entry(view: &View<'_>, ip: IpAddr, route: &Route, errno: Errno) -> Fired {
     let said = ways::described(view, route);
     let kind = route.kind.name();
-    let then = view.routing().and_then(|r| r.alternatives.value()).and_then(|all| all.iter().find(|r| !stops(r.kind)));
+    let then = view.routing().and_then(|r| r.alternatives.value()).and_then(|all| all.iter().find(|r| !ways::stops(r.kind)));
     Fired::new(Certainty::Proven, format!("the route {said} stops packets to {ip}"))
         .evidence(ways::decided(view, format!("the lookup of {ip} ends with {errno}")))
-        .evidence(Evidence::new(said.clone(), "RTM_GETROUTE dump"))
+        .evidence(Evidence::new(said, "RTM_GETROUTE dump"))
         .evidences(then.map(|r| Evidence::new(format!("without it {ip} goes by {}", ways::described(view, r)), "RTM_GETROUTE dump")))
-        .fix(delete(view, ip, route, &said))
+        .fix(ways::take_out(view, ip, route))
         .fix(Fix::new(view, Risk::Medium, format!("take the {kind} route out of what sets it: the network configuration, a routing daemon, a ban, a VPN")).persistent())
-}
-
-fn delete(view: &View<'_>, ip: IpAddr, route: &Route, said: &str) -> Fix {
-    let table = if matches!(route.table, 0 | 254) { String::new() } else { format!(" table {}", route.table) };
-    let metric = if route.metric == 0 { String::new() } else { format!(" metric {}", route.metric) };
-    let entry = format!("{} {}{table}{metric}", route.kind.name(), ways::prefix(route));
-    let command = ways::ip(ip);
-    Fix::new(view, Risk::Medium, format!("take out the route {said}"))
-        .command(format!("{command} route del {entry}"))
-        .undo(format!("{command} route add {entry}"))
 }
 
 fn by_rule(view: &View<'_>, ip: IpAddr, errno: Errno) -> Fired {

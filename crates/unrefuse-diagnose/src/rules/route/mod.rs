@@ -1,7 +1,7 @@
 //! Causes of the gate `route`: this machine has no way there.
 
 mod ports;
-mod ways;
+pub(super) mod ways;
 
 crate::rules::causes! {
     blackhole,

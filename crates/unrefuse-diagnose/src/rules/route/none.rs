@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn nor_on_the_way_in_to_an_own_address() {
+        let stack = Decider::Stack(StackReason::Other { text: "there is no route to the destination".into() });
+        let decision = RouteDecision::No { errno: Errno::ENETUNREACH, entry: None };
+        let scene = Scene::local("[::1]:80").decided(decision).alternatives(&[]).local_error(Errno::ENETUNREACH);
+        let roots = scene.listener("[::1]:80", "nginx").filtered(None, Some(dropped(stack))).roots();
+        assert_eq!(roots, ["route/none"]);
+    }
+
+    #[test]
     fn without_an_address_of_the_family_it_says_so() {
         let report = no_route("[2001:db8::1]:80")
             .with(|case| {

@@ -1,9 +1,9 @@
 //! What several route rules read and say of routes, links and local errors.
 
 use crate::View;
-use crate::report::Evidence;
+use crate::report::{Evidence, Fix, Risk};
 use std::net::IpAddr;
-use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Errno, Link, Route, RouteDecision, text};
+use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Errno, Link, Route, RouteDecision, RouteKind, text};
 
 /// The attempt that this machine's own kernel refused, with its error. An ICMP error from elsewhere is none.
 pub(super) fn local_error<'a>(view: &View<'a>) -> Option<(&'a Attempt, Errno)> {
@@ -18,12 +18,12 @@ pub(super) fn decision<'a>(view: &View<'a>) -> Option<&'a RouteDecision> {
 }
 
 /// The link of a route.
-pub(super) fn link<'a>(view: &View<'a>, route: &Route) -> Option<&'a Link> {
+pub(in crate::rules) fn link<'a>(view: &View<'a>, route: &Route) -> Option<&'a Link> {
     view.case.host.link(route.link?)
 }
 
 /// `10.9.0.0/24`, `default`, `10.9.0.1` for a host route: the destination as ip-route(8) takes it.
-pub(super) fn prefix(route: &Route) -> String {
+pub(in crate::rules) fn prefix(route: &Route) -> String {
     match (route.destination, route.prefix) {
         (_, 0) => "default".to_owned(),
         (ip, length) => format!("{ip}/{length}"),
@@ -31,9 +31,9 @@ pub(super) fn prefix(route: &Route) -> String {
 }
 
 /// `10.9.0.0/24 via 10.1.0.254 dev eth0`, as ip-route(8) prints it.
-pub(super) fn described(view: &View<'_>, route: &Route) -> String {
+pub(in crate::rules) fn described(view: &View<'_>, route: &Route) -> String {
     let mut said = match route.kind {
-        unrefuse_facts::RouteKind::Unicast => prefix(route),
+        RouteKind::Unicast => prefix(route),
         kind => format!("{} {}", kind.name(), prefix(route)),
     };
     if let Some(gateway) = route.gateway {
@@ -55,13 +55,29 @@ pub(super) fn decided(view: &View<'_>, said: impl Into<String>) -> Evidence {
 }
 
 /// `ip`, or `ip -6`: without it ip-route(8) takes `default` for IPv4.
-pub(super) fn ip(address: IpAddr) -> &'static str {
+pub(in crate::rules) fn ip(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ip" } else { "ip -6" }
 }
 
 /// `10.9.0.1/32`, `fd09::1/128`.
 pub(super) fn host_prefix(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
+}
+
+/// Takes an entry that stops packets out of its table.
+pub(in crate::rules) fn take_out(view: &View<'_>, address: IpAddr, route: &Route) -> Fix {
+    let table = if matches!(route.table, 0 | 254) { String::new() } else { format!(" table {}", route.table) };
+    let metric = if route.metric == 0 { String::new() } else { format!(" metric {}", route.metric) };
+    let entry = format!("{} {}{table}{metric}", route.kind.name(), prefix(route));
+    let command = ip(address);
+    Fix::new(view, Risk::Medium, format!("take out the route {}", described(view, route)))
+        .command(format!("{command} route del {entry}"))
+        .undo(format!("{command} route add {entry}"))
+}
+
+/// An entry that is there to stop packets.
+pub(in crate::rules) fn stops(kind: RouteKind) -> bool {
+    matches!(kind, RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw)
 }
 
 /// Kinds of link that the kernel makes by itself, down, when a module is loaded, or that carry nothing.
