@@ -4,7 +4,7 @@ use crate::View;
 use crate::report::{Edit, Fix, Risk, Step};
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use unrefuse_facts::{HostsEntry, Location, Protocol, text};
+use unrefuse_facts::{HostsEntry, Location, text};
 
 impl Fix {
     /// A fix with its title and risk; not persistent, without steps, verified by asking again.
@@ -53,12 +53,7 @@ impl Fix {
 
 /// The advice to ask `address` instead of the target's own, verified by doing so. No steps: only the asker can follow it.
 pub(crate) fn ask_instead(view: &View<'_>, address: SocketAddr) -> Fix {
-    let fix = Fix::new(view, Risk::Low, format!("ask {address} instead"));
-    let udp = if view.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
-    match quote(&address.to_string()) {
-        Some(endpoint) => fix.verify(format!("unrefuse {udp}{endpoint}")),
-        None => fix,
-    }
+    Fix::new(view, Risk::Low, format!("ask {address} instead")).verify(view.verify_at(&address.to_string()))
 }
 
 /// `word` quoted for the shell; `None` where it cannot be done safely, and then there is no command.

@@ -174,6 +174,11 @@ impl<'a> View<'a> {
 
     /// The command that asks again, for `verify`.
     pub fn verify(&self) -> String {
+        self.verify_at(&self.case.target.endpoint())
+    }
+
+    /// The command that asks `endpoint` in the same way.
+    pub(crate) fn verify_at(&self, endpoint: &str) -> String {
         let udp = if self.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
         let vantage = &self.case.vantage;
         let from = match vantage.from.as_deref().filter(|_| vantage.kind == VantageKind::From).map(text::shell_quote) {
@@ -181,7 +186,7 @@ impl<'a> View<'a> {
             Some(None) => return "ask unrefuse again".to_owned(),
             None => String::new(),
         };
-        match text::shell_quote(&self.case.target.endpoint()) {
+        match text::shell_quote(endpoint) {
             Some(target) => format!("unrefuse {udp}{from}{target}"),
             None => "ask unrefuse again".to_owned(),
         }

@@ -33,7 +33,10 @@ pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option
     let of_unit = line.text.trim_start().starts_with("ExecStart");
     match (decided.config.service.as_str(), scope) {
         ("nginx", Scope::Asked) => insert(line, &endpoint, "listen"),
-        ("nginx", Scope::Every) if v4 => replace(line, &port.to_string()),
+        ("nginx", Scope::Every) if v4 => {
+            let changed = line.with_value(&port.to_string())?;
+            edit(&line.location, &line.text, for_any_family(&changed))
+        }
         ("nginx", Scope::Every) => replace(line, &format!("[::]:{port}")),
         ("apache", Scope::Asked) => insert(line, &endpoint, "Listen"),
         ("apache", Scope::Every) => replace(line, &port.to_string()),
@@ -54,8 +57,8 @@ pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option
         ("memcached", Scope::Asked) => replace(line, &format!("{value},{ip}")),
         ("memcached", Scope::Every) => replace(line, every),
         ("sshd", _) if line.text.trim_start().to_ascii_lowercase().starts_with("addressfamily") => replace(line, "any"),
-        ("sshd", Scope::Asked) => insert(line, &ip.to_string(), "ListenAddress"),
-        ("sshd", Scope::Every) => replace(line, every),
+        ("sshd", Scope::Asked) => insert(line, &at_its_port(value, &ip.to_string(), port), "ListenAddress"),
+        ("sshd", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         // Without `net.ipv6` an IPv6 address is not opened.
         ("mongodb", _) if !v4 => None,
         ("mongodb", Scope::Asked) => replace(line, &format!("{value},{ip}")),
@@ -79,6 +82,12 @@ pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option
         ("dnsmasq", Scope::Asked) if line.text.contains("listen-address") => replace(line, &format!("{value},{ip}")),
         _ => None,
     }
+}
+
+/// `new` in place of what sshd's `ListenAddress` says, with a port where there is one: without it those of `Port` hold.
+fn at_its_port(old: &str, new: &str, port: u16) -> String {
+    let has_port = old.contains("]:") || old.matches(':').count() == 1;
+    if has_port { format!("{}:{port}", bracketed(new)) } else { new.to_owned() }
 }
 
 /// `[::]` in front of a port.
@@ -174,19 +183,33 @@ fn replace(line: &ConfigLine, value: &str) -> Option<Edit> {
     edit(&line.location, &line.text, line.with_value(value)?)
 }
 
-/// One more line behind this one: the same with another value. Where other things stand on the line, the value itself is
-/// changed.
+/// One more line behind this one: the same with another value. Where other things stand on the line, one more of nginx'
+/// directives on it; else the value itself is changed.
 fn insert(line: &ConfigLine, value: &str, word: &str) -> Option<Edit> {
     let (start, end) = line.value?;
-    let head = line.text.get(..start)?.trim();
-    let alone = head.eq_ignore_ascii_case(word) && !line.text.get(end..)?.contains(['{', '}']);
+    let (head, tail) = (line.text.get(..start)?, line.text.get(end..)?);
+    let alone = head.trim().eq_ignore_ascii_case(word) && !tail.contains(['{', '}']);
+    if !alone && word == "listen" {
+        let (from, to) = (head.rfind(word)?, end + tail.find(';')? + 1);
+        let more = for_any_family(&format!("{}{value}{}", line.text.get(from..start)?, line.text.get(end..to)?));
+        return edit(&line.location, &line.text, format!("{} {more}{}", line.text.get(..to)?, line.text.get(to..)?));
+    }
     if !alone {
         return replace(line, value);
     }
-    let new = line.with_value(value)?;
-    let new = new.replace(" ipv6only=on", "").replace(" ipv6only=off", "");
     let at = Location { path: line.location.path.clone(), line: line.location.line.checked_add(1)? };
-    edit(&at, "", new)
+    edit(&at, "", for_any_family(&line.with_value(value)?))
+}
+
+/// Without what nginx takes for IPv6 addresses alone.
+fn for_any_family(listen: &str) -> String {
+    listen.replace(" ipv6only=on", "").replace(" ipv6only=off", "")
+}
+
+/// The changed line no longer names the address that the service has.
+pub(super) fn takes_away(decided: &Decided<'_>, edit: &Edit) -> bool {
+    let old = decided.listen.address.to_string();
+    edit.old.contains(&old) && !edit.new.contains(&old)
 }
 
 fn new_line(config: &ServiceConfig, new: String) -> Option<Edit> {

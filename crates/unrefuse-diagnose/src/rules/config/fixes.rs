@@ -43,7 +43,9 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
     let config = decided.config;
     let is_store = STORES.contains(&config.service.as_str());
     let (asked, every) = if is_store { (Risk::Medium, Risk::High) } else { (Risk::Low, Risk::Medium) };
-    let instead = if config.service == "mariadb" { "in place of what it has" } else { "too" };
+    let asked_edit = change::address(decided, ip, Scope::Asked);
+    let replaces = asked_edit.as_ref().is_some_and(|edit| change::takes_away(decided, edit));
+    let instead = if replaces { "in place of what it has" } else { "too" };
     let narrow = format!("let {} listen on {ip}, {instead}{}", config.name, warning(config));
     let broad = format!("let {} listen on every address{}", config.name, warning(config));
     // A wildcard address takes the place of an open socket on the same port: nginx must close that first.
@@ -52,7 +54,7 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
         return vec![fix];
     }
     [
-        (change::address(decided, ip, Scope::Asked), asked, narrow, apply_of(config)),
+        (asked_edit, asked, narrow, apply_of(config)),
         (change::address(decided, ip, Scope::Every), every, broad, broad_apply),
     ]
     .into_iter()
@@ -71,7 +73,7 @@ fn started_anew(view: &View<'_>, decided: &Decided<'_>, ip: IpAddr) -> Option<Fi
     let title = match &listen.address_from.origin {
         Origin::CommandLine(shown) => {
             let old = listen.address.to_string();
-            let with = |new: &str| visible(&shown.replacen(&old, new, 1));
+            let with = |new: &str| visible(&readdressed(shown, &old, new));
             if with(every) == visible(shown) {
                 return None;
             }
@@ -84,6 +86,20 @@ fn started_anew(view: &View<'_>, decided: &Decided<'_>, ip: IpAddr) -> Option<Fi
         _ => return None,
     };
     Some(Fix::new(view, Risk::Medium, title))
+}
+
+/// `shown` with `new` in place of `old`: an IPv6 address before a port has brackets, an IPv4 address has none.
+fn readdressed(shown: &str, old: &str, new: &str) -> String {
+    let bracketed = format!("[{old}]");
+    let (old, before_port) = match shown.contains(&bracketed) {
+        true => (bracketed.as_str(), true),
+        false => (old, !old.contains(':') && shown.contains(&format!("{old}:"))),
+    };
+    if before_port && new.contains(':') {
+        shown.replacen(old, &format!("[{new}]"), 1)
+    } else {
+        shown.replacen(old, new, 1)
+    }
 }
 
 /// How the service takes up a changed address; a restart where that is not known.
@@ -140,4 +156,17 @@ fn check(config: &ServiceConfig) -> Option<String> {
         "nginx" | "apache" | "sshd" | "dnsmasq" | "postfix" => command,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readdressed;
+
+    #[test]
+    fn ipv6_before_a_port_has_brackets() {
+        assert_eq!(readdressed("0.0.0.0:80", "0.0.0.0", "::1"), "[::1]:80");
+        assert_eq!(readdressed("--bind [::1]:80", "::1", "10.0.0.1"), "--bind 10.0.0.1:80");
+        assert_eq!(readdressed("--bind 127.0.0.1", "127.0.0.1", "::"), "--bind ::");
+        assert_eq!(readdressed("127.0.0.1:80", "127.0.0.1", "10.0.0.1"), "10.0.0.1:80");
+    }
 }

@@ -85,6 +85,42 @@ mod tests {
         assert_eq!(edit.new, "bind * -::*");
     }
 
+    fn edited(report: &crate::Report, fix: usize) -> (&str, &str) {
+        let Step::Edit { edit } = &report.blockers[0].fixes[fix].steps[0] else { panic!("{:?}", report.blockers) };
+        (&edit.old, &edit.new)
+    }
+
+    #[test]
+    fn a_server_block_on_one_line_gets_one_more_listen() {
+        let text = "server { listen 127.0.0.1:80 default_server; server_name a; }";
+        let config = Config::of("nginx", "nginx").unit("nginx.service");
+        let config = config.listen("127.0.0.1", 80, line("/etc/nginx/a.conf", 1, text, "127.0.0.1:80"));
+        let report = config.of_last(Scene::local("10.1.0.2:80").listener("127.0.0.1:80", "nginx")).rst().report();
+        let new =
+            "server { listen 127.0.0.1:80 default_server; listen 10.1.0.2:80 default_server; server_name a; }";
+        assert_eq!(edited(&report, 0), (text, new));
+        assert_eq!(report.blockers[0].fixes[0].title, "let nginx listen on 10.1.0.2, too");
+    }
+
+    #[test]
+    fn sshd_keeps_the_port_of_the_line() {
+        let text = "ListenAddress 127.0.0.1:2200";
+        let config = Config::of("sshd", "sshd").unit("ssh.service");
+        let config = config.listen("127.0.0.1", 2200, line("/etc/ssh/sshd_config", 15, text, "127.0.0.1:2200"));
+        let report = config.of_last(Scene::local("10.1.0.2:2200").listener("127.0.0.1:2200", "sshd")).rst().report();
+        assert_eq!(edited(&report, 0), ("", "ListenAddress 10.1.0.2:2200"));
+        assert_eq!(edited(&report, 1), (text, "ListenAddress 0.0.0.0:2200"));
+    }
+
+    #[test]
+    fn what_is_replaced_is_not_called_too() {
+        let text = "ExecStart=/opt/app --listen 127.0.0.1:80";
+        let config = Config::of("app", "app").unit("app.service");
+        let config = config.listen("127.0.0.1", 80, line("/etc/systemd/system/app.service", 4, text, "127.0.0.1:80"));
+        let report = config.of_last(Scene::local("10.1.0.2:80").listener("127.0.0.1:80", "app")).rst().report();
+        assert_eq!(report.blockers[0].fixes[0].title, "let app listen on 10.1.0.2, in place of what it has");
+    }
+
     #[test]
     fn without_a_unit_there_are_no_steps() {
         let scene = Scene::local("10.1.0.2:6379").listener("127.0.0.1:6379", "redis-server");

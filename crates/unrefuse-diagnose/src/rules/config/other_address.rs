@@ -93,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_among_others_is_changed_in_its_place() {
+    fn a_line_among_others_gets_one_more_directive() {
         let scene = Scene::local("10.1.0.2:80").listener("10.7.0.1:80", "nginx");
         let report = nginx("10.7.0.1", "server { listen 10.7.0.1:80; }", "10.7.0.1:80").of_last(scene).rst().report();
         let Step::Edit { edit } = &report.blockers[0].fixes[0].steps[0] else { panic!() };
-        assert_eq!(edit.new, "server { listen 10.1.0.2:80; }");
+        assert_eq!(edit.new, "server { listen 10.7.0.1:80; listen 10.1.0.2:80; }");
     }
 
     #[test]

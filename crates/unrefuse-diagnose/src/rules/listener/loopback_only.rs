@@ -1,10 +1,9 @@
 //! listener/loopback-only
 
-use super::misfit::{Misfit, Misfits, instead};
+use super::misfit::{Misfit, Misfits, ask_there};
 use super::owner;
 use crate::View;
 use crate::finding::{CannotTell, Finding};
-use crate::fix::ask_instead;
 use crate::rule::cause;
 
 cause! {
@@ -54,7 +53,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(found
         .fired(view, title)
         .fix(found.configure(view, listen))
-        .fix(ask_instead(view, instead(found.first())))
+        .fix(ask_there(view, found.first()))
         .fires())
 }
 
@@ -62,6 +61,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
+    use crate::testing::filter::accepted;
 
     #[test]
     fn bound_to_loopback_and_asked_by_the_network_address() {
@@ -76,6 +76,14 @@ mod tests {
         );
         assert!(blocker.whys[0].evidence.iter().any(|e| e.text.contains("[::1]:5432")), "the other family is told too");
         assert_eq!(blocker.fixes[1].verify, "unrefuse 127.0.0.1:5432");
+    }
+
+    #[test]
+    fn a_client_elsewhere_is_not_sent_to_loopback() {
+        let scene = Scene::local("10.1.0.2:5432").listener("127.0.0.1:5432", "postgres");
+        let report = scene.filtered(None, Some(accepted())).asked_from("10.5.0.9").report();
+        assert_eq!(report.blockers[0].root, "listener/loopback-only");
+        assert!(!report.blockers[0].fixes.iter().any(|fix| fix.title.starts_with("ask")), "{:?}", report.blockers);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::owner;
 use crate::containers;
 use crate::finding::{CannotTell, Fired};
+use crate::fix::ask_instead;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::{View, Who};
 use std::net::{IpAddr, SocketAddr};
@@ -161,4 +162,10 @@ pub(super) fn instead(socket: &Socket) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, socket.local.port())
+}
+
+/// The advice to ask there; none for a client elsewhere, who does not come to loopback.
+pub(super) fn ask_there(view: &View<'_>, socket: &Socket) -> Option<Fix> {
+    let there = instead(socket);
+    (!there.ip().is_loopback() || !view.judged_only()).then(|| ask_instead(view, there))
 }

@@ -1,10 +1,9 @@
 //! listener/other-address
 
-use super::misfit::{Misfit, Misfits, instead};
+use super::misfit::{Misfit, Misfits, ask_there};
 use super::owner;
 use crate::View;
 use crate::finding::{CannotTell, Finding};
-use crate::fix::ask_instead;
 use crate::rule::cause;
 
 cause! {
@@ -50,7 +49,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     );
     Ok(found
         .fired(view, title)
-        .fix(ask_instead(view, instead(found.first())))
+        .fix(ask_there(view, found.first()))
         .fix(found.configure(view, listen))
         .fires())
 }

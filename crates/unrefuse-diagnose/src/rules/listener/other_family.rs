@@ -1,10 +1,9 @@
 //! listener/other-family
 
-use super::misfit::{Misfit, Misfits, instead};
+use super::misfit::{Misfit, Misfits, ask_there};
 use super::owner;
 use crate::View;
 use crate::finding::{CannotTell, Finding};
-use crate::fix::ask_instead;
 use crate::report::Evidence;
 use crate::rule::cause;
 use unrefuse_facts::Family;
@@ -59,7 +58,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         ));
     }
     let listen = format!("let {who} listen in {} too, in its own configuration, and restart it", asked.name());
-    Ok(fired.fix(ask_instead(view, instead(socket))).fix(found.configure(view, listen)).fires())
+    Ok(fired.fix(ask_there(view, socket)).fix(found.configure(view, listen)).fires())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! listener/other-port
 
 use super::owner;
+use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use crate::{View, fix};
 use unrefuse_facts::catalogue::{self, KnownService};
-use unrefuse_facts::{AttemptOutcome, Protocol, Socket, SocketTable, Transport};
+use unrefuse_facts::{AttemptOutcome, Socket, SocketTable, Transport};
 
 cause! {
     /// ## What it means
@@ -112,11 +112,7 @@ fn ask(view: &View<'_>, port: u16) -> Fix {
     let fix = Fix::new(view, Risk::Low, format!("ask port {port}"));
     let mut target = view.case.target.clone();
     target.port = port;
-    let udp = if target.protocol == Protocol::Udp { "--udp " } else { "" };
-    match fix::quote(&target.endpoint()) {
-        Some(endpoint) => fix.verify(format!("unrefuse {udp}{endpoint}")),
-        None => fix,
-    }
+    fix.verify(view.verify_at(&target.endpoint()))
 }
 
 #[cfg(test)]
