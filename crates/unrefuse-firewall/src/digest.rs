@@ -221,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn long_chains_are_passed_over_by_fingerprints() {
+        let mut rules: Vec<_> = (0..1000).map(|address| vec![source(address)]).collect();
+        rules[700] = vec![Statement::Verdict(Verdict::Drop)];
+        rules[999] = vec![source(5)];
+        assert_eq!(named(&digest(rules.clone()), Some("0.0.0.5"), 22), [5, 700, 999]);
+        // So many different tests are compared rule by rule. The source's own bytes are known.
+        let bytes = (0..=MOST_SOUGHT as u16).map(|n| vec![equals(96 + n, Header::Network, 8, 0xff)]);
+        rules.extend(bytes);
+        assert_eq!(named(&digest(rules), Some("0.0.0.5"), 22), [5, 700, 999]);
+    }
+
+    #[test]
     fn rules_that_were_changed_have_another_digest() {
         let mut rules = crate::model::Rules::from(vec![Rule { statements: vec![port(22)], ..Rule::default() }]);
         assert!(named(rules.digest(), None, 23).is_empty());

@@ -41,7 +41,7 @@ impl Decoder<'_> {
 /// Tables with chains, and what is known of their sets.
 #[derive(Default)]
 pub(super) struct Heads {
-    /// Behind the tables that are not nf_tables' its own. Shared with those who judge: what is read later stands beside it.
+    /// Tables of nf_tables stand behind the others. Shared with those who judge: what is read later stands beside it.
     pub(super) ruleset: Arc<Ruleset>,
     /// How many tables are not nf_tables'.
     others: usize,
