@@ -62,8 +62,8 @@ mod tests {
 
     #[test]
     fn homes() {
-        let users = users(b"alice:x:1000:1000:Alice,,,:/home/alice:/bin/sh\nbob:x:1001\n");
-        assert_eq!(users[&1000], User { name: "alice".into(), home: "/home/alice".into() });
+        let users = users(b"alice:x:1000:1000:Alice,,,:/srv/alice:/bin/sh\nbob:x:1001\n");
+        assert_eq!(users[&1000], User { name: "alice".into(), home: "/srv/alice".into() });
         assert_eq!(users[&1001].home, "");
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn user() -> UnitUser {
     UnitUser {
         name: "alice".into(),
         uid: 1000,
-        home: Some("/home/alice".into()),
+        home: Some("/srv/alice".into()),
         has_manager: true,
         ..UnitUser::default()
     }

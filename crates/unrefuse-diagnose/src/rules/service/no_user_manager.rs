@@ -103,15 +103,15 @@ mod tests {
     use crate::testing::service::{commands, unit, user};
     use unrefuse_facts::{ActiveState, UnitUser};
 
-    fn report(user: UnitUser) -> crate::Report {
+    fn scene(user: UnitUser) -> Scene {
         let mut app = unit("redis-server.service", ActiveState::Inactive, "dead");
         app.user = Some(user);
-        Scene::local("127.0.0.1:6379").rst().services(|f| f.user_units = vec![app]).report()
+        Scene::local("127.0.0.1:6379").rst().services(|f| f.user_units = vec![app])
     }
 
     #[test]
     fn after_the_logout_of_a_user_who_does_not_linger() {
-        let report = report(UnitUser { has_manager: false, ..user() });
+        let report = scene(UnitUser { has_manager: false, ..user() }).report();
         let blocker = &report.blockers[0];
         assert_eq!(blocker.root, "service/no-user-manager");
         assert!(blocker.whys[1].title.starts_with("user unit redis-server.service of alice cannot run"));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn who_lingers_has_a_manager_to_be_started() {
-        let report = report(UnitUser { has_manager: false, lingers: true, ..user() });
+        let report = scene(UnitUser { has_manager: false, lingers: true, ..user() }).report();
         assert_eq!(commands(&report, 0)[0], "systemctl start user@1000.service");
     }
 
@@ -136,6 +136,6 @@ mod tests {
 
     #[test]
     fn with_a_manager_the_unit_is_only_stopped() {
-        assert_eq!(report(user()).blockers[0].root, "service/stopped");
+        assert_eq!(scene(user()).roots(), ["service/stopped"]);
     }
 }
