@@ -94,7 +94,7 @@ fn to_loopback(view: &View<'_>) -> Option<Fired> {
         "packets to {} are sent on to {to}, a loopback address, and dropped for it: {by}",
         view.endpoint()
     );
-    let interface = stop.judgement.arrives_by.as_deref().filter(|_| to.is_ipv4());
+    let interface = stop.judgement.arrives_by.as_deref().or_else(|| facing(view)).filter(|_| to.is_ipv4());
     let allowed = interface.and_then(|interface| {
         let title = format!("let packets that come in by {} reach loopback addresses", safe(interface));
         let setting = setting_name("ipv4", interface, "route_localnet");
@@ -104,6 +104,12 @@ fn to_loopback(view: &View<'_>) -> Option<Fired> {
     let beside = format!("let {who} listen on an address that is no loopback one, and the rule lead to that");
     let fired = stop.fired(view, title).evidence(Evidence::new(rule_text(rule), source(view)));
     Some(fired.fix(Fix::new(view, Risk::Medium, beside)).fix(allowed))
+}
+
+/// The interface that answers to the client leave by: it most likely comes in by that.
+fn facing<'a>(view: &View<'a>) -> Option<&'a str> {
+    let route = view.case.way_back.as_ref()?.decision.value()?.via()?;
+    view.case.host.link(route.link?).map(|link| link.name.as_str())
 }
 
 /// The translation on the way in; for what this machine sends to one of its own addresses, the one in OUTPUT.
