@@ -41,4 +41,5 @@ crate::rules::causes! {
     rules_missing,
     localhost_inside,
     other_network,
+    own_macvlan,
 }

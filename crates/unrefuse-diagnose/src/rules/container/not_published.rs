@@ -2,6 +2,7 @@
 
 use super::fixes::publish;
 use super::meant::Clue;
+use super::own_macvlan::keeps_host_out;
 use super::state::{State, state};
 use super::words;
 use crate::View;
@@ -118,6 +119,10 @@ fn own_address(view: &View<'_>, meant: &super::meant::Meant<'_>, to: ContainerPo
     let same_family = |ip: &&std::net::IpAddr| view.ip().is_some_and(|asked| asked.is_ipv4() == ip.is_ipv4());
     let addresses = containers::addresses(meant.container);
     let ip = *addresses.iter().find(same_family)?;
+    if keeps_host_out(meant.container) {
+        let title = format!("ask {} from another machine: this one does not reach it", SocketAddr::new(ip, to.port));
+        return Some(Fix::new(view, Risk::Low, title));
+    }
     let mut fix = ask_instead(view, SocketAddr::new(ip, to.port));
     fix.title = format!(
         "from this host only: ask {}, the container's own address until its next start",
