@@ -120,11 +120,25 @@ impl<'a> View<'a> {
         Some(by_address && self.device_admits(socket))
     }
 
-    /// A socket bound to a device takes only what comes in by it; what this machine sends to itself comes in by `lo`.
+    /// A socket bound to a device takes only what comes in by it. What this machine sends to a loopback address comes in by
+    /// `lo`; what it sends to an address of another interface does not count as that (`rt_iif` of `__mkroute_output`,
+    /// net/ipv4/route.c).
     pub fn device_admits(&self, socket: &Socket) -> bool {
         let Some(device) = socket.device else { return true };
-        let host = &self.case.host;
-        host.link(device).is_some_and(|link| link.loopback && self.is_local() == Some(true))
+        let by_loopback = || self.ip().is_some_and(|ip| ip.is_loopback());
+        self.clients_link() == Some(device)
+            || self.case.host.link(device).is_some_and(|link| link.loopback && by_loopback())
+    }
+
+    /// The interface that the packets of a client elsewhere come in by: the judged one, else the one of the way back.
+    fn clients_link(&self) -> Option<u32> {
+        if !self.judged_only() {
+            return None;
+        }
+        let named = self.judged().and_then(|judged| judged.ingress.as_ref()?.arrives_by.as_deref());
+        let named = named.and_then(|name| self.case.host.links.value()?.iter().find(|link| link.name == name));
+        let back = || self.case.way_back.as_ref()?.decision.value()?.via()?.link;
+        named.map(|link| link.index).or_else(back)
     }
 
     /// The sockets that the kernel hands the packet to; several only where they share the port with `SO_REUSEPORT`.

@@ -51,10 +51,15 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         ));
     }
     let (who, device) = (owner::short(found.table, socket), owner::device(view, index));
-    let title = format!("{who} listens on {} bound to {device}, and takes nothing that comes in by lo", socket.local);
-    let unbind = format!(
-        "take the binding to {device} out of the configuration of {who} and restart it, or ask from a machine behind {device}"
-    );
+    let to_loopback = view.case.host.link(index).is_some_and(|link| link.loopback);
+    let takes = match (to_loopback, view.judged_only()) {
+        (true, _) => "takes only what this machine sends to a loopback address",
+        (false, true) => "takes nothing that comes in by another interface",
+        (false, false) => "takes nothing that comes in by lo",
+    };
+    let title = format!("{who} listens on {} bound to {device}, and {takes}", socket.local);
+    let other = if to_loopback { String::new() } else { format!(", or ask from a machine behind {device}") };
+    let unbind = format!("take the binding to {device} out of the configuration of {who} and restart it{other}");
     Ok(found.fired(view, title).fix(Fix::new(view, Risk::Medium, unbind)).fires())
 }
 
@@ -76,7 +81,7 @@ mod tests {
 
     #[test]
     fn bound_to_lo_takes_this_machines_own_packets() {
-        let roots = Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "x", |s| s.device = Some(1)).rst().roots();
+        let roots = Scene::local("127.0.0.1:80").socket("0.0.0.0:80", "x", |s| s.device = Some(1)).rst().roots();
         assert!(!roots.contains(&"listener/other-interface".to_owned()), "{roots:?}");
     }
 
@@ -84,5 +89,22 @@ mod tests {
     fn a_wrong_address_is_the_nearer_reason_than_the_device() {
         let scene = Scene::local("127.0.0.1:80").socket("10.1.0.2:80", "nginx", |s| s.device = Some(2));
         assert_eq!(scene.rst().roots(), ["listener/other-address"]);
+    }
+
+    #[test]
+    fn bound_to_lo_and_asked_at_a_network_address() {
+        let lo = |socket: &mut unrefuse_facts::Socket| socket.device = Some(1);
+        let scene = || Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "app", lo);
+        assert_eq!(scene().rst().roots(), ["listener/other-interface"]);
+        let accepted = crate::testing::filter::accepted();
+        assert_eq!(scene().filtered(None, Some(accepted)).asked_from("10.1.0.9").roots(), ["listener/other-interface"]);
+    }
+
+    #[test]
+    fn a_client_of_the_interface_that_it_is_bound_to() {
+        let arrives_by = Some("eth0".into());
+        let judged = unrefuse_facts::Judgement { arrives_by, ..crate::testing::filter::accepted() };
+        let scene = Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "app", |socket| socket.device = Some(2));
+        assert!(scene.filtered(None, Some(judged)).asked_from("10.1.0.9").roots().is_empty());
     }
 }
