@@ -78,12 +78,11 @@ const SYSCTLS: [&str; 13] = [
 pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -> Case {
     let local_until = options.deadline.min(Instant::now() + LOCAL_LOOK);
     let own = host.own();
+    let names = names::Names::start(target, options, host);
+    let proxy = proxy::start(target, &own, options, host);
     let hostname = look("host name", local_until, host, |h| h.hostname());
     let links = look("links", local_until, host, |h| h.links());
     let addresses = look("addresses", local_until, host, |h| h.addresses());
-    let proxy = proxy::start(target, &own, options, host);
-    // Last, for it waits for the resolver.
-    let names = names::Names::start(target, options, host);
     let counters_before = host.counters();
 
     let hostname = hostname.fact();
@@ -139,7 +138,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         if options.sender == Sender::Here {
             case.attempts = attempts(&case, &found, options, host, judged.verdicts());
         }
-        let namespaces = server.and_then(|server| server.finish(&mut case, host, local_until));
+        if let Some(server) = server {
+            server.finish(&mut case, host, local_until);
+        }
         // The host's services and files are not those of a container stood in.
         let outside = options.container.is_none();
         let services = outside.then(|| services::Services::start(&case, host, options.deadline)).flatten();
@@ -148,10 +149,6 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         } else {
             configs::Configs::NotNeeded("they are the container's own files")
         };
-        // Only containers are looked for by what other namespaces have.
-        if let Some(namespaces) = namespaces {
-            case.host.other_namespaces = namespaces.fact();
-        }
         let containers = containers::Containers::start(&case, host, options.deadline);
         after_attempts(&mut case, options, host);
         if works(&case) {

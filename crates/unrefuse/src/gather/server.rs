@@ -5,7 +5,7 @@ use crate::ask::Asked;
 use std::sync::Arc;
 use std::time::Instant;
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
-use unrefuse_facts::{Case, NetNamespace, Observed, SocketTable, Target, Transport};
+use unrefuse_facts::{Case, Observed, SocketTable, Target, Transport};
 
 /// A look at the server's sockets that is under way.
 pub(crate) struct Server {
@@ -19,14 +19,9 @@ impl Server {
         Self { on_port: look("the socket table", until, host, move |h| h.sockets(&query)) }
     }
 
-    /// Fills in what was found. Where nothing on the port takes the packet, all listeners are read, and other namespaces
-    /// are under way then: the service may listen on another port or elsewhere.
-    pub(crate) fn finish(
-        self,
-        case: &mut Case,
-        host: &Arc<dyn Host>,
-        until: Instant,
-    ) -> Option<Asked<Observed<Vec<NetNamespace>>>> {
+    /// Fills in what was found. Where nothing on the port takes the packet, all listeners and other namespaces are read:
+    /// the service may listen on another port or elsewhere.
+    pub(crate) fn finish(self, case: &mut Case, host: &Arc<dyn Host>, until: Instant) {
         let on_port = self.on_port.fact();
         let transport = match case.target.protocol {
             unrefuse_facts::Protocol::Udp => Transport::Udp,
@@ -37,7 +32,7 @@ impl Server {
         let missing_here = failing && !on_port.value().is_some_and(listens);
         case.host.sockets = on_port;
         if !failing {
-            return None;
+            return;
         }
         let namespaces = {
             let query = port_query(&case.target, Owners::Wanted);
@@ -52,6 +47,6 @@ impl Server {
             };
             case.host.sockets = look("the socket table", until, host, move |h| h.sockets(&query)).fact();
         }
-        Some(namespaces)
+        case.host.other_namespaces = namespaces.fact();
     }
 }
