@@ -54,9 +54,7 @@ pub(super) fn stopped(view: &View<'_>) -> Result<Finding, CannotTell> {
 /// Whether it runs, as its supervisor says or its processes show; `None` where neither tells.
 fn runs(facts: &ServiceFacts, other: &OtherService) -> Option<bool> {
     let known = other.service.as_deref().and_then(catalogue::by_id);
-    let own = |command: &String| {
-        known.is_some_and(|service| service.has_process(command)) || *command == other.command
-    };
+    let own = |command: &String| known.is_some_and(|service| service.has_process(command)) || *command == other.command;
     let processes = || Some(facts.processes.value()?.iter().any(own));
     other.up.or_else(processes)
 }
@@ -110,7 +108,9 @@ mod tests {
     fn scene(others: Vec<OtherService>, running: &[&str]) -> Scene {
         let running = running.iter().map(|name| (*name).to_owned()).collect();
         let source = Source::running("/proc");
-        Scene::local("127.0.0.1:8090").rst().services(|f| (f.others, f.processes) = (others, Observed::known(running, source)))
+        Scene::local("127.0.0.1:8090")
+            .rst()
+            .services(|f| (f.others, f.processes) = (others, Observed::known(running, source)))
     }
 
     #[test]
