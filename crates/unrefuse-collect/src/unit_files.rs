@@ -1,8 +1,12 @@
 //! Unit files on disk: where the manager would find them (systemd.unit(5), "UNIT FILE LOAD PATH").
 
+mod naming;
+
+pub(crate) use naming::{line_naming, speaks_of};
+
 use crate::live::{files, folders};
 use std::collections::BTreeMap;
-use unrefuse_facts::{ActiveState, Clue, ClueKind, LoadState, UnitFacts};
+use unrefuse_facts::{ActiveState, LoadState, UnitFacts};
 use unrefuse_parse::unit::{Assignment, assignments};
 
 /// The system manager's folders, the strongest first.
@@ -49,14 +53,10 @@ enum Below {
 /// A unit file is shorter.
 const LONGEST: u64 = 256 << 10;
 
-/// Units that name a port: no more are looked for.
-const MOST_NAMING: usize = 16;
-
-/// Keys whose values name a port that the service listens on.
-const PORT_KEYS: [&str; 4] = ["ExecStart", "ExecStartPre", "Environment", "ListenStream"];
-
 /// The unit files of a machine.
 pub(crate) struct UnitFiles {
+    /// What all absolute paths lie below.
+    root: String,
     /// The file of each unit, the strongest one.
     paths: BTreeMap<String, UnitFile>,
     /// The folders `NAME.d` of each unit, the weakest first.
@@ -94,7 +94,7 @@ impl UnitFile {
 impl UnitFiles {
     /// Lists the system manager's folders below `root`.
     pub(crate) fn list(root: &str) -> Self {
-        Self::of(FOLDERS.iter().map(|folder| format!("{root}{folder}")))
+        Self::of(root, FOLDERS.iter().map(|folder| format!("{root}{folder}")))
     }
 
     /// Lists the folders of a user's manager below `root`; `home` is empty where the user has none.
@@ -104,12 +104,13 @@ impl UnitFiles {
             Below::Home => home.starts_with('/').then(|| format!("{root}{home}{folder}")),
             Below::Runtime => Some(format!("{root}/run/user/{uid}{folder}")),
         };
-        Self::of(USER_FOLDERS.iter().filter_map(path))
+        Self::of(root, USER_FOLDERS.iter().filter_map(path))
     }
 
     /// Lists folders, the strongest first.
-    fn of(folders: impl DoubleEndedIterator<Item = String>) -> Self {
-        let mut found = Self { paths: BTreeMap::new(), drop_ins: BTreeMap::new(), wanted: BTreeMap::new() };
+    fn of(root: &str, folders: impl DoubleEndedIterator<Item = String>) -> Self {
+        let (paths, drop_ins, wanted) = Default::default();
+        let mut found = Self { root: root.to_owned(), paths, drop_ins, wanted };
         for folder in folders.rev() {
             for (name, is_link) in folders::entries(&folder).unwrap_or_default() {
                 let path = format!("{folder}/{name}");
@@ -204,65 +205,6 @@ impl UnitFiles {
             () => "static",
         }
     }
-
-    /// The units whose command line, environment or addresses name the port, with the line that does.
-    pub(crate) fn naming(&self, port: u16) -> Vec<(String, Clue)> {
-        let mut found = Vec::new();
-        let number = port.to_string();
-        for unit in self.units() {
-            if found.len() >= MOST_NAMING {
-                break;
-            }
-            // Most files do not have the number at all: that is cheaper to see than to parse them.
-            let has = |path: &String| small(path).is_some_and(|bytes| holds(&bytes, number.as_bytes()));
-            let drop_ins = [Some(unit.to_owned()), template(unit)];
-            let folders = drop_ins.iter().flatten().filter_map(|name| self.drop_ins.get(name)).flatten();
-            let mut drop_ins =
-                folders.flat_map(|folder| names(folder).into_iter().map(move |n| format!("{folder}/{n}")));
-            if !self.file(unit).is_some_and(|file| has(&file.path)) && !drop_ins.any(|path| has(&path)) {
-                continue;
-            }
-            let files = self.read(unit);
-            let line = files.iter().rev().find_map(|(path, file)| {
-                let names = |a: &&Assignment| is_port_key(&a.key) && speaks_of(&a.key, &a.value, port);
-                file.iter().rev().find(names).map(|a| (path, a))
-            });
-            if let Some((path, assignment)) = line {
-                let socket = assignment.section == "Socket";
-                found.push((
-                    unit.to_owned(),
-                    Clue {
-                        kind: if socket { ClueKind::SocketUnit } else { ClueKind::UnitFile },
-                        text: format!("{} of {unit} names port {port}", assignment.key),
-                        source: format!("{path}:{}", assignment.line),
-                    },
-                ));
-            }
-        }
-        found
-    }
-}
-
-fn is_port_key(key: &str) -> bool {
-    PORT_KEYS.contains(&key) || key.starts_with("Listen")
-}
-
-/// Whether a command line, environment or address has `port` where a port stands: after `:`, `=` or a blank, as a whole
-/// number.
-pub(crate) fn speaks_of(key: &str, value: &str, port: u16) -> bool {
-    let number = port.to_string();
-    let stands = |at: usize| {
-        let before = value[..at].chars().next_back();
-        let after = value[at + number.len()..].chars().next();
-        let free = after.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '.' | ':' | '%' | '-' | '_'));
-        let led = match before {
-            // A number alone is an address of a socket unit; in a command line it follows an option.
-            None => key.starts_with("Listen"),
-            Some(c) => matches!(c, ':' | '=' | ' ' | '\t' | '"' | '\''),
-        };
-        free && led
-    };
-    value.match_indices(number.as_str()).any(|(at, _)| stands(at))
 }
 
 pub(crate) fn holds(bytes: &[u8], number: &[u8]) -> bool {

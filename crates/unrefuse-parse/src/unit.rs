@@ -32,6 +32,16 @@ pub struct Assignment {
     pub line: u32,
 }
 
+impl Assignment {
+    /// Whether it takes back an earlier one: an empty value empties the list of its key (systemd.unit(5)), and of all
+    /// addresses of a socket unit (systemd.socket(5), `ListenStream=`).
+    pub fn resets(&self, earlier: &Assignment) -> bool {
+        let listens = |key: &str| self.section == "Socket" && key.starts_with("Listen");
+        let same_list = self.key == earlier.key || (listens(&self.key) && listens(&earlier.key));
+        self.value.is_empty() && self.section == earlier.section && same_list
+    }
+}
+
 /// The assignments of one file, in their order.
 ///
 /// A backslash at the end of a line continues it; comment lines within are left out (systemd.syntax(7)).

@@ -2,7 +2,7 @@
 
 use crate::live::missing::missing;
 use crate::live::{files, folders};
-use crate::unit_files::{holds, small, speaks_of};
+use crate::unit_files::{holds, line_naming, small};
 use unrefuse_facts::catalogue::KnownService;
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{Clue, ClueKind, Installed, Observed, Source};
@@ -74,13 +74,6 @@ pub(super) fn configuration(root: &str, service: &KnownService, port: u16) -> Op
         }
     }
     None
-}
-
-/// The number of the first line, comments left out, that has `port` where a port stands.
-pub(super) fn line_naming(text: &[u8], port: u16) -> Option<usize> {
-    let text = from_bytes(text);
-    let says = |line: &str| !line.starts_with(['#', ';', '!']) && speaks_of("", line, port);
-    text.lines().position(|line| says(line.trim())).map(|index| index + 1)
 }
 
 /// Container engines that are here.

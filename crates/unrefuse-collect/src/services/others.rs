@@ -1,7 +1,7 @@
 //! Services that something other than systemd starts: scripts of init(8), OpenRC, runit, s6, supervisord.
 
-use super::installed::{line_naming, names, paths};
-use crate::unit_files::{holds, small, speaks_of};
+use super::installed::{names, paths};
+use crate::unit_files::{holds, line_naming, small, speaks_of};
 use unrefuse_facts::catalogue::KnownService;
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{Clue, ClueKind, OtherService, Supervisor};

@@ -186,23 +186,26 @@ pub(super) fn port(message: &str) -> Option<u16> {
 /// The file and line that a message names: `/etc/nginx/nginx.conf:12`, `line 12 of /etc/apache2/apache2.conf`,
 /// `"/etc/…/postgresql.conf" line 12`.
 pub(super) fn place(message: &str) -> Option<Location> {
-    let start = message.match_indices('/').find(|(at, _)| {
-        let before = message[..*at].chars().next_back();
-        before.is_none_or(|c| matches!(c, ' ' | '"' | '\'' | '[' | '(' | '=')) && message[*at..].len() > 4
-    })?;
-    let rest = &message[start.0..];
-    let end = rest.find([' ', '"', '\'', ']', ')', ',', ';', ':']).unwrap_or(rest.len());
-    let path = &rest[..end];
     let number = |text: &str| {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text[..end].parse::<u32>().ok().filter(|line| *line > 0)
     };
-    let colon = rest[end..].strip_prefix(':').and_then(number);
+    let starts = |at: &usize| {
+        let before = message[..*at].chars().next_back();
+        before.is_none_or(|c| matches!(c, ' ' | '"' | '\'' | '[' | '(' | '=')) && message[*at..].len() > 4
+    };
+    let paths = message.match_indices('/').map(|(at, _)| at).filter(starts).map(|at| {
+        let rest = &message[at..];
+        rest.split_at(rest.find([' ', '"', '\'', ']', ')', ',', ';', ':']).unwrap_or(rest.len()))
+    });
+    let paths: Vec<(&str, &str)> = paths.collect();
+    // Of `open() "/etc/a" failed (2: No such file or directory) in /etc/b:3` the second.
+    let with_line = paths.iter().find_map(|(path, rest)| Some((*path, rest.strip_prefix(':').and_then(number)?)));
     let word = || {
         let text = message.to_ascii_lowercase();
         text.match_indices("line").find_map(|(at, _)| number(text[at + 4..].trim_start_matches([' ', ':', '#'])))
     };
-    let line = colon.or_else(word)?;
+    let (path, line) = with_line.or_else(|| Some((paths.first()?.0, word()?)))?;
     Some(Location { path: path.to_owned(), line })
 }
 
@@ -248,6 +251,11 @@ mod tests {
         assert_eq!(
             at("/etc/ssh/sshd_config: line 3: Bad configuration option: x").as_deref(),
             Some("/etc/ssh/sshd_config:3")
+        );
+        assert_eq!(
+            at("open() \"/etc/nginx/none.conf\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60")
+                .as_deref(),
+            Some("/etc/nginx/nginx.conf:60")
         );
         assert_eq!(at("started /usr/sbin/nginx"), None);
         assert_eq!(at("no path at line 3"), None);

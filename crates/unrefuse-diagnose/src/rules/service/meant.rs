@@ -53,15 +53,17 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     let mut first = units.iter().filter(|(strength, wanted, _)| (*strength, *wanted) == best).map(|(_, _, unit)| *unit);
     let Some(unit) = first.next() else { return Ok(None) };
     let others: Vec<&UnitFacts> = first.collect();
+    // A number in a configuration that was not read as a whole may be overruled by another line.
+    let logged = unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
     let certainty = match () {
         () if !others.is_empty() => Certainty::Possible,
-        () if alone && best.0 >= PLAIN => Certainty::Proven,
+        () if alone && (best.0 > PLAIN || logged) => Certainty::Proven,
         () => Certainty::Likely,
     };
     Ok(Some(Meant { facts, unit, certainty, others }))
 }
 
-/// Clues from here on say the port outright.
+/// Clues from here on have the port's number.
 const PLAIN: u8 = 3;
 
 /// Service units for which something speaks, without those whose configuration, fully read, speaks against it.
