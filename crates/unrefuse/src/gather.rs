@@ -76,13 +76,14 @@ const SYSCTLS: [&str; 13] = [
 
 /// Looks at everything that the question needs.
 pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -> Case {
-    let local_until = options.deadline.min(Instant::now() + LOCAL_LOOK);
+    // From the moment of each look: neither a slow resolver nor a silent target takes time from it.
+    let soon = || options.deadline.min(Instant::now() + LOCAL_LOOK);
     let own = host.own();
     let names = names::Names::start(target, options, host);
     let proxy = proxy::start(target, &own, options, host);
-    let hostname = look("host name", local_until, host, |h| h.hostname());
-    let links = look("links", local_until, host, |h| h.links());
-    let addresses = look("addresses", local_until, host, |h| h.addresses());
+    let hostname = look("host name", soon(), host, |h| h.hostname());
+    let links = look("links", soon(), host, |h| h.links());
+    let addresses = look("addresses", soon(), host, |h| h.addresses());
     let counters_before = host.counters();
 
     let hostname = hostname.fact();
@@ -133,32 +134,32 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         let found = case.resolution.result.clone().unwrap_or_default();
         case.routing = found.iter().map(|a| routing(target, a.ip(), host)).collect();
         let is_local = found.iter().any(|a| case.is_local(a.ip()) != Some(false));
-        let server = is_local.then(|| server::Server::start(target, host, local_until));
-        let judged = firewall::Judged::start(target, &found, &options.sender, case.host.own.uid, host, local_until);
+        let server = is_local.then(|| server::Server::start(target, host, soon()));
+        let judged = firewall::Judged::start(target, &found, &options.sender, case.host.own.uid, host, soon());
         if options.sender == Sender::Here {
             case.attempts = attempts(&case, &found, options, host, judged.verdicts());
         }
         if let Some(server) = server {
-            server.finish(&mut case, host, local_until);
+            server.finish(&mut case, host, soon());
         }
         // The host's services and files are not those of a container stood in.
         let outside = options.container.is_none();
         let services = outside.then(|| services::Services::start(&case, host, options.deadline)).flatten();
         let configs = if outside {
-            configs::Configs::start(&case, local_until)
+            configs::Configs::start(&case, soon())
         } else {
             configs::Configs::NotNeeded("they are the container's own files")
         };
         let containers = containers::Containers::start(&case, host, options.deadline);
         after_attempts(&mut case, options, host);
         if works(&case) {
-            case.elsewhere = elsewhere::elsewhere(&case, host, local_until);
+            case.elsewhere = elsewhere::elsewhere(&case, host, soon());
         } else {
             case.firewall = judged.facts(&case, options, host);
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.
                 let query = SocketQuery { port: None, ..port_query(target, Owners::Wanted) };
-                case.host.sockets = look("the socket table", local_until, host, move |h| h.sockets(&query)).fact();
+                case.host.sockets = look("the socket table", soon(), host, move |h| h.sockets(&query)).fact();
             }
         }
         // Last: files and buses are read beside the packet filter.
