@@ -43,6 +43,10 @@ pub fn diagnose(case: &Case, elapsed: Duration) -> Report {
     report
 }
 
+/// Causes that leave a client without any answer.
+const SILENT: [&str; 4] =
+    ["listener/queue-full", "listener/md5-required", "ingress/no-way-back", "ingress/unit-ip-deny"];
+
 /// What a client elsewhere will see: foreseen, for no attempt was made.
 fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     let stopped = views.iter().find_map(|view| {
@@ -57,13 +61,11 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     match stopped {
         Some(outcome) => outcome,
         None if report.blockers.iter().any(|b| b.gate == Gate::Access) => Outcome::ClosedOnAccept,
-        None if report.blockers.iter().any(|b| {
-            matches!(b.root.as_str(), "listener/queue-full" | "listener/md5-required" | "ingress/no-way-back")
-        }) =>
-        {
+        None if report.blockers.iter().flat_map(|b| &b.whys).any(|why| SILENT.contains(&why.id.as_str())) => {
             Outcome::TimedOut
         }
-        None if report.blockers.is_empty() => Outcome::Open,
+        // The kernel shakes hands for a process that accepts nothing.
+        None if report.blockers.iter().all(|b| b.root == "listener/not-accepting") => Outcome::Open,
         None => Outcome::Refused,
     }
 }
@@ -143,7 +145,8 @@ fn held_against_attempt(rule: &'static Rule, mut fired: Fired, view: &View<'_>) 
     Some(Hit { rule, fired })
 }
 
-/// Of each gate the strongest finding; of equals the one listed first. A finding that another one stands for is left out.
+/// Of each gate the strongest finding; of equals the one listed first. A finding that another one stands for is left out;
+/// one that stands apart has no part in this.
 fn strongest(hits: Vec<Hit>) -> Vec<Hit> {
     let replaced: Vec<bool> = hits
         .iter()
@@ -154,7 +157,8 @@ fn strongest(hits: Vec<Hit>) -> Vec<Hit> {
         if replaced {
             continue;
         }
-        match kept.iter_mut().find(|other| other.rule.gate() == hit.rule.gate()) {
+        let rival = |other: &&mut Hit| other.rule.gate() == hit.rule.gate() && !other.rule.apart && !hit.rule.apart;
+        match kept.iter_mut().find(rival) {
             Some(other) if other.fired.certainty < hit.fired.certainty => *other = hit,
             Some(_) => {}
             None => kept.push(hit),

@@ -34,6 +34,9 @@ pub struct Rule {
     pub begins: bool,
     /// Ids (or `gate/*`) whose findings at the same address are not reported beside this one, because it is why they fire.
     pub instead_of: &'static [&'static str],
+    /// It stops the packet by itself, whatever other rules of its gate find, and mending those does not mend it: it is
+    /// reported beside them. Of all others the strongest finding of a gate stands.
+    pub apart: bool,
     /// The question that stays open where no deeper why is found.
     pub asks: Option<&'static str>,
     /// Facts without which it cannot tell.
@@ -56,6 +59,7 @@ impl Rule {
         explains: &[],
         begins: true,
         instead_of: &[],
+        apart: false,
         asks: None,
         needs: &[],
         likes: &[],

@@ -36,6 +36,7 @@ cause! {
     id: "egress/unit-ip-deny",
     title: "the client's unit may not speak to that address",
     instead_of: &["path/filtered"],
+    apart: true,
     needs: &["own units"],
     check: check,
 }

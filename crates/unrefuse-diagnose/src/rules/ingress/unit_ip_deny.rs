@@ -35,6 +35,7 @@ cause! {
     id: "ingress/unit-ip-deny",
     title: "the server's unit takes nothing from that address",
     instead_of: &["path/filtered"],
+    apart: true,
     needs: &["sockets", "units"],
     check: check,
 }
@@ -80,7 +81,8 @@ fn client(view: &View<'_>) -> Option<IpAddr> {
 mod tests {
     use crate::testing::Scene;
     use crate::testing::service::unit;
-    use unrefuse_facts::{ActiveState, IpPrefix, UnitFacts};
+    use crate::testing::filter::{accepted, chain, dropped, policy};
+    use unrefuse_facts::{ActiveState, FilterBackend, FilterHook, IpPrefix, RuleOwner, UnitFacts};
 
     fn scene(change: impl FnOnce(&mut UnitFacts)) -> Scene {
         let mut nginx = unit("nginx.service", ActiveState::Active, "running");
@@ -101,6 +103,13 @@ mod tests {
         assert_eq!(scene(|u| u.ip_deny = any4()).roots(), ["ingress/unit-ip-deny"]);
         let by_slice = scene(|_| {}).services(|f| f.units[1].ip_deny = any4());
         assert_eq!(by_slice.roots(), ["ingress/unit-ip-deny"]);
+    }
+
+    #[test]
+    fn a_filter_that_drops_as_well_is_told_beside_it() {
+        let by = policy(chain(FilterBackend::IptablesNft, "INPUT", FilterHook::Input), RuleOwner::Hand);
+        let roots = scene(|u| u.ip_deny = any4()).filtered(Some(accepted()), Some(dropped(by))).roots();
+        assert_eq!(roots, ["ingress/firewall-drop", "ingress/unit-ip-deny"]);
     }
 
     #[test]
