@@ -137,7 +137,9 @@ impl UnitFiles {
     /// Names of the units that have a file of their own or are wanted; templates are none.
     pub(crate) fn units(&self) -> impl Iterator<Item = &str> {
         let own = self.paths.iter().filter(|(name, file)| !file.is_alias(name)).map(|(name, _)| name);
-        own.chain(self.wanted.keys()).map(String::as_str).filter(|name| !name.contains("@."))
+        // Most are both; an alias is wanted under its other name.
+        let wanted = self.wanted.keys().filter(|name| self.paths.get(*name).is_none_or(|file| file.is_alias(name)));
+        own.chain(wanted).map(String::as_str).filter(|name| !name.contains("@."))
     }
 
     /// The link by which another unit wants or requires it: it starts at boot, where that one does.
