@@ -133,7 +133,7 @@ mod tests {
         let line = "nginx: [emerg] bind() to 0.0.0.0:80 failed (1: Operation not permitted)";
         let report = report(line, |unit| unit.bind_deny = vec!["tcp:80".into()]);
         let blocker = &report.blockers[0];
-        assert_eq!((blocker.root.as_str(), blocker.certainty), ("service/bind-denied", Certainty::Likely));
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("service/bind-denied", Certainty::Proven));
         assert_eq!(blocker.whys[2].title, "nginx.service may not listen on 127.0.0.1:80: SocketBindDeny=tcp:80");
         assert!(blocker.fixes[0].steps.len() > 3, "{:?}", blocker.fixes);
     }

@@ -109,6 +109,11 @@ pub(super) fn find<'a>(unit: &'a UnitFacts, words: &[&str]) -> Option<Line<'a>> 
     Some(found.find(|line| port(&line.line.message).is_some()).unwrap_or(newest))
 }
 
+/// Whether a line speaks of listening on `wanted`, or of failing to.
+pub(super) fn listens(unit: &UnitFacts, wanted: u16) -> bool {
+    lines(unit).iter().any(|line| has(line, LISTENING) && port(&line.line.message) == Some(wanted))
+}
+
 /// The newest line that says that listening was not allowed. A traceback has the call some lines before the error.
 pub(super) fn denied(unit: &UnitFacts) -> Option<Line<'_>> {
     let all = lines(unit);

@@ -3,7 +3,7 @@
 //! Never a guess: a stronger clue beats weaker ones; of equals the one that shows that somebody wanted it to run; what
 //! is still equal is named as open.
 
-use super::act;
+use super::{act, log};
 use crate::View;
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Evidence, Unknown};
@@ -53,8 +53,10 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     let mut first = units.iter().filter(|(strength, wanted, _)| (*strength, *wanted) == best).map(|(_, _, unit)| *unit);
     let Some(unit) = first.next() else { return Ok(None) };
     let others: Vec<&UnitFacts> = first.collect();
-    // A number in a configuration that was not read as a whole may be overruled by another line.
-    let logged = unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
+    // A number in a configuration that was not read as a whole may be overruled by another line, unless the words of
+    // its last try name the port, too.
+    let tried = unit.active != ActiveState::Inactive && log::listens(unit, view.case.target.port);
+    let logged = tried || unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
     let certainty = match () {
         () if !others.is_empty() => Certainty::Possible,
         () if alone && (best.0 > PLAIN || logged) => Certainty::Proven,
