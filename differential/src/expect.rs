@@ -47,6 +47,12 @@ pub(crate) fn read(rules: &Script) -> Result<Vec<Read>> {
         if text.windows(10).any(|part| part == b"@ll,48,64 ") {
             return Ok(all);
         }
+        // It leaves out an `iiftype ether` that it takes for the condition of the match behind it.
+        let iiftype = b"iiftype ether";
+        let listed = text.windows(iiftype.len()).filter(|part| part == iiftype).count();
+        if listed < rules.ruleset.matches("iiftype ether").count() {
+            return Ok(all);
+        }
         let ruleset = unrefuse_firewall::nft::file::parse("nft list ruleset", &text, &|_, _| Vec::new());
         anyhow::ensure!(ruleset.problems.is_empty(), "nft list ruleset: {:?}", ruleset.problems);
         all.push(Read { by: "nft list ruleset", ruleset });

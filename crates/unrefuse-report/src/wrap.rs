@@ -17,7 +17,8 @@ pub(crate) fn safe(text: &str, verbose: bool) -> String {
 
 /// Columns that `text` takes.
 pub(crate) fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    // Most text is plain, and is measured once for every character of a line.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
 /// The lines of `text`, the first at most `first` columns wide and the others `columns`: broken at spaces, and within a

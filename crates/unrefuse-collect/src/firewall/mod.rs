@@ -4,6 +4,7 @@
 //! their modules are there; a legacy table where /proc/net/ip_tables_names lists it, as asking for another one would make
 //! it.
 
+mod beside;
 mod ipset;
 mod legacy;
 mod live;

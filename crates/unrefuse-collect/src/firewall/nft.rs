@@ -68,47 +68,6 @@ impl Nft {
         self.dump(message::GETRULE, &body, each)
     }
 
-    /// The same, with the kernel writing on a thread of its own: for chains so long that understanding them takes time.
-    ///
-    /// `each` stays on the calling thread, which most often is the first one: what it keeps comes from the heap that grows
-    /// by brk(2). On any other thread glibc's malloc asks for each further page by mprotect(2): 3,500 times for 10,000
-    /// rules.
-    pub(super) fn rules_beside(
-        &mut self,
-        family: Family,
-        table: &str,
-        chain: &str,
-        mut each: impl FnMut(&[u8]),
-    ) -> Result<bool, Errno> {
-        std::thread::scope(|scope| {
-            let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(QUEUE);
-            let write = move || {
-                let mut batch = Vec::with_capacity(BATCH);
-                let steady = self.rules(family, table, chain, |body| {
-                    batch.extend(u32::try_from(body.len()).unwrap_or(0).to_ne_bytes());
-                    batch.extend_from_slice(body);
-                    if batch.len() > BATCH - BATCH / 8 {
-                        // The other end goes away only by a panic, which ends this scope.
-                        let _ = send.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
-                    }
-                });
-                let _ = send.send(batch);
-                steady
-            };
-            let beside = std::thread::Builder::new().name("nft".to_owned()).spawn_scoped(scope, write);
-            let beside = beside.map_err(|_| Errno::AGAIN)?;
-            for batch in receive {
-                let mut rest = batch.as_slice();
-                while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-                    let length = u32::from_ne_bytes(*length) as usize;
-                    each(tail.get(..length).unwrap_or_default());
-                    rest = tail.get(length..).unwrap_or_default();
-                }
-            }
-            beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
     /// The elements of one set.
     pub(super) fn elements(
         &mut self,
@@ -163,10 +122,6 @@ impl Nft {
         self.0.ask(SUBSYSTEM | u16::from(message::GETSETELEM), &body)
     }
 }
-
-/// Bytes of messages that are handed over at once, and how many such batches may wait.
-const BATCH: usize = 64 * 1024;
-const QUEUE: usize = 16;
 
 /// A set is small if its elements come in so many reads, the end among them: some hundreds of elements.
 pub(super) const FEW: usize = 2;
