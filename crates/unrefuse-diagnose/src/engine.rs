@@ -226,7 +226,7 @@ fn not_looked(question: &str, view: &View<'_>) -> Unknown {
     let how = if view.is_local() == Some(true) {
         "systemctl list-units --all; journalctl -b -p err; and the service's own configuration".to_owned()
     } else {
-        format!("run unrefuse on the server itself: {}", view.verify())
+        format!("run unrefuse on the server itself: {}", view.verify_there())
     };
     let why = if view.case.host.services.value().is_some() && view.is_local() == Some(true) {
         "the units of this machine, their logs and what is installed were looked at, and do not tell"
@@ -256,7 +256,7 @@ fn contradiction(view: &View<'_>, blockers: &[Blocker], unknown: &mut Vec<Unknow
                 how_to_know: if view.is_local() == Some(true) {
                     "run unrefuse as root; read the packet filter: nft list ruleset, iptables-save".to_owned()
                 } else {
-                    format!("run unrefuse as root here, and on the server: {}", view.verify())
+                    format!("run unrefuse as root here, and on the server: {}", view.verify_there())
                 },
             },
         );

@@ -5,6 +5,7 @@
 //! Nothing here does I/O; a rule never calls another rule: the engine asks.
 #![forbid(unsafe_code)]
 
+mod again;
 mod certainty;
 mod containers;
 mod early;

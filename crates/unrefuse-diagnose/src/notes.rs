@@ -156,7 +156,7 @@ fn filtered_elsewhere(view: &View<'_>) -> Option<Note> {
     let stop = Stop { leg: Leg::In, judgement: &first.ingress, fate: &first.ingress.fate, certain: true };
     let does = if stop.rejects() { "rejected" } else { "dropped" };
     let owner = owned_by(stop.decider().and_then(|decider| decider.owner()));
-    let ask = format!("unrefuse --from CLIENT {}", text::visible(&first.address.to_string()));
+    let ask = view.again().from("CLIENT").said(&first.address.to_string());
     Some(Note {
         text: format!("open from here; {place}: {does} by {}{owner}; for one client: {ask}", decider(&stop)),
         source: view.case.elsewhere.source().map(|source| source.what.clone()),

@@ -69,7 +69,15 @@ impl Scene {
             protocol: Protocol::Tcp,
             scheme: None,
         };
-        let vantage = Vantage { kind: VantageKind::Local, host: "here".into(), privileged: true, from: None };
+        let vantage = Vantage {
+            kind: VantageKind::Local,
+            host: "here".into(),
+            privileged: true,
+            from: None,
+            netns: None,
+            container: None,
+            family: None,
+        };
         let resolution = Resolution { result: Ok(vec![address]), detail: None, elapsed: Duration::ZERO };
         let case = Case {
             target,
@@ -316,6 +324,7 @@ impl Scene {
     }
     /// Its report.
     pub(crate) fn report(self) -> crate::Report {
+        crate::again::held::to_the_question(&self.case);
         crate::diagnose(&self.case, Duration::from_millis(7))
     }
     /// The roots of its report's blockers.

@@ -1,11 +1,12 @@
 //! One address of a case, as rules look at it.
 
+use crate::again::Again;
 use crate::finding::CannotTell;
 use crate::journey::Reach;
 use crate::refuser::{self, Refuser};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use unrefuse_facts::{
-    Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport, VantageKind, text,
+    Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport,
 };
 
 /// One address of a case with its attempts; for a name that did not resolve, the case alone.
@@ -193,17 +194,17 @@ impl<'a> View<'a> {
 
     /// The command that asks `endpoint` in the same way.
     pub(crate) fn verify_at(&self, endpoint: &str) -> String {
-        let udp = if self.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
-        let vantage = &self.case.vantage;
-        let from = match vantage.from.as_deref().filter(|_| vantage.kind == VantageKind::From).map(text::shell_quote) {
-            Some(Some(client)) => format!("--from {client} "),
-            Some(None) => return "ask unrefuse again".to_owned(),
-            None => String::new(),
-        };
-        match text::shell_quote(endpoint) {
-            Some(target) => format!("unrefuse {udp}{from}{target}"),
-            None => "ask unrefuse again".to_owned(),
-        }
+        self.again().said(endpoint)
+    }
+
+    /// The question's own options, for another one.
+    pub(crate) fn again(&self) -> Again<'a> {
+        Again::of(self)
+    }
+
+    /// The command that asks the same on another machine.
+    pub(crate) fn verify_there(&self) -> String {
+        self.again().on_another_machine().said(&self.case.target.endpoint())
     }
 
     /// The other views' outcomes: whether another address of the same name is open.

@@ -1,7 +1,7 @@
 //! One question with everything that was seen for it.
 
 use crate::{
-    AddressJudgement, Attempt, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt, Resolution,
+    AddressJudgement, Attempt, Family, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt, Resolution,
     Routing, Target,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,15 @@ pub struct Vantage {
     pub privileged: bool,
     /// The namespace, or the client whose way in is judged.
     pub from: Option<String>,
+    /// The network namespace that was stood in: a name of ip-netns(8), or a process id.
+    #[serde(default)]
+    pub netns: Option<String>,
+    /// The container that was stood in.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// The only family that was asked for.
+    #[serde(default)]
+    pub family: Option<Family>,
 }
 
 /// One question with everything that was seen for it. The engine turns it into a report; it can be stored and replayed.

@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         place: (arguments.from.as_ref().map(|from| from.to_string()))
             .or_else(|| arguments.netns.clone())
             .or_else(|| container.as_ref().map(|container| container.name.clone())),
+        netns: arguments.netns.clone(),
         container: container.map(|container| OwnContainer {
             engine: Some(container.engine.command().to_owned()),
             name: container.name,

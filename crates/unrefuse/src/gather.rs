@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) place: Option<String>,
     /// Whose packets are judged.
     pub(crate) sender: Sender,
+    /// The namespace stood in (`--netns`).
+    pub(crate) netns: Option<String>,
     /// The container stood in (`--container`).
     pub(crate) container: Option<OwnContainer>,
 }
@@ -94,6 +96,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             host: hostname.value().cloned().unwrap_or_else(|| "this machine".to_owned()),
             privileged: own.uid == 0,
             from: options.place.clone(),
+            netns: options.netns.clone(),
+            container: options.container.as_ref().map(|container| container.name.clone()),
+            family: options.family,
         },
         resolution: Resolution { result: Ok(Vec::new()), detail: None, elapsed: Duration::ZERO },
         attempts: Vec::new(),

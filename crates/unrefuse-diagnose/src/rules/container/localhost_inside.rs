@@ -5,7 +5,6 @@ use super::run::{Cli, argument};
 use crate::View;
 use crate::containers::{self, Inside, inside, is_up, name, network_owner};
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use crate::rules::service;
@@ -201,14 +200,8 @@ fn ask_host(view: &View<'_>, me: Option<(&Engine, &Container)>, seen: Option<&El
 /// Asking something else from inside.
 fn instead(view: &View<'_>, title: String, endpoint: &str) -> Fix {
     let fix = Fix::new(view, Risk::Low, title);
-    let own = view.case.host.containers.value().and_then(|facts| facts.own.as_ref()).filter(|own| own.entered);
-    let at = match own.map(|own| quote(&own.name)) {
-        Some(Some(name)) => format!("--container {name} "),
-        Some(None) => return fix,
-        None => String::new(),
-    };
-    match quote(endpoint) {
-        Some(endpoint) => fix.verify(format!("unrefuse {at}{endpoint}")),
+    match view.again().at(endpoint) {
+        Some(verify) => fix.verify(verify),
         None => fix,
     }
 }
@@ -224,6 +217,7 @@ mod tests {
     fn scene(made: Vec<Made>) -> Scene {
         let own = OwnContainer { engine: Some("docker".into()), name: "app".into(), entered: true };
         Scene::local("127.0.0.1:5432").containers(made).rst().with(|case| {
+            case.vantage.container = Some("app".into());
             let Observed::Known { value, .. } = &mut case.host.containers else { unreachable!() };
             value.own = Some(own);
         })

@@ -122,8 +122,8 @@ fn set(view: &View<'_>, proxy: &ProxyAttempt) -> Evidence {
 
 fn repair(view: &View<'_>, proxy: &ProxyAttempt, endpoint: &str) -> Fix {
     let fix = Fix::new(view, Risk::Low, format!("let the proxy {endpoint} answer; unrefuse says why it does not"));
-    match quote(&proxy.endpoint) {
-        Some(target) => fix.verify(format!("unrefuse {target}")),
+    match view.again().udp(false).at(&proxy.endpoint) {
+        Some(verify) => fix.verify(verify),
         None => fix,
     }
 }

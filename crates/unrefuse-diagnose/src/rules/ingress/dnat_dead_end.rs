@@ -59,7 +59,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             return Err(CannotTell::new(
                 format!("whether something answers at {to}, where {} is sent on to", view.endpoint()),
                 "no attempt was made to it",
-                format!("unrefuse {to}"),
+                view.again().for_this_machine().said(&to.to_string()),
             ));
         }
         None => (Certainty::Possible, None),

@@ -112,7 +112,7 @@ fn by_answer(view: &View<'_>) -> Result<Finding, CannotTell> {
             how_to_know: if local {
                 "run unrefuse as root; nft list ruleset; iptables-save -c".into()
             } else {
-                format!("run unrefuse on the server: {}", view.verify())
+                format!("run unrefuse on the server: {}", view.verify_there())
             },
         });
     }

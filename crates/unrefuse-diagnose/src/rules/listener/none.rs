@@ -131,7 +131,7 @@ fn unseen(view: &View<'_>) -> Unknown {
     Unknown {
         what: "whether nothing listens at all, or only on another address, family, interface or namespace".into(),
         why: "the server's sockets are not visible from here".into(),
-        how_to_know: format!("run unrefuse on the server: {}", view.verify()),
+        how_to_know: format!("run unrefuse on the server: {}", view.verify_there()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::rule::cause;
 use crate::{View, containers, fix};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, NetNamespace, Protocol, Reason, Socket, SocketTable, within};
+use unrefuse_facts::{AttemptOutcome, NetNamespace, Reason, Socket, SocketTable, within};
 
 /// More namespaces than these are counted, not listed: a busy container host has hundreds.
 const LISTED: usize = 5;
@@ -161,11 +161,11 @@ fn instead(view: &View<'_>, namespace: &NetNamespace, socket: &Socket) -> Fix {
         Risk::Low,
         format!("ask {inside} from inside the namespace, or let the service listen in this one"),
     );
-    let udp = if view.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
     let name = namespace.name.clone().or_else(|| namespace.pid.map(|pid| pid.to_string()));
-    match (name.and_then(|n| fix::quote(&n)), fix::quote(&inside.to_string())) {
-        (Some(name), Some(endpoint)) => fix.verify(format!("unrefuse --netns {name} {udp}{endpoint}")),
-        _ => fix,
+    let verify = name.and_then(|name| view.again().for_this_machine().inside(&name).at(&inside.to_string()));
+    match verify {
+        Some(verify) => fix.verify(verify),
+        None => fix,
     }
 }
 

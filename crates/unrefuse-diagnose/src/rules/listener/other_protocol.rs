@@ -77,11 +77,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 fn ask(view: &View<'_>, other: &str) -> Fix {
     let how = if other == "udp" { "ask with --udp, if the client can speak UDP" } else { "ask without --udp" };
     let fix = Fix::new(view, Risk::Low, how);
-    match crate::fix::quote(&view.case.target.endpoint()) {
-        Some(target) if other == "udp" => fix.verify(format!("unrefuse --udp {target}")),
-        Some(target) => fix.verify(format!("unrefuse {target}")),
-        None => fix,
-    }
+    fix.verify(view.again().udp(other == "udp").said(&view.case.target.endpoint()))
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use super::lines;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::{quote, without_name};
+use crate::fix::without_name;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::{When, cause};
 use crate::{View, Who};
 use std::net::SocketAddr;
-use unrefuse_facts::{Attempt, AttemptOutcome, Family, Protocol, text};
+use unrefuse_facts::{Attempt, AttemptOutcome, Family, text};
 
 cause! {
     /// ## What it means
@@ -73,12 +73,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             .evidence(lines::line(entry))
             .fix(edit.map(|edit| Fix::new(view, Risk::Medium, title).edit(edit).persistent()));
     }
-    let udp = if view.case.target.protocol == Protocol::Udp { "--udp " } else { "" };
-    let only = if alive == Family::V4 { "-4" } else { "-6" };
-    let again = quote(&view.case.target.endpoint()).map(|target| format!("unrefuse {udp}{only} {target}"));
     let client =
         Fix::new(view, Risk::Low, format!("let the client use {} for {shown}, or give it {}", alive.name(), open.ip()));
-    fired = fired.fix(again.map(|again| client.verify(again)));
+    fired = fired.fix(client.verify(view.again().only(alive).said(&view.case.target.endpoint())));
     let source = if given.is_empty() { format!(", or take the {record} record out of the DNS") } else { String::new() };
     let serve = Fix::new(view, Risk::Medium, format!("let the service listen on {address} as well{source}"));
     Ok(fired.fix(serve.persistent()).fires())

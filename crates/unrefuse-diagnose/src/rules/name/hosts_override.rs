@@ -3,7 +3,7 @@
 use super::lines;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::{quote, without_name};
+use crate::fix::without_name;
 use crate::report::{Certainty, Edit, Evidence, Fix, Risk};
 use crate::rule::{When, cause};
 use std::net::{IpAddr, SocketAddr};
@@ -98,7 +98,7 @@ fn not_shown(view: &View<'_>, shown: &str, line: &str, addresses: &[IpAddr]) -> 
         }
         None => format!("{line} hides what the DNS says, {}, and that was not tried", list(addresses)),
     };
-    let how = quote(&first).map_or_else(|| "ask for the other address".to_owned(), |first| format!("unrefuse {first}"));
+    let how = view.again().at(&first).unwrap_or_else(|| "ask for the other address".to_owned());
     Err(CannotTell::new(format!("whether {line} is wrong about {shown}"), why, how))
 }
 

@@ -95,9 +95,8 @@ fn holder(view: &View<'_>, open: SocketAddr) -> Option<Evidence> {
 
 /// The client's own cure. It has no command: where a client has its address from is not known.
 fn literal(view: &View<'_>, open: SocketAddr) -> Fix {
-    let udp = if view.case.target.protocol == unrefuse_facts::Protocol::Udp { "--udp " } else { "" };
     Fix::new(view, Risk::Low, format!("give the client {open} in place of the name"))
-        .verify(format!("unrefuse {udp}{}", crate::fix::quote(&open.to_string()).unwrap_or_default()))
+        .verify(view.verify_at(&open.to_string()))
 }
 
 #[cfg(test)]

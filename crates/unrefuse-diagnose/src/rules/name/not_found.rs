@@ -4,7 +4,6 @@ use super::lines;
 use super::switch;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::{DnsAnswer, NameError, text};
@@ -107,7 +106,7 @@ fn ignored(view: &View<'_>, name: &str) -> Option<Evidence> {
 fn suggestions(view: &View<'_>, name: &str, shown: &str, mut fired: Fired) -> Fired {
     for near in near_names(view, name).into_iter().take(2) {
         let fix = Fix::new(view, Risk::Low, format!("use {}, which {} gives", text::visible(near.0), near.1));
-        let verify = quote(&format!("{}:{}", near.0, view.case.target.port)).map(|target| format!("unrefuse {target}"));
+        let verify = view.again().at(&format!("{}:{}", near.0, view.case.target.port));
         fired = match verify {
             Some(verify) => fired.fix(fix.verify(verify)),
             None => fired.fix(fix),

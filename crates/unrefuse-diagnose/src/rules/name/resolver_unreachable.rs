@@ -205,7 +205,7 @@ fn without_server(view: &View<'_>, asked: SocketAddr) -> Option<Fix> {
 }
 
 fn ask_it(view: &View<'_>, asked: SocketAddr) -> Option<Fix> {
-    let verify = format!("unrefuse --udp {}", quote(&asked.to_string())?);
+    let verify = view.again().for_this_machine().udp(true).at(&asked.to_string())?;
     let title = match stub(asked) {
         Some(who) => format!("let {who} answer on {asked}"),
         None => format!("let the name server {} answer, or open the way to it", asked.ip()),
