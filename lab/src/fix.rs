@@ -33,25 +33,37 @@ pub(crate) fn apply(
     let mut edits = edit_commands(text, number);
     for step in steps {
         let command = match step["command"].as_str() {
-            Some(command) => command,
+            Some(command) => command.to_owned(),
             None if step["edit"].is_object() => edits
                 .next()
                 .with_context(|| format!("fix {title:?}: the text shows no command for {}", step["edit"]))?,
             None => bail!("fix {title:?}: a step that is neither command nor edit: {step}"),
         };
-        shell(command, node, environment).with_context(|| format!("fix {title:?}"))?;
+        shell(&command, node, environment).with_context(|| format!("fix {title:?}"))?;
     }
     Ok(())
 }
 
-/// The commands that make the edits of fix `number`, as the text report prints them.
-fn edit_commands(text: &str, number: usize) -> impl Iterator<Item = &str> {
+/// The commands that make the edits of fix `number`, as the text report prints them: several lines each, which are pasted
+/// with their indentation. The script's last line begins with its closing quote; what ends in a backslash goes on.
+fn edit_commands(text: &str, number: usize) -> impl Iterator<Item = String> {
     let begins = |line: &&str| line.starts_with("  fix ") || line.starts_with("  or ");
     let ends = move |line: &&str| line.starts_with("  undo ") || line.starts_with("  verify ") || begins(line);
     let mut lines = text.lines();
     let found = number.checked_sub(1).and_then(|before| lines.by_ref().filter(begins).nth(before));
-    let of_fix = lines.take_while(move |line| found.is_some() && !ends(line));
-    of_fix.map(str::trim_start).filter(|line| line.starts_with("sh -c '"))
+    let mut of_fix = lines.take_while(move |line| found.is_some() && !ends(line));
+    std::iter::from_fn(move || {
+        let mut command = of_fix.find(|line| line.trim_start() == "sh -euc '")?.to_owned();
+        let mut closed = false;
+        for line in of_fix.by_ref() {
+            command = command + "\n" + line;
+            closed |= line.trim_start().starts_with("' sh ");
+            if closed && !line.ends_with('\\') {
+                break;
+            }
+        }
+        Some(command)
+    })
 }
 
 /// Runs a command and takes over the environment that its shell is left with.
@@ -75,11 +87,16 @@ mod tests {
 
     #[test]
     fn the_commands_of_a_fix() {
-        let text = "✗ listener  x\n  fix       a\n            /etc/x:2\n            sh -c 'one'\n            systemctl b\n\
-                    \x20 undo      sh -c 'back'\n  or        c\n            sh -c 'two'\n            sh -c 'three'\n  verify    v\n            sh -c 'none'\n";
-        let of = |number| edit_commands(text, number).collect::<Vec<_>>();
-        assert_eq!(of(1), ["sh -c 'one'"]);
-        assert_eq!(of(2), ["sh -c 'two'", "sh -c 'three'"]);
+        let edit =
+            |name: &str| format!("            sh -euc '\n              {name}\n            ' sh \\\n              a");
+        let (one, two, three) = (edit("one"), edit("two"), edit("three"));
+        let text = format!(
+            "✗ listener  x\n  fix       a\n            /etc/x:2\n{one}\n            systemctl b\n  undo      sh -euc '\n\
+             \x20           ' sh back\n  or        c\n{two}\n{three}\n  verify    v\n{one}\n"
+        );
+        let of = |number| edit_commands(&text, number).collect::<Vec<_>>();
+        assert_eq!(of(1), [one.as_str()]);
+        assert_eq!(of(2), [two, three]);
         assert!(of(0).is_empty() && of(3).is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! A change of one line of a file as one shell command.
+//! A change of one line of a file as a shell command.
 
 use unrefuse_diagnose::report::Edit;
 use unrefuse_facts::text::shell_quote;
 
-/// `edit` as one command for a POSIX shell, or `None` where no command shows a person what it does.
+/// `edit` as one command for a POSIX shell, over several lines, or `None` where no command shows a person what it does.
 ///
 /// The command changes nothing and fails where the line reads otherwise than `edit.old`. It writes through the path
 /// as it is, so that owner, mode, symlinks, hard links and bind mounts stay; the new text is complete before the file is
@@ -11,8 +11,11 @@ use unrefuse_facts::text::shell_quote;
 /// changed gets one. An empty `new` takes the line out; an empty `old` puts a line in before line `edit.line` (that is how
 /// a removal is undone).
 ///
-/// Only `sh`, `head`, `tail`, `wc`, `mktemp`, `cat` and `rm` are used, each as POSIX or busybox has it: no pattern, no
-/// escape sequence, and so nothing in the texts that could be taken for one. `None` for a text with control characters
+/// Its lines may be pasted with any indentation, which a here-document would not take. Where only the first of them are
+/// pasted nothing runs, or a text is unset and nothing is written.
+///
+/// Only `sh`, `sed`, `head`, `tail`, `wc`, `mktemp`, `cat` and `rm` are used, each as POSIX or busybox has it: no pattern,
+/// no escape sequence, and so nothing in the texts that could be taken for one. `None` for a text with control characters
 /// other than tabs, for a path that is not absolute, and for a line number of 0.
 pub fn edit_command(edit: &Edit) -> Option<String> {
     if !edit.path.starts_with('/') || edit.line == 0 || edit.old == edit.new {
@@ -28,24 +31,31 @@ pub fn edit_command(edit: &Edit) -> Option<String> {
     let (old, new) = (quote(&edit.old)?, quote(&edit.new)?);
     let (line, before, after) = (edit.line, edit.line - 1, edit.line.checked_add(1)?);
 
-    let mut args = vec![path];
-    let mut text = |word: String| {
-        args.push(word);
-        let number = args.len();
-        if tabs { format!("\"$(printf %b \"${number}\")\"") } else { format!("\"${number}\"") }
-    };
+    let mut words = vec![path];
     let (fits, rest) = if edit.old.is_empty() {
         (format!("[ -f \"$1\" ] && [ \"$(head -n {before} \"$1\" | wc -l)\" -eq {before} ]"), line)
     } else {
-        (format!("[ \"$(tail -n +{line} \"$1\" | head -n 1)\" = {} ]", text(old)), after)
+        words.push(old);
+        let seen = if tabs { "\"$(printf %b \"$2\")\"" } else { "\"$2\"" };
+        (format!("[ \"$(sed -n {line}p \"$1\")\" = {seen} ]"), after)
     };
-    let put = if edit.new.is_empty() { String::new() } else { format!(" && printf \"%s\\n\" {}", text(new)) };
-    let head = if before == 0 { "true".to_owned() } else { format!("head -n {before} \"$1\"") };
-    let script = format!(
-        "{fits} || {{ echo \"line {line} reads otherwise: nothing changed\" >&2; exit 1; }}; \
-         t=$(mktemp) && {{ {head}{put} && tail -n +{rest} \"$1\"; }} >\"$t\" && cat \"$t\" >\"$1\" && rm \"$t\""
-    );
-    Some(format!("sh -c '{script}' sh {}", args.join(" ")))
+    let head = if before == 0 { String::new() } else { format!("head -n {before} \"$1\"; ") };
+    let put = if edit.new.is_empty() {
+        String::new()
+    } else {
+        words.push(new);
+        format!("printf \"%{}\\n\" \"${}\"; ", if tabs { 'b' } else { 's' }, words.len())
+    };
+    let script = [
+        "sh -euc '".to_owned(),
+        format!("  {fits} ||"),
+        format!("    {{ echo \"line {line} reads otherwise: nothing changed\" >&2; exit 1; }}"),
+        "  t=$(mktemp)".to_owned(),
+        format!("  {{ {head}{put}tail -n +{rest} \"$1\"; }} >\"$t\""),
+        "  cat \"$t\" >\"$1\"; rm \"$t\"".to_owned(),
+        format!("' sh {}", words.join(" \\\n  ")),
+    ];
+    Some(script.join("\n"))
 }
 
 #[cfg(test)]
@@ -57,11 +67,21 @@ mod tests {
     }
 
     #[test]
-    fn the_script_is_one_quoted_word() {
+    fn the_script_is_one_quoted_word_and_each_text_a_line() {
         let command = edit_command(&edit("it's a", "b")).unwrap();
-        assert!(command.starts_with("sh -c '["), "{command}");
-        assert!(command.ends_with("' sh /etc/hosts 'it'\\''s a' b"), "{command}");
-        assert_eq!(unrefuse_facts::text::visible(&command), command);
+        assert!(command.starts_with("sh -euc '\n"), "{command}");
+        assert!(command.ends_with("\n' sh /etc/hosts \\\n  'it'\\''s a' \\\n  b"), "{command}");
+        assert_eq!(command.matches('\'').count(), 2 + 5, "no quote within the script: {command}");
+        assert!(command.lines().all(|line| unrefuse_facts::text::visible(line) == line));
+    }
+
+    #[test]
+    fn its_own_lines_fit_a_terminal() {
+        let far = Edit { line: 99, ..edit("a\tb", "c") };
+        for edit in [far.clone(), Edit { old: String::new(), ..far.clone() }, Edit { new: String::new(), ..far }] {
+            let command = edit_command(&edit).unwrap();
+            assert!(command.lines().all(|line| line.len() <= 80 - crate::page::BODY), "{command}");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn edit(page: &mut Page<'_>, label: Spans, edit: &Edit) {
         }
     }
     match edit_command(edit) {
-        Some(command) => page.command(Spans::default(), &command),
+        Some(command) => page.command_lines(Spans::default(), command.lines()),
         None => page.entry(
             BODY,
             Spans::default(),

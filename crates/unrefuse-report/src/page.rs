@@ -133,13 +133,18 @@ impl<'a> Page<'a> {
 
     /// A command on one line of its own, to be pasted: never wrapped, never cut, or not shown at all.
     pub(crate) fn command(&mut self, label: Spans, command: &str) {
-        match pasteable(command) {
-            Ok(()) => {
-                let label_text = label.whole(self.style);
-                let pad = " ".repeat(BODY.saturating_sub(width(&label.text)));
-                self.raw(&format!("{label_text}{pad}{}", self.style.paint(Ink::Strong, command)));
-            }
-            Err(why) => self.entry(BODY, label, &Spans::new(Ink::Doubt, why)),
+        self.command_lines(label, std::iter::once(command));
+    }
+
+    /// The same of a command that is written over several lines, of which none ends in a space.
+    pub(crate) fn command_lines<'c>(&mut self, label: Spans, lines: impl Iterator<Item = &'c str> + Clone) {
+        if let Some(why) = lines.clone().find_map(|line| pasteable(line).err()) {
+            return self.entry(BODY, label, &Spans::new(Ink::Doubt, why));
+        }
+        let mut first = label.whole(self.style) + &" ".repeat(BODY.saturating_sub(width(&label.text)));
+        for line in lines {
+            self.raw(&format!("{first}{}", self.style.paint(Ink::Strong, line)));
+            first = " ".repeat(BODY);
         }
     }
 }

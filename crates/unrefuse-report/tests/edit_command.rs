@@ -180,3 +180,48 @@ fn mode_inode_and_symlink_stay_and_no_copy_is_left() {
         assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
     }
 }
+
+/// As a person does it: the indentation of the page is pasted with it, into a shell that expands its history.
+#[test]
+fn it_is_pasted_into_a_prompt_as_it_is_printed() {
+    let Ok(found) = Command::new("bash").arg("--version").output() else {
+        println!("not tested: there is no bash");
+        return;
+    };
+    assert!(found.status.success());
+    let scratch = Scratch::new("paste");
+    for old in ["b", "!b !! !$", "it's !b", "a\ttab", "ends in \\"] {
+        let path = scratch.file(format!("a\n{old}\nc\n").as_bytes());
+        let command = edit_command(&edit(&path, 2, old, "new !! 'x'")).unwrap();
+        let indented: String = command.lines().map(|line| format!("            {line}\n")).collect();
+        let output = pasted(&indented);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\nnew !! 'x'\nc\n", "{indented}\n{output:?}");
+    }
+}
+
+#[test]
+fn a_paste_that_is_cut_off_changes_nothing() {
+    let scratch = Scratch::new("cut");
+    let path = scratch.file(b"a\nb\nc\n");
+    let command = edit_command(&edit(&path, 2, "b", "x")).unwrap();
+    for shell in shells() {
+        for lines in 1..command.lines().count() {
+            let part: Vec<&str> = command.lines().take(lines).collect();
+            let output = run(&shell, &(part.join("\n") + "\n"));
+            assert_eq!(fs::read(&path).unwrap(), b"a\nb\nc\n", "{shell:?}: {part:?}: {output:?}");
+        }
+    }
+    pasted(&command);
+    assert_eq!(fs::read(&path).unwrap(), b"a\nx\nc\n", "the whole of it does");
+}
+
+/// Gives `text` to an interactive bash as its input.
+fn pasted(text: &str) -> Output {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "--noprofile", "-i"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = bash.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("set -o histexpand\n{text}").as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}

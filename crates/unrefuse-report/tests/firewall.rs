@@ -155,6 +155,7 @@ fn the_stack_decides() {
 fn not_judged() {
     let answer = Answer {
         fate: Fate::Unknown("the rules of this machine were not read: nf_tables: reading needs root".to_owned()),
+        rerouted_by: None,
         decided_by: None,
         also: Vec::new(),
         way: Vec::new(),

@@ -30,11 +30,19 @@ fn plain(text: &str) -> String {
     out + rest
 }
 
-/// The lines that hold commands: they are never wrapped.
-fn is_command(line: &str) -> bool {
-    let line = line.trim_start();
-    let line = line.strip_prefix("verify").or_else(|| line.strip_prefix("undo")).unwrap_or(line).trim_start();
-    ["sh -c '", "systemctl ", "sudo ", "ufw ", "unrefuse ", "echo "].iter().any(|start| line.starts_with(start))
+/// The lines that hold no command: commands are never wrapped.
+fn prose(text: &str) -> Vec<&str> {
+    let (mut script, mut goes_on) = (false, false);
+    let mut is_command = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("verify").or_else(|| line.strip_prefix("undo")).unwrap_or(line).trim_start();
+        let part = script || goes_on;
+        script = line == "sh -euc '" || script && !line.starts_with("' sh ");
+        goes_on = part && !script && line.ends_with('\\');
+        let starts = ["systemctl ", "sudo ", "ufw ", "unrefuse ", "echo "];
+        part || script || starts.iter().any(|start| line.starts_with(start))
+    };
+    text.lines().filter(|line| !is_command(line)).collect()
 }
 
 #[test]
@@ -43,7 +51,7 @@ fn no_line_but_a_command_is_wider_than_the_page() {
         for width in [60, 61, 67, 72, 79, 80, 81, 99, 100, 101, 120, 200] {
             for style in styles(width) {
                 let text = plain(&text(&report, &style));
-                for line in text.lines().filter(|line| !is_command(line)) {
+                for line in prose(&text) {
                     assert!(line.width() <= width, "{name} at {width}: {line:?} takes {}", line.width());
                     assert_eq!(line.trim_end(), line, "{name}: spaces at the end");
                 }
