@@ -2,7 +2,7 @@
 
 mod naming;
 
-pub(crate) use naming::{line_naming, speaks_of};
+pub(crate) use naming::{instance_of, line_naming, speaks_of};
 
 use crate::live::{files, folders};
 use std::collections::BTreeMap;
@@ -127,6 +127,11 @@ impl UnitFiles {
             }
         }
         found
+    }
+
+    /// What all absolute paths lie below.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
     }
 
     /// Whether there are none at all: no systemd.

@@ -49,6 +49,9 @@ pub struct ConfiguredProcess {
     pub command: String,
     /// Its system unit, where its cgroup names one.
     pub unit: Option<String>,
+    /// The user with whose manager it runs, and its unit there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_unit: Option<(u32, String)>,
     /// Where its arguments were read: `/proc/812/cmdline`, or the unit's file where a title hides them.
     #[serde(default)]
     pub arguments_from: String,

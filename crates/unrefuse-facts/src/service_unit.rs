@@ -1,6 +1,6 @@
 //! One unit of the service manager (systemd.unit(5)).
 
-use crate::{Clue, JournalLine, LogFile, Observed, within};
+use crate::{Clue, JournalLine, LogFile, Observed, ServiceConfig, within};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -123,6 +123,9 @@ pub struct UnitFacts {
     pub journal: Observed<Vec<JournalLine>>,
     /// Its service's own log files.
     pub logs: Vec<LogFile>,
+    /// What its service would be started with, where it may be meant and does not run: the configuration and the command
+    /// line, read as a whole.
+    pub config: Observed<ServiceConfig>,
 }
 
 /// A user with units of their own (user@.service(5)).

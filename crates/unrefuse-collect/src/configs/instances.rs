@@ -1,4 +1,4 @@
-//! Which processes run a service: each first process with those that it started.
+//! What runs a service: each first process with those that it started; or the unit that would start it.
 
 use crate::live::files;
 use rustix::io::Errno;
@@ -22,13 +22,16 @@ pub(super) struct Sketch {
     start_ticks: u64,
 }
 
-/// One running service.
+/// One service that runs, or that a unit would start.
 #[derive(Debug, Clone)]
 pub(super) struct Instance {
-    pub(super) pid: u32,
+    /// `None`: it does not run.
+    pub(super) pid: Option<u32>,
     pub(super) command: String,
-    /// Its system unit.
+    /// Its system unit; of what does not run, its user's, too.
     pub(super) unit: Option<String>,
+    /// The user with whose manager it runs, and its unit there.
+    pub(super) user_unit: Option<(u32, String)>,
     /// When it read its configuration, milliseconds since 1970.
     pub(super) loaded_ms: Option<i64>,
     /// It and those that it started.
@@ -76,16 +79,25 @@ impl Instance {
         let oldest = workers.filter(|_| reloads).min().filter(|ticks| *ticks > process.start_ticks + 2 * TICKS);
         let ticks = oldest.unwrap_or(process.start_ticks);
         let known = running_as(process.pid);
-        let unit = known.and_then(|known| known.unit.filter(|unit| !known.user_unit && unit.ends_with(".service")));
+        let own = known.as_ref().and_then(|known| known.unit.clone()).filter(|unit| unit.ends_with(".service"));
+        let of_user = known.is_some_and(|known| known.user_unit);
+        let uid = rustix::fs::stat(format!("/proc/{}", process.pid)).map(|stat| stat.st_uid).ok().filter(|_| of_user);
+        let (unit, user_unit) = if of_user { (None, uid.zip(own)) } else { (own, None) };
         let mut pids = vec![process.pid];
         pids.extend(children.iter().map(|child| child.pid));
-        Self { pid: process.pid, command: process.command.clone(), unit, loaded_ms: since_1970(ticks), pids }
+        let (pid, command) = (Some(process.pid), process.command.clone());
+        Self { pid, command, unit, user_unit, loaded_ms: since_1970(ticks), pids }
+    }
+
+    /// What `unit` would start as `command`.
+    pub(super) fn of_unit(unit: &str, command: String) -> Self {
+        Self { pid: None, command, unit: Some(unit.to_owned()), user_unit: None, loaded_ms: None, pids: Vec::new() }
     }
 
     /// The arguments behind the program's own name; of a process that wrote a title over them, what the title shows.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let bytes = files::read(&format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        arguments(&bytes)
+        let read = |pid: u32| files::read(&format!("/proc/{pid}/cmdline")).ok();
+        arguments(&self.pid.and_then(read).unwrap_or_default())
     }
 }
 

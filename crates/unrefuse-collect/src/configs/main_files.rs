@@ -1,6 +1,7 @@
-//! Where the configuration of a running service begins.
+//! Where the configuration of a service begins.
 
 use super::instances::Instance;
+use super::unit_line::CommandLine;
 use crate::live::{files, folders};
 use unrefuse_facts::ConfigProblem;
 use unrefuse_facts::catalogue::KnownService;
@@ -15,9 +16,12 @@ pub(super) struct Mains {
 }
 
 /// The main files of an instance: those that its command line names, else where the packages have them.
-pub(super) fn of(service: &KnownService, instance: &Instance, arguments: &[String]) -> Mains {
-    let named = named(service.id, arguments);
+pub(super) fn of(service: &KnownService, instance: &Instance, command_line: &CommandLine) -> Mains {
+    let named = named(service.id, &command_line.arguments);
     let paths: Vec<String> = if named.is_empty() {
+        if command_line.names_all(service.id) {
+            return Mains::default();
+        }
         usual(service, instance)
     } else {
         named.into_iter().filter_map(|path| absolute(instance.pid, &path)).collect()
@@ -80,13 +84,15 @@ fn usual(service: &KnownService, instance: &Instance) -> Vec<String> {
     if service.id == "mariadb" {
         return my_cnf();
     }
-    // redis-server@NAME.service and its likes have a file of that name.
+    // redis-server@NAME.service and its likes have a file of that name; Debian's postgresql@15-main.service a folder.
     let of_unit = instance.unit.as_deref().and_then(|unit| unit.strip_suffix(".service")?.split_once('@'));
-    if let Some((_, name)) = of_unit.filter(|_| service.id == "redis") {
-        let paths = [format!("/etc/redis/redis-{name}.conf"), format!("/etc/redis/{name}.conf")];
-        if let Some(path) = paths.into_iter().find(|path| is_there(path)) {
-            return vec![path];
-        }
+    let paths = match (service.id, of_unit.map(|(_, name)| name)) {
+        ("redis", Some(name)) => vec![format!("/etc/redis/redis-{name}.conf"), format!("/etc/redis/{name}.conf")],
+        ("postgresql", Some(name)) => vec![format!("/etc/postgresql/{}/postgresql.conf", name.replacen('-', "/", 1))],
+        _ => Vec::new(),
+    };
+    if let Some(path) = paths.into_iter().find(|path| is_there(path)) {
+        return vec![path];
     }
     let mut there = service.config_files.iter().flat_map(|pattern| folders::list("", pattern).unwrap_or_default());
     there.next().into_iter().collect()
@@ -110,11 +116,11 @@ fn is_there(path: &str) -> bool {
 }
 
 /// A relative path begins at the process' working directory.
-fn absolute(pid: u32, path: &str) -> Option<String> {
+fn absolute(pid: Option<u32>, path: &str) -> Option<String> {
     if path.starts_with('/') {
         return Some(path.to_owned());
     }
-    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    let cwd = std::fs::read_link(format!("/proc/{}/cwd", pid?)).ok()?;
     Some(format!("{}/{path}", cwd.to_str()?.trim_end_matches('/')))
 }
 
@@ -141,11 +147,16 @@ fn values(arguments: &[String], names: &[&str]) -> Vec<String> {
 }
 
 /// Variables that a configuration may name.
-pub(super) fn variables(service: &KnownService, instance: &Instance) -> Vec<(String, String)> {
+pub(super) fn variables(
+    service: &KnownService,
+    instance: &Instance,
+    command_line: &CommandLine,
+) -> Vec<(String, String)> {
     match service.id {
         "apache" => files::read("/etc/apache2/envvars").map(|bytes| exported(&from_bytes(&bytes))).unwrap_or_default(),
         "haproxy" => {
-            let bytes = files::read(&format!("/proc/{}/environ", instance.pid)).unwrap_or_default();
+            let Some(pid) = instance.pid else { return command_line.environment() };
+            let bytes = files::read(&format!("/proc/{pid}/environ")).unwrap_or_default();
             let pair = |entry: &[u8]| from_bytes(entry).split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()));
             bytes.split(|&b| b == 0).filter_map(pair).collect()
         }

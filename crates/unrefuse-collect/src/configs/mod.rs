@@ -1,17 +1,20 @@
-//! Configurations of the services that run here and matter to a question: which files, read with which grammar.
+//! Configurations of the services that run here and matter to a question, or that may be meant and do not run: which
+//! files, read with which grammar.
 //!
-//! The running process says where its configuration is: its command line names the file, else it is the one that the
-//! catalogue knows. Files are read bounded (size, count, depth); what this user may not read is a problem in the
+//! The running process, or the unit that would start it, says where its configuration is: the command line names the file,
+//! else it is the one that the catalogue knows. Files are read bounded (size, count, depth); what this user may not read is a problem in the
 //! result, never an empty configuration. Files are configured state: what the process does may differ.
 
 mod files;
 mod instances;
 mod main_files;
+mod not_running;
 mod unit_line;
 
 use crate::live::missing::missing;
 use files::LiveFiles;
 use instances::Instance;
+pub(crate) use not_running::of_unit;
 use std::collections::BTreeSet;
 use unit_line::CommandLine;
 use unrefuse_facts::catalogue::{self, KnownService};
@@ -55,32 +58,37 @@ pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
     for service in wanted {
         let Some(grammar) = config::grammar(service.id) else { continue };
         for instance in instances::of(service, &processes).into_iter().take(MOST_INSTANCES) {
-            all.push(of_service(service, grammar, &instance));
+            all.push(of_service(service, grammar, &instance, &CommandLine::of(&instance)));
         }
     }
     for pid in &query.holders {
         let known = all.iter().any(|one: &ServiceConfig| one.process.as_ref().is_some_and(|p| p.pids.contains(pid)));
         if !known && let Some(process) = processes.get(pid) {
-            all.extend(of_command_line(&Instance::of(process, &processes), query.port));
+            let instance = Instance::of(process, &processes);
+            all.extend(of_command_line(&instance, &CommandLine::of(&instance), query.port));
         }
     }
     Observed::known(all, Source::configured("configuration files"))
 }
 
-fn of_service(service: &KnownService, grammar: config::Grammar, instance: &Instance) -> ServiceConfig {
-    let command_line = CommandLine::of(instance);
+fn of_service(
+    service: &KnownService,
+    grammar: config::Grammar,
+    instance: &Instance,
+    command_line: &CommandLine,
+) -> ServiceConfig {
     let arguments = command_line.arguments.clone();
     let mut files = LiveFiles;
-    let mains = main_files::of(service, instance, &arguments);
-    let variables = main_files::variables(service, instance);
+    let mains = main_files::of(service, instance, command_line);
+    let variables = main_files::variables(service, instance, command_line);
     let start = Start { files: &mains.paths, arguments: &arguments, variables: &variables, command: &instance.command };
     let mut parsed = grammar(&start, &mut files);
-    if service.id == "memcached" && !mains.paths.is_empty() {
+    if service.id == "memcached" && !mains.paths.is_empty() && instance.pid.is_some() {
         parsed = memcached(grammar, &start, parsed, instance);
     }
     let mut problems = std::mem::take(&mut parsed.problems);
     problems.extend(mains.problem);
-    finished(service.id, service.name, instance, &command_line, parsed, problems)
+    finished(service.id, service.name, instance, command_line, parsed, problems)
 }
 
 /// memcached itself reads no file: where the file says otherwise than the running command line and was not changed since
@@ -93,12 +101,11 @@ fn memcached(grammar: config::Grammar, start: &Start<'_>, from_file: Parsed, ins
     if since || ends(&from_file) == ends(&from_line) { from_file } else { from_line }
 }
 
-fn of_command_line(instance: &Instance, held: u16) -> Option<ServiceConfig> {
-    let command_line = CommandLine::of(instance);
+fn of_command_line(instance: &Instance, command_line: &CommandLine, held: u16) -> Option<ServiceConfig> {
     let mut parsed = config::command_line(&instance.command, &command_line.arguments, held)?;
     let name = instance.command.clone();
     let problems = std::mem::take(&mut parsed.problems);
-    Some(finished(&name, &name, instance, &command_line, parsed, problems))
+    Some(finished(&name, &name, instance, command_line, parsed, problems))
 }
 
 fn finished(
@@ -124,10 +131,11 @@ fn finished(
     ServiceConfig {
         service: id.to_owned(),
         name: name.to_owned(),
-        process: Some(ConfiguredProcess {
-            pid: instance.pid,
+        process: instance.pid.map(|pid| ConfiguredProcess {
+            pid,
             command: instance.command.clone(),
             unit: instance.unit.clone(),
+            user_unit: instance.user_unit.clone(),
             arguments_from: command_line.source.clone(),
             loaded_ms: instance.loaded_ms,
             pids: instance.pids.clone(),

@@ -2,6 +2,7 @@
 
 use super::bus::{Bus, Listed};
 use super::{MOST_UNITS, ServiceQuery, installed, is_path_of, journal, properties};
+use crate::configs;
 use crate::unit_files::UnitFiles;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -173,6 +174,19 @@ impl Machine {
         let needs = candidates.iter().flat_map(|unit| &unit.requires);
         let failed = |name: &&String| self.listed.iter().any(|unit| unit.name == **name && unit.active == "failed");
         needs.filter(failed).cloned().collect()
+    }
+
+    /// Reads what units that may be meant and do not run would start their services with.
+    pub(super) fn configure(&self, units: &mut [UnitFacts], port: Option<u16>, until: Instant) {
+        let Some(disk) = &self.disk else { return };
+        for unit in units.iter_mut().filter(|unit| !unit.clues.is_empty()) {
+            unit.config = if Instant::now() < until {
+                configs::of_unit(unit, &disk.files, port)
+            } else {
+                let detail = format!("read the configuration of {}: no time was left", unit.name);
+                Observed::Missing(Missing::new(Reason::TimedOut, detail))
+            };
+        }
     }
 
     /// Waits for the journals that are being read, and puts them to their units.

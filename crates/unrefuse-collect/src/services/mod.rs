@@ -98,6 +98,8 @@ pub fn services(query: &ServiceQuery, until: Instant) -> ServiceFacts {
     let beside: Vec<UnitFacts> = names.iter().take(MOST_UNITS).filter_map(|name| machine.told(name)).collect();
     facts.units.extend(beside);
     machine.slices(&mut facts);
+    // While the journals are being read.
+    machine.configure(&mut facts.units, query.port, until);
     machine.finish(&mut facts.units, until);
     if let Some(found) = users.map(|users| users.finish(until)) {
         (facts.user_units, facts.closed_users) = (found.units, found.closed);

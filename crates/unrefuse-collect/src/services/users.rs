@@ -157,6 +157,7 @@ fn units(
             units.extend(machine.told(&name));
         }
     }
+    machine.configure(&mut units, query.port, until);
     machine.finish(&mut units, until);
     Some(units)
 }

@@ -22,7 +22,7 @@ impl UnitFiles {
     }
 
     fn clue(&self, unit: &str, port: u16) -> Option<Clue> {
-        let instance = instance(unit);
+        let instance = instance_of(unit);
         if instance.is_none() && !self.may_name(unit, port) {
             return None;
         }
@@ -73,7 +73,7 @@ impl UnitFiles {
 }
 
 /// `77` of `app@77.service`.
-fn instance(unit: &str) -> Option<&str> {
+pub(crate) fn instance_of(unit: &str) -> Option<&str> {
     let (name, _) = unit.rsplit_once('.')?;
     Some(name.split_once('@')?.1).filter(|instance| !instance.is_empty())
 }

@@ -32,7 +32,7 @@ cause! {
     /// `config/loopback-bind`, where a line says it; a firewall.
     id: "config/default-bind",
     title: "nothing is configured, and the default is another address",
-    explains: &["listener/loopback-only", "listener/other-address", "listener/other-family"],
+    explains: &["listener/loopback-only", "listener/other-address", "listener/other-family", "service/stopped"],
     begins: false,
     needs: &["sockets", "owners", "configurations"],
     check: check,

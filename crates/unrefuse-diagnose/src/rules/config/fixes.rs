@@ -2,6 +2,7 @@
 
 use super::change::{self, Scope};
 use super::judge::{self, Decided};
+use super::runner::Runner;
 use super::words;
 use crate::View;
 use crate::finding::Fired;
@@ -29,12 +30,29 @@ fn warning(config: &ServiceConfig) -> &'static str {
 
 /// A service that listens on another address than the asked one, as its configuration says.
 pub(super) fn bound(view: &View<'_>, decided: &Decided<'_>, title: String) -> Fired {
-    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
+    let mut fired = Fired::new(decided.runner.certainty(view, decided.config), decided.runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::both(decided.listen, decided.process));
+        .evidences(words::both(decided.listen, decided.runner));
     fired.fixes = addresses(view, decided);
+    if let (true, Runner::Stopped(_)) = (fired.fixes.is_empty(), decided.runner) {
+        let place = words::place(&decided.listen.address_from.origin);
+        let change =
+            format!("change what {place} says, so that {} listens on {}", decided.config.name, view.endpoint());
+        fired.fixes.push(Fix::new(view, Risk::Medium, decided.runner.fixed(change)));
+    }
     fired.unknown = judge::unread(decided.config).collect();
     fired
+}
+
+/// The advice to start what does not run and ask it at its own port. No steps: the asked port stays closed.
+pub(super) fn start_and_ask(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
+    let Runner::Stopped(_) = decided.runner else { return None };
+    let command = decided.runner.take_up(view, decided.config, Apply::Restart)?;
+    let mut target = view.case.target.clone();
+    target.port = decided.listen.port;
+    let title = format!("start {} by `{command}` and ask port {}", decided.runner.name(), target.port);
+    let takes = decided.listen.takes(view.ip()?) != Some(false);
+    takes.then(|| Fix::new(view, Risk::Low, title).verify(view.verify_at(&target.endpoint())))
 }
 
 /// The ways to let the service take the asked address: narrow before broad.
@@ -58,17 +76,18 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
         (change::address(decided, ip, Scope::Every), every, broad, broad_apply),
     ]
     .into_iter()
-    .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.process, edit?, risk, title, apply))
+    .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.runner, edit?, risk, title, apply))
     .collect()
 }
 
 /// A process without a unit is started by somebody: what its command line must say instead.
 fn started_anew(view: &View<'_>, decided: &Decided<'_>, ip: IpAddr) -> Option<Fix> {
-    let (process, listen) = (decided.process, decided.listen);
-    if process.unit.is_some() {
-        return None;
+    let (runner, listen) = (decided.runner, decided.listen);
+    match runner {
+        Runner::Process(process) if process.unit.is_none() && process.user_unit.is_none() => {}
+        _ => return None,
     }
-    let name = words::process(process);
+    let name = runner.name();
     let every = if ip.is_ipv4() { "0.0.0.0" } else { "::" };
     let title = match &listen.address_from.origin {
         Origin::CommandLine(shown) => {
@@ -111,20 +130,24 @@ pub(super) fn apply_of(config: &ServiceConfig) -> Apply {
 pub(super) fn edited(
     view: &View<'_>,
     config: &ServiceConfig,
-    process: &ConfiguredProcess,
+    runner: Runner<'_>,
     edit: Edit,
     risk: Risk,
     title: String,
     apply: Apply,
 ) -> Option<Fix> {
-    let of_unit = edit.path.contains("/systemd/system/");
-    let Some(command) = reload(config, process, if of_unit { Apply::Restart } else { apply }) else {
+    let of_unit = ["/systemd/system/", "/systemd/user/"].iter().any(|folder| edit.path.contains(folder));
+    let Some(command) = runner.take_up(view, config, if of_unit { Apply::Restart } else { apply }) else {
         let place = format!("{}:{}", edit.path, edit.line);
-        let title = format!("{title}: {place} becomes `{}`, then restart {}", edit.new.trim(), words::process(process));
+        let title = format!("{title}: {place} becomes `{}`, then restart {}", edit.new.trim(), runner.name());
         return Some(Fix::new(view, risk, unrefuse_facts::text::visible(&title)));
     };
-    let command = if of_unit { format!("systemctl daemon-reload && {command}") } else { command };
-    Some(Fix::new(view, risk, title).persistent().edit(edit).command(command.clone()).undo(command))
+    let title = runner.fixed(title);
+    let undo = runner.undo(view, &command)?;
+    let read = if of_unit { runner.reread(view) } else { None };
+    let with_read = |command: String| read.iter().fold(command, |command, read| format!("{read} && {command}"));
+    let fix = Fix::new(view, risk, title).edit(edit).command(with_read(command)).undo(with_read(undo));
+    Some(if runner.lasts() { fix.persistent() } else { fix })
 }
 
 /// Checks the configuration where the service can, then has it read: `nginx -t && systemctl reload nginx.service`.

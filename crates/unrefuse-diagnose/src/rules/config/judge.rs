@@ -1,8 +1,11 @@
 //! Which configured address belongs to the sockets that miss the packet.
 
+use super::once_started;
+use super::runner::Runner;
 use crate::View;
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Unknown};
+use std::net::IpAddr;
 use unrefuse_facts::catalogue;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
@@ -10,11 +13,11 @@ use unrefuse_facts::{
     SocketTable, Transport,
 };
 
-/// A socket of a service with the line that made it.
+/// A socket of a service with the line that made it; or, of a service that does not run, that would make it.
 #[derive(Debug)]
 pub(super) struct Decided<'a> {
     pub(super) config: &'a ServiceConfig,
-    pub(super) process: &'a ConfiguredProcess,
+    pub(super) runner: Runner<'a>,
     pub(super) listen: &'a ConfiguredListen,
 }
 
@@ -69,7 +72,7 @@ pub(super) fn protocol(view: &View<'_>) -> Protocol {
 }
 
 /// A default that a line which could not be read may have changed: nobody knows whether it holds.
-fn is_guess(config: &ServiceConfig, listen: &ConfiguredListen) -> bool {
+pub(super) fn is_guess(config: &ServiceConfig, listen: &ConfiguredListen) -> bool {
     config.is_uncertain() && matches!(listen.address_from.origin, Origin::Default(_))
 }
 
@@ -86,7 +89,7 @@ pub(super) fn taker<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Option<&'
 /// The socket on the target's port whose configured address is known, and why that address is another one.
 ///
 /// `None` where no socket's process has a configuration, where the configuration says what is asked (then it was not
-/// loaded), and where no configured address is the socket's.
+/// loaded), and where no configured address is the socket's. Where nothing listens, of the stopped unit that is meant.
 ///
 /// # Errors
 /// As [`configs`]; and where the file that decides could not be read.
@@ -114,21 +117,27 @@ pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>,
                 None => continue,
             }
         };
-        let beaten = |setting: &Setting| {
-            setting.beats.iter().any(|beaten| beaten.addresses.iter().any(|a| a.takes(ip, None) == Some(true)))
-        };
-        let kind = if beaten(&listen.address_from) {
-            Kind::Overridden
-        } else if matches!(listen.address_from.origin, Origin::Default(_)) {
-            Kind::Default
-        } else if listen.address.is_loopback() && !ip.is_loopback() {
-            Kind::Loopback
-        } else {
-            Kind::OtherAddress
-        };
-        return Ok(Some((Decided { config, process, listen }, kind)));
+        return Ok(Some((Decided { config, runner: Runner::Process(process), listen }, kind(listen, ip))));
     }
-    Ok(None)
+    Ok(once_started::misfit(view).map(|decided| {
+        let kind = kind(decided.listen, ip);
+        (decided, kind)
+    }))
+}
+
+fn kind(listen: &ConfiguredListen, ip: IpAddr) -> Kind {
+    let beaten = |setting: &Setting| {
+        setting.beats.iter().any(|beaten| beaten.addresses.iter().any(|a| a.takes(ip, None) == Some(true)))
+    };
+    if beaten(&listen.address_from) {
+        Kind::Overridden
+    } else if matches!(listen.address_from.origin, Origin::Default(_)) {
+        Kind::Default
+    } else if listen.address.is_loopback() && !ip.is_loopback() {
+        Kind::Loopback
+    } else {
+        Kind::OtherAddress
+    }
 }
 
 /// The configured address is the socket's.
@@ -156,11 +165,20 @@ pub(super) fn made(view: &View<'_>, listen: &ConfiguredListen, socket: &Socket) 
     }
 }
 
-/// The service that the question means runs, and listens on other ports only: its configured address with another port.
+/// The service that the question means listens on other ports only, or would where it does not run: its configured address
+/// with another port.
 ///
 /// # Errors
 /// As [`configs`].
 pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, CannotTell> {
+    Ok(runs_elsewhere(view)?.or_else(|| once_started::elsewhere(view)))
+}
+
+/// The service that the question means runs, and listens on other ports only.
+///
+/// # Errors
+/// As [`configs`].
+pub(super) fn runs_elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, CannotTell> {
     for config in configs(view)? {
         let Some(process) = config.process.as_ref().filter(|_| is_meant(view, config)) else { continue };
         if config.listens.iter().any(|l| l.port == view.case.target.port && l.protocol == protocol(view)) {
@@ -169,15 +187,19 @@ pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, Cann
         let own = sockets(view, process);
         let mut found: Vec<&ConfiguredListen> =
             own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
-        let takes = |listen: &ConfiguredListen| view.ip().and_then(|ip| listen.takes(ip)) == Some(true);
-        // A port that somebody wrote down was moved; a default one may serve something else (IMAP beside IMAPS).
-        let is_default = |listen: &ConfiguredListen| matches!(listen.port_from.origin, Origin::Default(_));
-        found.sort_by_key(|listen| (!takes(listen), is_default(listen), listen.port));
+        found.sort_by_key(|listen| moved_first(view, listen));
         if let Some(listen) = found.into_iter().next() {
-            return Ok(Some(Decided { config, process, listen }));
+            return Ok(Some(Decided { config, runner: Runner::Process(process), listen }));
         }
     }
     Ok(None)
+}
+
+/// Orders addresses with other ports than the asked one: a port that somebody wrote down was moved; a default one may serve
+/// something else (IMAP beside IMAPS).
+pub(super) fn moved_first(view: &View<'_>, listen: &ConfiguredListen) -> (bool, bool, u16) {
+    let takes = view.ip().and_then(|ip| listen.takes(ip)) == Some(true);
+    (!takes, matches!(listen.port_from.origin, Origin::Default(_)), listen.port)
 }
 
 /// The target's scheme, or else its port, means that service.

@@ -33,7 +33,7 @@ cause! {
     /// A firewall, since the refusal looks the same; `config/default-bind`, where no line says it.
     id: "config/loopback-bind",
     title: "the configuration binds loopback",
-    explains: &["listener/loopback-only", "listener/other-address"],
+    explains: &["listener/loopback-only", "listener/other-address", "service/stopped"],
     begins: false,
     needs: &["sockets", "owners", "configurations"],
     check: check,

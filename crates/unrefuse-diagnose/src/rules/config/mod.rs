@@ -6,6 +6,8 @@
 mod change;
 mod fixes;
 mod judge;
+mod once_started;
+mod runner;
 mod words;
 
 #[cfg(test)]
@@ -23,5 +25,7 @@ crate::rules::causes! {
 
 /// A service that the question means runs, and its configuration gives it another port.
 pub(crate) fn runs_elsewhere(view: &crate::View<'_>) -> bool {
-    judge::elsewhere(view).is_ok_and(|decided| decided.is_some())
+    judge::runs_elsewhere(view).is_ok_and(|decided| decided.is_some())
 }
+
+pub(in crate::rules) use once_started::{OnceStarted, once_started};

@@ -1,11 +1,12 @@
 //! config/networking-disabled
 
-use super::{change, fixes, judge, words};
+use super::runner::Runner;
+use super::{change, fixes, judge, once_started, words};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::Risk;
 use crate::rule::cause;
-use unrefuse_facts::AttemptOutcome;
+use unrefuse_facts::{AttemptOutcome, ServiceConfig, Setting};
 
 cause! {
     /// ## What it means
@@ -32,7 +33,7 @@ cause! {
     /// `service/stopped`; `config/other-port`.
     id: "config/networking-disabled",
     title: "TCP is switched off in the configuration",
-    explains: &["listener/none"],
+    explains: &["listener/none", "service/stopped"],
     begins: false,
     needs: &["sockets", "configurations"],
     check: check,
@@ -44,24 +45,27 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     for config in judge::configs(view)? {
         let (Some(process), Some(setting)) = (&config.process, &config.disabled) else { continue };
-        if !judge::is_meant(view, config) || judge::has_socket(view, process) {
-            continue;
+        if judge::is_meant(view, config) && !judge::has_socket(view, process) {
+            return Ok(fired(view, config, setting, Runner::Process(process)));
         }
-        let title = format!("{} opens no TCP port: {} switches it off", config.name, words::place(&setting.origin));
-        let mut fired = Fired::new(judge::certainty(view, config), title)
-            .predicts(&[AttemptOutcome::Refused])
-            .evidences(words::evidence(setting, process));
-        let line = setting.origin.line();
-        let edit = line.zip(view.ip()).and_then(|(line, ip)| change::enable(config, line, ip, view.case.target.port));
-        if let Some(edit) = edit {
-            let title = format!("let {} listen on {}", config.name, view.endpoint());
-            let apply = fixes::apply_of(config);
-            fired = fired.fix(fixes::edited(view, config, process, edit, Risk::Medium, title, apply));
-        }
-        fired.unknown = judge::unread(config).collect();
-        return Ok(fired.fires());
     }
-    Ok(Finding::Clear)
+    let stopped = once_started::stopped(view).and_then(|(unit, config)| Some((unit, config, config.disabled.as_ref()?)));
+    Ok(stopped.map_or(Finding::Clear, |(unit, config, setting)| fired(view, config, setting, Runner::Stopped(unit))))
+}
+
+fn fired(view: &View<'_>, config: &ServiceConfig, setting: &Setting, runner: Runner<'_>) -> Finding {
+    let title = format!("{} opens no TCP port: {} switches it off", config.name, words::place(&setting.origin));
+    let mut fired = Fired::new(runner.certainty(view, config), runner.title(title))
+        .predicts(&[AttemptOutcome::Refused])
+        .evidences(words::evidence(setting, runner));
+    let line = setting.origin.line();
+    let edit = line.zip(view.ip()).and_then(|(line, ip)| change::enable(config, line, ip, view.case.target.port));
+    if let Some(edit) = edit {
+        let title = format!("let {} listen on {}", config.name, view.endpoint());
+        fired = fired.fix(fixes::edited(view, config, runner, edit, Risk::Medium, title, fixes::apply_of(config)));
+    }
+    fired.unknown = judge::unread(config).collect();
+    fired.fires()
 }
 
 #[cfg(test)]

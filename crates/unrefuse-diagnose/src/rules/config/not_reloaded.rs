@@ -1,5 +1,6 @@
 //! config/not-reloaded
 
+use super::runner::Runner;
 use super::{fixes, judge, words};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
@@ -94,12 +95,12 @@ fn fired(
     path: &str,
     later: i64,
 ) -> Finding {
-    let who = words::process(process);
+    let who = Runner::Process(process).name();
     let path = visible(path);
     let title = format!("{path} was changed after {who} read it: it says {}", listen.endpoint());
     let mut fired = Fired::new(judge::certainty(view, config), title)
         .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::both(listen, process))
+        .evidences(words::both(listen, Runner::Process(process)))
         .evidence(Evidence::new(
             format!("{path} was changed {} after {who} read its configuration", span(later)),
             format!("stat {path}, /proc/{}/stat", process.pid),
@@ -133,7 +134,7 @@ fn load(view: &View<'_>, config: &ServiceConfig, process: &ConfiguredProcess, ap
     let title = format!("{verb} {}, so that it reads its configuration", config.name);
     let risk = if apply == Apply::Restart { Risk::Medium } else { Risk::Low };
     let fix = Fix::new(view, risk, title);
-    Some(match fixes::reload(config, process, apply) {
+    Some(match Runner::Process(process).take_up(view, config, apply) {
         // What the file says lasts.
         Some(command) => fix.command(command).persistent(),
         None if config.service == "nginx" && apply == Apply::Reload => {
@@ -161,7 +162,7 @@ fn unexplained(
     process: &ConfiguredProcess,
     listen: &ConfiguredListen,
 ) -> CannotTell {
-    let who = words::process(process);
+    let who = Runner::Process(process).name();
     CannotTell::new(
         format!(
             "why {who} does not listen on {} as {} says",

@@ -31,7 +31,7 @@ cause! {
     /// A firewall on one of two interfaces; a broken IPv6 network, where only the listener for it is missing.
     id: "config/other-address",
     title: "the configuration binds another address",
-    explains: &["listener/other-address", "listener/other-family", "listener/loopback-only"],
+    explains: &["listener/other-address", "listener/other-family", "listener/loopback-only", "service/stopped"],
     begins: false,
     needs: &["sockets", "owners", "configurations"],
     check: check,

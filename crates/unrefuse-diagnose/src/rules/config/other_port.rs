@@ -32,7 +32,7 @@ cause! {
     /// `service/stopped`: the service was thought to be down.
     id: "config/other-port",
     title: "the configuration says another port",
-    explains: &["listener/other-port"],
+    explains: &["listener/other-port", "service/stopped"],
     begins: false,
     needs: &["sockets", "owners", "configurations"],
     check: check,
@@ -49,10 +49,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         Origin::Default(_) => format!("nothing tells {name} which port to use, and its default is {port}"),
         origin => format!("{} gives {name} port {port}, not {}", words::place(origin), view.case.target.port),
     };
-    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
+    let mut fired = Fired::new(decided.runner.certainty(view, decided.config), decided.runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::evidence(setting, decided.process));
+        .evidences(words::evidence(setting, decided.runner));
     fired.fixes = moved(view, &decided).into_iter().collect();
+    fired.fixes.extend(fixes::start_and_ask(view, &decided));
     fired.unknown = judge::unread(decided.config).collect();
     Ok(fired.fires())
 }
@@ -75,7 +76,7 @@ fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
         decided.config.name, decided.listen.port
     );
     let edit = change::port(decided, asked)?;
-    fixes::edited(view, decided.config, decided.process, edit, Risk::Medium, title, fixes::apply_of(decided.config))
+    fixes::edited(view, decided.config, decided.runner, edit, Risk::Medium, title, fixes::apply_of(decided.config))
 }
 
 #[cfg(test)]

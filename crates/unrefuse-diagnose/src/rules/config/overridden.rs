@@ -34,7 +34,7 @@ cause! {
     /// `config/not-reloaded`: there the service has not read the file since the edit.
     id: "config/overridden",
     title: "a later line or option overrides the one that says it",
-    explains: &["listener/loopback-only", "listener/other-address", "listener/other-family", "listener/other-port"],
+    explains: &["listener/loopback-only", "listener/other-address", "listener/other-family", "listener/other-port", "service/stopped"],
     begins: false,
     needs: &["sockets", "owners", "configurations"],
     check: check,
@@ -59,9 +59,9 @@ fn fired(view: &View<'_>, decided: &Decided<'_>, setting: &Setting, what: &str, 
     let wanted = setting.beats.last().map(|beaten| words::place(&beaten.origin)).unwrap_or_default();
     let title =
         format!("{} says {what} and overrides {wanted} of {}", words::place(&setting.origin), decided.config.name);
-    let mut fired = Fired::new(judge::certainty(view, decided.config), title)
+    let mut fired = Fired::new(decided.runner.certainty(view, decided.config), decided.runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
-        .evidences(words::evidence(setting, decided.process));
+        .evidences(words::evidence(setting, decided.runner));
     fired.fixes = fixes;
     fired.unknown = judge::unread(decided.config).collect();
     fired.fires()
@@ -83,7 +83,7 @@ fn unsay(view: &View<'_>, decided: &Decided<'_>, setting: &Setting) -> Vec<Fix> 
             decided.config.name
         );
         let apply = fixes::apply_of(decided.config);
-        fixes::edited(view, decided.config, decided.process, change::without(line)?, Risk::Medium, title, apply)
+        fixes::edited(view, decided.config, decided.runner, change::without(line)?, Risk::Medium, title, apply)
     };
     if says { fix().into_iter().collect() } else { Vec::new() }
 }

@@ -1,6 +1,7 @@
 //! Configurations for tests, in a few words.
 
 use crate::testing::Scene;
+use crate::testing::service::unit;
 use unrefuse_facts::*;
 
 /// A configuration under construction.
@@ -27,6 +28,7 @@ impl Config {
                 pid: 800,
                 command: command.into(),
                 unit: None,
+                user_unit: None,
                 arguments_from: "/proc/800/cmdline".into(),
                 loaded_ms: Some(1_000_000),
                 pids: vec![800],
@@ -104,6 +106,12 @@ impl Config {
             file.changed_ms = Some(1_000_000 + milliseconds);
         }
         self
+    }
+    /// As what a unit that does not run would start its service with.
+    pub(super) fn of_stopped(mut self, name: &str) -> UnitFacts {
+        self.0.process = None;
+        let config = Observed::known(self.0, Source::configured("/etc/systemd/system/x.service:3"));
+        UnitFacts { config, ..unit(name, ActiveState::Inactive, "dead") }
     }
     /// As the configuration of the process of the scene's last listener.
     pub(super) fn of_last(mut self, scene: Scene) -> Scene {

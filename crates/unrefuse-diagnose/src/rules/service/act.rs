@@ -11,7 +11,7 @@ use unrefuse_facts::{ActiveState, UnitFacts, UnitUser};
 const MACHINE_OF_USER: u32 = 248;
 
 /// A unit in words: `app.service`, `user unit app.service of alice`.
-pub(super) fn name(unit: &UnitFacts) -> String {
+pub(in crate::rules) fn name(unit: &UnitFacts) -> String {
     let name = visible(&unit.name);
     match &unit.user {
         Some(user) => format!("user unit {name} of {}", visible(&user.name)),
@@ -20,12 +20,12 @@ pub(super) fn name(unit: &UnitFacts) -> String {
 }
 
 /// `systemctl WORDS UNIT`, as it works for who called unrefuse; `None` where a name cannot be quoted.
-pub(super) fn systemctl(view: &View<'_>, words: &str, unit: &UnitFacts) -> Option<String> {
+pub(in crate::rules) fn systemctl(view: &View<'_>, words: &str, unit: &UnitFacts) -> Option<String> {
     Some(format!("{} {words} {}", manager(view, unit.user.as_ref())?, quote(&unit.name)?))
 }
 
 /// `systemctl`, for the system's manager or for a user's.
-pub(super) fn manager(view: &View<'_>, user: Option<&UnitUser>) -> Option<String> {
+pub(in crate::rules) fn manager(view: &View<'_>, user: Option<&UnitUser>) -> Option<String> {
     let Some(user) = user else { return Some("systemctl".to_owned()) };
     let runtime = format!("XDG_RUNTIME_DIR=/run/user/{}", user.uid);
     if user.uid == view.case.host.own.uid {

@@ -73,7 +73,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             meant.source(),
         ))
         .evidences(log::error(unit).map(|line| line.evidence(unit)))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     Ok(fired.fix(act::mend(view, unit)).fires())
 }

@@ -54,7 +54,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             meant.source(),
         ))
         .evidences(said.map(|line| Evidence::new(visible(&line.message), "journalctl")))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     let then = act::systemctl(view, "start", unit).map(|command| format!(", then {command}")).unwrap_or_default();
     let says = act::journalctl(needed).map(|command| format!(" ({command})")).unwrap_or_default();

@@ -50,7 +50,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(unit.fragment.iter().map(|path| {
             Evidence::new(format!("{} is a link to /dev/null", visible(path)), "readlink(2)")
         }))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     let flag = if runtime { " --runtime" } else { "" };
     let command = |words: &str| act::systemctl(view, words, unit);

@@ -7,9 +7,10 @@ use super::{act, log};
 use crate::View;
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Evidence, Unknown};
+use crate::rules::config::{self, OnceStarted};
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ActiveState, ClueKind, Protocol, Reason, ServiceFacts, UnitFacts};
+use unrefuse_facts::{ActiveState, Clue, ClueKind, Protocol, Reason, ServiceFacts, UnitFacts};
 
 /// The unit that was meant.
 pub(super) struct Meant<'a> {
@@ -21,6 +22,8 @@ pub(super) struct Meant<'a> {
     pub(super) certainty: Certainty,
     /// Others for which as much speaks.
     pub(super) others: Vec<&'a UnitFacts>,
+    /// Its configuration says other ports only: nothing but custom speaks for it.
+    pub(super) elsewhere: bool,
 }
 
 /// What was seen of services, where the target is this machine's and nothing takes the packet; `None`: not the question.
@@ -42,8 +45,9 @@ pub(super) fn facts<'a>(view: &View<'a>) -> Result<Option<&'a ServiceFacts>, Can
 /// Cannot tell where looking failed.
 pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(None) };
+    let (candidates, elsewhere) = candidates(view, facts);
     let mut units: Vec<(u8, u8, &UnitFacts)> =
-        candidates(view, facts).into_iter().map(|unit| (strength(view, unit), wanted(unit), unit)).collect();
+        candidates.into_iter().map(|unit| (strength(view, unit), wanted(unit), unit)).collect();
     // An instance that really runs or should says more than the unit that stands for all of them.
     let instances: Vec<Option<&str>> =
         units.iter().filter(|(_, _, u)| u.name.contains('@')).map(|(_, _, u)| u.service.as_deref()).collect();
@@ -59,30 +63,51 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     let logged = tried || unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
     let certainty = match () {
         () if !others.is_empty() => Certainty::Possible,
-        () if alone && (best.0 > PLAIN || logged) => Certainty::Proven,
+        () if alone && (best.0 > PLAIN || logged) && !elsewhere => Certainty::Proven,
         () => Certainty::Likely,
     };
-    Ok(Some(Meant { facts, unit, certainty, others }))
+    Ok(Some(Meant { facts, unit, certainty, others, elsewhere }))
 }
 
 /// Clues from here on have the port's number.
 const PLAIN: u8 = 3;
 
-/// Service units for which something speaks, without those whose configuration, fully read, speaks against it.
-fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> Vec<&'a UnitFacts> {
+/// Service units for which something speaks, without those whose configuration, fully read, speaks against it. Where it
+/// speaks against all, those that do not run and have the port by custom, and `true`.
+fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> (Vec<&'a UnitFacts>, bool) {
     let speaks = |unit: &&UnitFacts| unit.name.ends_with(".service") && !unit.clues.is_empty();
-    facts
+    let (mut elsewhere, meant): (Vec<&UnitFacts>, Vec<&UnitFacts>) = facts
         .units
         .iter()
         .chain(&facts.user_units)
         .filter(speaks)
-        .filter(|unit| configured(view, unit) != Some(false))
-        .collect()
+        .partition(|unit| configured(view, unit) == Some(false));
+    if !meant.is_empty() {
+        return (meant, false);
+    }
+    // Where one of the same service runs, that is the one.
+    let runs = |unit: &UnitFacts| {
+        let configs = view.case.host.configs.value().into_iter().flatten();
+        let by_config =
+            configs.filter(|config| config.process.is_some()).any(|c| unit.service.as_ref() == Some(&c.service));
+        by_config || facts.units.iter().any(|other| other.service == unit.service && other.is_running())
+    };
+    let by_custom = |unit: &UnitFacts| {
+        unit.clues.iter().any(|clue| matches!(clue.kind, ClueKind::CustomaryPort | ClueKind::Scheme))
+    };
+    elsewhere.retain(|unit| unit.config.value().is_some() && by_custom(unit) && !runs(unit));
+    (elsewhere, true)
 }
 
 /// Whether its service's configuration says that it listens on the port; `None` where that was not read, or may hide it.
 fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
-    // The configurations that are read are the system's.
+    let port = view.case.target.port;
+    if let Some(config) = unit.config.value() {
+        let says = config.listens.iter().any(|listen| listen.port == port && listen.port != 0);
+        let uncertain = config.is_uncertain() || config.disabled.is_some() || config.listens.is_empty();
+        return if says { Some(true) } else { (!uncertain && port != 0).then_some(false) };
+    }
+    // The configurations of what runs are the system's.
     let service = unit.service.as_deref().filter(|_| unit.user.is_none())?;
     let configs = view.case.host.configs.value()?;
     let mut own = configs.iter().filter(|config| config.service == service).peekable();
@@ -105,8 +130,11 @@ fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
         ClueKind::UnitFile => PLAIN + 1,
         ClueKind::SocketUnit => PLAIN + 2,
     };
-    let clue = unit.clues.iter().map(|clue| by_clue(clue.kind)).max().unwrap_or(0);
-    if configured(view, unit) == Some(true) { clue.max(PLAIN + 1) } else { clue }
+    let configured = configured(view, unit);
+    // Read as a whole, the configuration overrules the number in one of its lines.
+    let counts = |clue: &&Clue| configured != Some(false) || clue.kind != ClueKind::Configuration;
+    let clue = unit.clues.iter().filter(counts).map(|clue| by_clue(clue.kind)).max().unwrap_or(0);
+    if configured == Some(true) { clue.max(PLAIN + 1) } else { clue }
 }
 
 /// How much shows that somebody wanted it to run: it was tried, it is masked, it starts at boot, it ran since boot.
@@ -150,16 +178,27 @@ impl<'a> Meant<'a> {
     }
 
     /// Why it is the one that was meant, the strongest first.
-    pub(super) fn because(&self) -> Vec<Evidence> {
+    pub(super) fn because(&self, view: &View<'_>) -> Vec<Evidence> {
+        let name = act::name(self.unit);
+        let once_started = config::once_started(view, self.unit);
+        let read = !matches!(once_started, OnceStarted::CannotTell(_));
         let mut clues: Vec<_> = self.unit.clues.iter().collect();
+        // What was read as a whole says more than the number in a line of it.
+        clues.retain(|clue| !read || clue.kind != ClueKind::Configuration);
         clues.sort_by_key(|clue| std::cmp::Reverse(clue.kind));
         clues.dedup_by_key(|clue| clue.kind);
-        let name = act::name(self.unit);
-        clues
+        let clues = clues
             .iter()
             .take(2)
-            .map(|c| Evidence::new(format!("{name} is meant: {}", visible(&c.text)), visible(&c.source)))
-            .collect()
+            .map(|c| Evidence::new(format!("{name} is meant: {}", visible(&c.text)), visible(&c.source)));
+        match once_started {
+            OnceStarted::Takes(lines) => lines.into_iter().chain(clues).collect(),
+            OnceStarted::Misses(does) => {
+                let source = self.unit.config.source().map_or("its configuration", |source| &source.what);
+                clues.chain([Evidence::new(format!("once {name} runs, {does}"), visible(source))]).collect()
+            }
+            OnceStarted::CannotTell(_) => clues.collect(),
+        }
     }
 
     /// What stays open where others are as likely.

@@ -7,12 +7,15 @@ mod meant;
 mod others;
 mod reload;
 
+pub(in crate::rules) use act::{manager, name as unit_name, systemctl};
 pub(in crate::rules) use drop_in::drop_in;
 pub(in crate::rules) use reload::fails as reload_fails;
+pub(in crate::rules) use stopped::stopped;
 
 /// How sure it is that a service of this machine was meant; `None` where nothing speaks for one, or nobody looked.
 pub(crate) fn meant_certainty(view: &crate::View<'_>) -> Option<crate::report::Certainty> {
-    meant::meant(view).ok().flatten().map(|meant| meant.certainty)
+    // A service whose configuration says another port is hardly the one.
+    meant::meant(view).ok().flatten().filter(|meant| !meant.elsewhere).map(|meant| meant.certainty)
 }
 
 crate::rules::causes! {

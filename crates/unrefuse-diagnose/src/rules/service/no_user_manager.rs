@@ -59,7 +59,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(Evidence::new(format!("systemd does not run for {who}"), format!("/run/user/{}", user.uid)))
         .evidence(Evidence::new(lingers, format!("/var/lib/systemd/linger/{who}")))
         .evidences(unit.fragment.iter().map(|path| Evidence::new(format!("{name} is there{file_state}"), visible(path))))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     Ok(fired.fix(fix(view, &meant, user)).fires())
 }

@@ -70,7 +70,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(unit.journal.value().and_then(|lines| lines.last()).map(|line| {
             Evidence::new(format!("its last words: {}", visible(&line.message)), "journalctl")
         }))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     let fix = Fix::new(view, Risk::Low, format!("wait until {name} listens"));
     if let Some(waits) = if starting { act::systemctl(view, "start", unit) } else { poll(view) } {

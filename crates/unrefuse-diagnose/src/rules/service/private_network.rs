@@ -54,7 +54,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let (unit, certainty, because) = match (listener, meant(view)?) {
         (Some(unit), _) => (unit, Certainty::Proven, Vec::new()),
         (None, Some(meant)) if apart(&meant.unit) => {
-            (meant.unit, meant.certainty.min(Certainty::Likely), meant.because())
+            (meant.unit, meant.certainty.min(Certainty::Likely), meant.because(view))
         }
         _ => return Ok(Finding::Clear),
     };

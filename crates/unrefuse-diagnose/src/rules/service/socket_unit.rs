@@ -69,7 +69,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     )
     .evidence(Evidence::new(format!("{name} is active and listens on {}", streams.join(", ")), meant.source()))
     .evidence(Evidence::new(format!("{name} hands its sockets to {service}: what its own configuration says does not count"), "systemd.socket(5)"))
-    .evidences(meant.because());
+    .evidences(meant.because(view));
     fired.fixes.extend(listen_too(view, socket, &meant));
     fired.fixes.extend(without(view, socket, &meant));
     Ok(fired.fires())
@@ -91,7 +91,7 @@ fn stopped(view: &View<'_>, meant: &Meant<'_>, socket: &UnitFacts) -> Finding {
         format!("{name}, which listens for {}, is {failed}", act::name(meant.unit)),
     )
     .evidence(Evidence::new(format!("{name} is {failed}"), meant.source()))
-    .evidences(meant.because());
+    .evidences(meant.because(view));
     if let Some((start, stop)) = act::systemctl(view, "start", socket).zip(act::systemctl(view, "stop", socket)) {
         fired = fired.fix(Fix::new(view, Risk::Low, format!("start {name}")).command(start).undo(stop));
     }

@@ -6,7 +6,7 @@ use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
-use crate::rules::config;
+use crate::rules::config::{self, OnceStarted};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{ActiveState, LoadState, OtherService, UnitFacts};
 
@@ -40,23 +40,34 @@ cause! {
     check: check,
 }
 
+/// The unit that is meant, and no other, where all that is the matter with it is that nobody started it.
+pub(in crate::rules) fn stopped<'a>(view: &View<'a>) -> Option<&'a UnitFacts> {
+    let meant = meant(view).ok()??;
+    let alone = meant.others.is_empty() && meant.unit.conditions_failed.is_empty();
+    (alone && is_stopped(&meant)).then_some(meant.unit)
+}
+
+/// Nothing but a start is missing.
+fn is_stopped(meant: &Meant<'_>) -> bool {
+    let unit = meant.unit;
+    // Another rule tells why none of that user's units runs.
+    let has_manager = unit.user.as_ref().is_none_or(|user| user.has_manager);
+    let wrong_file = unit.load == LoadState::BadSetting;
+    if unit.active != ActiveState::Inactive || unit.is_masked() || wrong_file || meant.failed_need().is_some() {
+        return false;
+    }
+    // A service that systemd listens for is inactive until the first connection comes.
+    let waits = |socket: &UnitFacts| socket.triggers.contains(&unit.name) && socket.is_running();
+    has_manager && !meant.beside().any(|other| other.is_socket() && waits(other))
+}
+
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(meant) = meant(view)? else { return others::stopped(view) };
     let unit = meant.unit;
     if unit.active == ActiveState::Unknown && !unit.is_masked() {
         return without_manager(view, &meant);
     }
-    if unit.user.as_ref().is_some_and(|user| !user.has_manager) {
-        // Another rule tells why none of that user's units runs.
-        return Ok(Finding::Clear);
-    }
-    let wrong_file = unit.load == LoadState::BadSetting;
-    if unit.active != ActiveState::Inactive || unit.is_masked() || wrong_file || meant.failed_need().is_some() {
-        return Ok(Finding::Clear);
-    }
-    // A service that systemd listens for is inactive until the first connection comes.
-    let waits = |socket: &UnitFacts| socket.triggers.contains(&unit.name) && socket.is_running();
-    if meant.beside().any(|other| other.is_socket() && waits(other)) {
+    if !is_stopped(&meant) {
         return Ok(Finding::Clear);
     }
     let name = act::name(unit);
@@ -77,8 +88,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             Evidence::new(format!("{name} needs {}, which does not hold", visible(condition)), meant.source())
         }))
         .evidences(last_words(unit))
-        .evidences(meant.because());
+        .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
+    if let OnceStarted::CannotTell(unknown) = config::once_started(view, unit) {
+        fired.unknown.extend(unknown);
+    }
     if unit.conditions_failed.is_empty() {
         fired.fixes.extend(fixes(view, &meant));
     }
@@ -106,7 +120,7 @@ fn without_manager(view: &View<'_>, meant: &Meant<'_>) -> Result<Finding, Cannot
                 format!("process 1 is {init}, and no manager of services was found"),
                 "/proc/1/comm",
             ))
-            .evidences(meant.because());
+            .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     let own = |other: &&OtherService| other.service.as_deref() == Some(service.id);
     let other = facts.others.iter().filter(own).max_by_key(|other| other.supervisor);
@@ -128,6 +142,10 @@ fn last_words(unit: &UnitFacts) -> Option<Evidence> {
 fn fixes(view: &View<'_>, meant: &Meant<'_>) -> Vec<Fix> {
     let mut fixes = Vec::new();
     for unit in std::iter::once(meant.unit).chain(meant.others.iter().copied()) {
+        if matches!(config::once_started(view, unit), OnceStarted::Misses(_)) {
+            // Starting alone would not help: what its configuration says comes with its own fix.
+            continue;
+        }
         let shown = act::name(unit);
         let pair = |one: &str, other: &str| act::systemctl(view, one, unit).zip(act::systemctl(view, other, unit));
         let enable = pair("enable --now", "disable --now");
