@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use unrefuse_firewall::model::Family;
 
 /// Bytes of messages that are handed over at once, and how many such batches may wait.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 32 * 1024;
 const QUEUE: usize = 16;
 
 /// A dump of one chain that has begun, in the network namespace of the thread that began it.

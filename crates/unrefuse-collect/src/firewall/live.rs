@@ -4,6 +4,7 @@ use super::tables::{Heads, Tables};
 use super::{ipset::Ipset, legacy};
 use crate::firewall::presence::{Presence, look};
 use crate::live::missing::missing;
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use unrefuse_facts::{Missing, Observed, Source};
@@ -54,7 +55,7 @@ pub fn ruleset(scope: Scope) -> Observed<Ruleset> {
             Ok((ruleset, false)) => last = Some(ruleset),
             Err(missing) => return Observed::Missing(missing),
         }
-        if let Err(missing) = inner.begin(scope) {
+        if let Err(missing) = inner.begin_again(scope) {
             return Observed::Missing(missing);
         }
     }
@@ -84,30 +85,32 @@ struct Inner {
 }
 
 fn open(scope: Scope, ipsets: fn(&mut Ipset, &mut Ruleset)) -> Observed<Live> {
-    let mut inner = Inner::default();
+    // Before all else: a long chain is then on its way while the others are read.
+    let (nft, heads, said) = match look("nf_tables", "nft_do_chain") {
+        Presence::Unclear(missing) => return Observed::Missing(missing),
+        Presence::Not => (None, None, "nf_tables (not loaded)"),
+        Presence::There => match Tables::open() {
+            Ok(Some(mut tables)) => match tables.heads(scope) {
+                Ok(Some(heads)) => (Some(tables), Some(heads), "nf_tables"),
+                Ok(None) => (None, None, "nf_tables"),
+                Err(e) => return Observed::Missing(unlisted(e)),
+            },
+            Ok(None) => (None, None, "nf_tables (not in this kernel)"),
+            Err(e) => return Observed::Missing(missing("nf_tables: netlink socket", e)),
+        },
+    };
+    let mut inner = Inner { nft, ..Inner::default() };
     let mut what = Vec::new();
     inner.read_ipsets(ipsets, &mut what);
     inner.read_legacy(scope, &mut what);
-    inner.heads = Heads::new(&inner.rest);
-    match look("nf_tables", "nft_do_chain") {
-        Presence::Unclear(missing) => return Observed::Missing(missing),
-        Presence::Not => what.push("nf_tables (not loaded)".to_owned()),
-        Presence::There => match Tables::open() {
-            Ok(Some(tables)) => {
-                inner.nft = Some(tables);
-                what.push("nf_tables".to_owned());
-                match inner.begin(scope) {
-                    Ok(true) => {}
-                    Ok(false) => inner.nft = None,
-                    Err(missing) => return Observed::Missing(missing),
-                }
-            }
-            Ok(None) => what.push("nf_tables (not in this kernel)".to_owned()),
-            Err(e) => return Observed::Missing(missing("nf_tables: netlink socket", e)),
-        },
-    }
+    inner.heads = heads.unwrap_or_default().behind(&inner.rest);
+    what.push(said.to_owned());
     let what = what.join(", ");
     Observed::known(Live { what: what.clone(), inner: Mutex::new(inner) }, Source::running(what))
+}
+
+fn unlisted(e: Errno) -> Missing {
+    missing("nf_tables: list tables, chains and sets", e)
 }
 
 impl Live {
@@ -161,17 +164,13 @@ impl Live {
 }
 
 impl Inner {
-    /// Reads the heads; `false`: there is no nf_tables in this kernel.
-    fn begin(&mut self, scope: Scope) -> Result<bool, Missing> {
-        let Some(nft) = self.nft.as_mut() else { return Ok(false) };
-        match nft.heads(scope, &self.rest) {
-            Ok(Some(heads)) => {
-                self.heads = heads;
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Err(e) => Err(missing("nf_tables: list tables, chains and sets", e)),
+    /// Reads the heads once more.
+    fn begin_again(&mut self, scope: Scope) -> Result<(), Missing> {
+        let Some(nft) = self.nft.as_mut() else { return Ok(()) };
+        if let Some(heads) = nft.heads(scope).map_err(unlisted)? {
+            self.heads = heads.behind(&self.rest);
         }
+        Ok(())
     }
 
     fn chain(&mut self, family: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {

@@ -41,7 +41,7 @@ impl Decoder<'_> {
     }
 }
 
-/// Tables with chains, and what is known of their sets.
+/// Tables with chains, and what is known of their sets. Places count nf_tables' own tables only.
 #[derive(Default)]
 pub(super) struct Heads {
     /// Tables of nf_tables stand behind the others. Shared with those who judge: what is read later stands beside it.
@@ -59,25 +59,35 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Without any table of nf_tables.
-    pub(super) fn new(rest: &Ruleset) -> Self {
-        Self { ruleset: Arc::new(rest.clone()), others: rest.tables.len(), ..Self::default() }
+    /// Puts what else filters before nf_tables' tables.
+    pub(super) fn behind(mut self, rest: &Ruleset) -> Self {
+        let own = Arc::unwrap_or_clone(self.ruleset);
+        let mut ruleset = rest.clone();
+        ruleset.tables.extend(own.tables);
+        ruleset.problems.extend(own.problems);
+        self.ruleset = Arc::new(ruleset);
+        self.others = rest.tables.len();
+        self
     }
 
-    /// Where one of nf_tables' tables is in the ruleset.
+    fn own(&self) -> &[Table] {
+        self.ruleset.tables.get(self.others..).unwrap_or_default()
+    }
+
+    /// Where one of nf_tables' tables is among them.
     fn place(&self, family: Family, table: &str) -> Option<usize> {
-        place(&self.ruleset, self.others, family, table)
+        place(self.own(), family, table)
     }
 
     fn sets(&self, family: Family, table: &str) -> Option<&Sets> {
-        self.sets.get(self.place(family, table)? - self.others)
+        self.sets.get(self.place(family, table)?)
     }
 
     /// The ruleset as far as it was read.
     pub(super) fn known(&self) -> Arc<Ruleset> {
         let mut ruleset = Arc::clone(&self.ruleset);
         for ((at, chain), rules) in &self.read {
-            if let Some(known) = Arc::make_mut(&mut ruleset).tables[*at].chains.get_mut(chain) {
+            if let Some(known) = Arc::make_mut(&mut ruleset).tables[self.others + at].chains.get_mut(chain) {
                 known.rules = Arc::clone(rules);
                 known.unread = false;
             }
@@ -86,9 +96,8 @@ impl Heads {
     }
 }
 
-fn place(ruleset: &Ruleset, others: usize, family: Family, table: &str) -> Option<usize> {
-    let own = ruleset.tables.get(others..)?;
-    own.iter().position(|known| known.family == family && known.name == table).map(|at| others + at)
+fn place(own: &[Table], family: Family, table: &str) -> Option<usize> {
+    own.iter().position(|known| known.family == family && known.name == table)
 }
 
 /// Whether a packet that comes in, or the answer to one that goes out, meets the chain.
@@ -112,8 +121,8 @@ impl Tables {
         }
     }
 
-    /// Reads tables, chains and sets, and puts them behind the rest; `None`: this kernel has no nf_tables.
-    pub(super) fn heads(&mut self, scope: Scope, rest: &Ruleset) -> Result<Option<Heads>, Errno> {
+    /// Reads tables, chains and sets; `None`: this kernel has no nf_tables.
+    pub(super) fn heads(&mut self, scope: Scope) -> Result<Option<Heads>, Errno> {
         let mut heads = Heads::default();
         for _ in 0..TRIES {
             self.generation = match self.nft.generation() {
@@ -122,7 +131,7 @@ impl Tables {
                 Err(Errno::INVAL) => return Ok(None),
                 Err(e) => return Err(e),
             };
-            heads = Heads::new(rest);
+            heads = Heads::default();
             if self.read(&mut heads, scope)? && self.is_unchanged() {
                 break;
             }
@@ -136,8 +145,8 @@ impl Tables {
 
     fn read(&mut self, heads: &mut Heads, scope: Scope) -> Result<bool, Errno> {
         let nft = &mut self.nft;
-        let Heads { ruleset, others, sets, uses, ahead, .. } = heads;
-        let (ruleset, others) = (Arc::make_mut(ruleset), *others);
+        let Heads { ruleset, sets, uses, ahead, .. } = heads;
+        let ruleset = Arc::make_mut(ruleset);
         let mut steady = nft.tables(|body| {
             let Some((family, attributes)) = nft::open(body).filter(|(family, _)| scope.wants(*family)) else { return };
             let Some(head) = nft::table(attributes) else { return };
@@ -161,7 +170,7 @@ impl Tables {
             if let Some(text) = head.problem {
                 ruleset.problems.push(Problem { place: format!("table {} chain {}", head.table, head.name), text });
             }
-            let Some(at) = place(ruleset, others, family, &head.table) else { return };
+            let Some(at) = place(&ruleset.tables, family, &head.table) else { return };
             if head.uses as usize > BESIDE {
                 let place = (at, head.name.clone());
                 uses.insert(place.clone(), head.uses as usize);
@@ -170,20 +179,20 @@ impl Tables {
                     ahead.extend(Beside::begin(family, &head.table, &head.name).ok().map(|rules| (place, rules)));
                 }
             }
-            chains[at - others].push((head.name, head.chain));
+            chains[at].push((head.name, head.chain));
         })?;
-        for (table, chains) in ruleset.tables[others..].iter_mut().zip(chains) {
+        for (table, chains) in ruleset.tables.iter_mut().zip(chains) {
             // Sorted and built at once: half the comparisons of one insertion after the other.
             table.chains = chains.into_iter().collect();
         }
         steady &= nft.sets(|body| {
             let Some((family, attributes)) = nft::open(body) else { return };
             let Some((table, name, head)) = nft::set(attributes) else { return };
-            let Some(at) = place(ruleset, others, family, &table) else { return };
+            let Some(at) = place(&ruleset.tables, family, &table) else { return };
             ruleset.tables[at].sets.insert(name.clone(), head.empty());
-            sets[at - others].heads.insert(name, head);
+            sets[at].heads.insert(name, head);
         })?;
-        for (sets, table) in sets.iter().zip(&mut ruleset.tables[others..]) {
+        for (sets, table) in sets.iter().zip(&mut ruleset.tables) {
             let bases = table.chains.iter().filter_map(|(name, c)| Some((name.as_str(), c.base.as_ref()?.hook)));
             table.backend = nft::backend(table.family, &table.name, bases);
             steady &= self.small_sets(sets, table)?;
@@ -227,7 +236,7 @@ impl Tables {
         chain: &str,
     ) -> Result<(Arc<Rules>, bool), Errno> {
         let at = heads.place(family, table).ok_or(Errno::NOENT)?;
-        let found = &heads.ruleset.tables[at];
+        let found = &heads.ruleset.tables[heads.others + at];
         let known = found.chains.get(chain).ok_or(Errno::NOENT)?;
         if !known.unread {
             return Ok((Arc::clone(&known.rules), true));
@@ -237,7 +246,7 @@ impl Tables {
             return Ok((Arc::clone(rules), true));
         }
         let origin = Origin::new(family, found.backend, chain);
-        let sets = heads.sets.get_mut(at - heads.others).ok_or(Errno::NOENT)?;
+        let sets = heads.sets.get_mut(at).ok_or(Errno::NOENT)?;
         let uses = heads.uses.get(&place).copied().unwrap_or(0);
         let rules = RulesBuilder::with_capacity(uses.min(MOST_RESERVED));
         let mut decoder = Decoder { origin, sets, context, rules };
