@@ -45,7 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'unrefuse' -ScriptBlock {
             [CompletionResult]::new('listeners', 'listeners', [CompletionResultType]::ParameterValue, 'Every listening socket: who, where, reachable from where')
             [CompletionResult]::new('who', 'who', [CompletionResultType]::ParameterValue, 'Who holds a port, in this and other network namespaces')
             [CompletionResult]::new('firewall', 'firewall', [CompletionResultType]::ParameterValue, 'The way of one packet through the packet filters, of this machine or of files')
-            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain a cause, list them all, or search them by word')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain a cause or an error''s message, list all causes, or search them by word')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Print the JSON schema of a report')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script for a shell')
             break

@@ -42,7 +42,7 @@ set edit:completion:arg-completer[unrefuse] = {|@words|
             cand listeners 'Every listening socket: who, where, reachable from where'
             cand who 'Who holds a port, in this and other network namespaces'
             cand firewall 'The way of one packet through the packet filters, of this machine or of files'
-            cand explain 'Explain a cause, list them all, or search them by word'
+            cand explain 'Explain a cause or an error''s message, list all causes, or search them by word'
             cand schema 'Print the JSON schema of a report'
             cand completions 'Print the completion script for a shell'
         }

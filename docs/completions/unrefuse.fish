@@ -47,7 +47,7 @@ complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "check" -d 'Diagnose 
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "listeners" -d 'Every listening socket: who, where, reachable from where'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "who" -d 'Who holds a port, in this and other network namespaces'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "firewall" -d 'The way of one packet through the packet filters, of this machine or of files'
-complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "explain" -d 'Explain a cause, list them all, or search them by word'
+complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "explain" -d 'Explain a cause or an error\'s message, list all causes, or search them by word'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "schema" -d 'Print the JSON schema of a report'
 complete -c unrefuse -n "__fish_unrefuse_needs_command" -a "completions" -d 'Print the completion script for a shell'
 complete -c unrefuse -n "__fish_unrefuse_using_subcommand check" -l timeout -d 'How long one attempt may take' -r

@@ -3,6 +3,7 @@
 use crate::cli::{CheckArgs, Format, WrongCall};
 use crate::gather::{Options, firewall::Sender, gather};
 use crate::{output, progress::Progress};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrefuse_collect::containers::{self, StandError, Standing};
@@ -26,6 +27,12 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     {
         let option = if wanted == Family::V4 { "-4" } else { "-6" };
         let why = format!("{address} is no {} address, as {option} wants it: leave {option} out", wanted.name());
+        return Err(WrongCall(why).into());
+    }
+    if let (Some(scope), Some(address)) = (&target.scope, target.literal())
+        && !takes_scope(address)
+    {
+        let why = format!("{address} takes no interface: only link-local addresses do, leave %{scope} out");
         return Err(WrongCall(why).into());
     }
     let container = arguments.container.as_deref().map(|name| stand(name, started + arguments.deadline)).transpose()?;
@@ -63,18 +70,32 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     let progress = Progress::start(format!("asking {}", unrefuse_facts::text::visible(&target.endpoint())));
     let case = gather(&target, &options, &host);
     drop(progress);
+    // Of an address there is nothing to look up but its interface.
+    if let (Some(_), Some(_), Err(_), Some(why)) =
+        (&target.scope, target.literal(), &case.resolution.result, &case.resolution.detail)
+    {
+        return Err(WrongCall(format!("{why}: `ip link` shows those that there are")).into());
+    }
 
     if arguments.format == Format::Facts {
         output::print(&(serde_json::to_string(&case)? + "\n"))?;
     }
     let report = unrefuse_diagnose::diagnose(&case, started.elapsed());
     if arguments.json || arguments.format == Format::Json {
-        output::print(&(unrefuse_report::json(&report) + "\n"))?;
+        output::print(&unrefuse_report::json(&report))?;
     } else if arguments.format == Format::Text {
         let style = output::style(&arguments.paint, arguments.verbose, arguments.quiet);
         output::print(&unrefuse_report::text(&report, &style))?;
     }
     Ok(report.exit_code())
+}
+
+/// The addresses that mean another host on every link: RFC 4007, section 11, and RFC 4291, section 2.7.
+fn takes_scope(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
+    }
 }
 
 /// Stands in a container's network namespace, before any thread is started.

@@ -22,13 +22,21 @@ pub fn command() -> clap::Command {
 
 const AFTER_HELP: &str = "\
 Examples:
-  unrefuse                         localhost, port 80
-  unrefuse db1:5432                a host and a port
-  unrefuse db1 5432                the same
-  unrefuse :8080                   a port of this machine
-  unrefuse https://example.org     a URL: the port is the scheme's
-  unrefuse --udp 10.0.0.53:53      a UDP service
-  unrefuse --count 20 api:443      is it intermittent?
+  unrefuse                           localhost, port 80
+  unrefuse db1:5432                  a host and a port
+  unrefuse db1 postgresql            the same: two words, a service's name
+  unrefuse :8080                     a port of this machine
+  unrefuse https://example.org       a URL: the port is the scheme's
+  unrefuse --udp 10.0.0.53:53        a UDP service
+  unrefuse /run/mysqld/mysqld.sock   a unix socket
+  unrefuse --count 20 api:443        is it intermittent?
+  unrefuse --from 10.0.0.9 :5432     on the server: is that client let in?
+  unrefuse --container web db:5432   from inside of a container
+  unrefuse --json api:443 | jq -r '.blockers[].root'
+  unrefuse explain no route to host  what is behind a program's message
+
+A host that is not this one is seen from outside only. Where that does not tell, run unrefuse on it, too: with --from, as \
+the client is seen from there.
 
 Exit status: 0 it works; 1 blocked and at least one cause named; 2 the call is wrong; 3 blocked and no cause found; \
 4 unrefuse itself failed.
@@ -64,7 +72,7 @@ pub(crate) enum Action {
     Who(WhoArgs),
     /// The way of one packet through the packet filters, of this machine or of files
     Firewall(FirewallArgs),
-    /// Explain a cause, list them all, or search them by word
+    /// Explain a cause or an error's message, list all causes, or search them by word
     Explain(ExplainArgs),
     /// Print the JSON schema of a report
     Schema {
@@ -93,7 +101,7 @@ pub(crate) enum Schema {
 pub(crate) struct CheckArgs {
     /// host, host:port, [v6]:port, :port (this machine), URL, or the path of a unix socket [default: localhost]
     pub(crate) target: Option<String>,
-    /// Port, where the target does not say it [default: 80, or that of the URL's scheme]
+    /// Port or the name of its service, where the target does not say it [default: 80, or that of the URL's scheme]
     pub(crate) port: Option<String>,
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
@@ -290,7 +298,8 @@ pub(crate) struct FirewallArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// Id of a cause (listener/none), or words to search for; without: the list of all
+    /// Id of a cause (listener/none), a program's message ("connection refused", ECONNREFUSED, 111), or words to search
+    /// for; without: the list of all
     #[arg(num_args = 0.., value_parser = IdOrWord)]
     pub(crate) words: Vec<String>,
     /// Print the pages as Markdown

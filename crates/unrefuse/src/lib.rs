@@ -9,11 +9,11 @@ pub mod explain;
 mod firewall;
 mod gather;
 mod listeners;
+mod misuse;
 mod output;
 mod progress;
 mod who;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use cli::{Action, Cli};
 use std::ffi::OsString;
@@ -26,16 +26,18 @@ const FAILED: u8 = 4;
 
 /// Runs the command with those arguments (the first is its own name) and gives its exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            if let Some(word) = word_too_many(&error) {
-                eprintln!("unrefuse: one word too many, `{word}`: write HOST:PORT or HOST PORT");
-                return ExitCode::from(WRONG_CALL);
-            }
-            // Help and version are no errors: clap prints them to standard output and says 0.
+        // Help and version are no errors: clap prints them to standard output.
+        Err(error) if error.exit_code() == 0 => {
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_CALL));
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            eprintln!("unrefuse: {}", misuse::line(&error, &words));
+            return ExitCode::from(WRONG_CALL);
         }
     };
     match act(cli) {
@@ -45,16 +47,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             eprintln!("unrefuse: {}", unrefuse_facts::text::visible(&format!("{error:#}")));
             ExitCode::from(status)
         }
-    }
-}
-
-/// The third word of a call: clap takes it for a subcommand and speaks of that.
-fn word_too_many(error: &clap::Error) -> Option<String> {
-    match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(word)) if error.kind() == ErrorKind::ArgumentConflict => {
-            Some(unrefuse_facts::text::visible(word))
-        }
-        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ mod ranges;
 mod reach;
 
 use crate::cli::ListenersArgs;
-use crate::{check, output};
+use crate::{check, output, progress::Progress};
 use reach::Reach;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
         (_, true) => vec![Transport::Udp],
         _ => vec![Transport::Tcp, Transport::Udp],
     };
+    let progress = Progress::start("reading all listeners".to_owned());
     let query = SocketQuery { port: None, transports, owners: Owners::Wanted, states: States::Listening };
     let table = match host.sockets(&query) {
         Observed::Known { value, .. } => value,
@@ -76,9 +77,10 @@ pub(crate) fn run(arguments: &ListenersArgs) -> anyhow::Result<u8> {
         Some(Observed::Missing(missing)) => warnings.push(missing.to_string()),
         None => {}
     }
+    drop(progress);
     let by = blind.as_deref().map_or(ReachBy::Filtered, ReachBy::BindAddress);
     let text = if arguments.json {
-        unrefuse_report::listeners_json(&rows, by) + "\n"
+        unrefuse_report::listeners_json(&rows, by)
     } else {
         unrefuse_report::listeners(&rows, by, &output::table_style(&arguments.paint))
     };
@@ -104,10 +106,16 @@ pub(crate) fn unseen(table: &SocketTable) -> Vec<String> {
             if without == 0 {
                 return Vec::new();
             }
-            vec![format!(
-                "the owners of {without} sockets are not shown: {} processes do not let this user read their open files",
-                table.unreadable_processes
-            )]
+            let sockets = if without == 1 {
+                "the owner of 1 socket is".to_owned()
+            } else {
+                format!("the owners of {without} sockets are")
+            };
+            let processes = match table.unreadable_processes {
+                1 => "1 process does".to_owned(),
+                several => format!("{several} processes do"),
+            };
+            vec![format!("{sockets} not shown: {processes} not let this user read their open files")]
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use unrefuse_facts::text::clip;
 
 /// Shown until dropped.
 pub(crate) struct Progress {
@@ -25,6 +26,9 @@ impl Progress {
             let mut shown = false;
             let mut patience = PATIENCE;
             while let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(patience) {
+                // A line that the terminal breaks could not be taken back.
+                let room = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0);
+                let what = clip(&what, usize::from(room).saturating_sub(" … 86400 s".len()));
                 eprint!("\r\x1b[K{what} … {:.0} s", started.elapsed().as_secs_f64());
                 let _ = std::io::stderr().flush();
                 shown = true;

@@ -3,7 +3,7 @@
 
 use crate::cli::{WhoArgs, WrongCall};
 use crate::listeners::{address, supervisor, unseen};
-use crate::{check, output};
+use crate::{check, output, progress::Progress};
 use unrefuse_collect::{Host, Owners, SocketQuery, States, live::Live};
 use unrefuse_facts::{Holder, Observed, Socket, SocketState, SocketTable, Transport, text};
 use unrefuse_report::WhoRow;
@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
     let (port, transports) = port(&arguments.port)?;
     check::enter(arguments.netns.as_deref())?;
     let host = Live::new();
+    let progress = Progress::start(format!("looking for who holds port {port}"));
     let query = SocketQuery { port: Some(port), transports, owners: Owners::Wanted, states: States::All };
     let table = match host.sockets(&query) {
         Observed::Known { value, .. } => value,
@@ -35,9 +36,10 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
             warnings.push(format!("other network namespaces were not looked into: {missing}"))
         }
     }
+    drop(progress);
     let nobody = rows.is_empty();
     let text = if arguments.json {
-        unrefuse_report::who_json(&rows) + "\n"
+        unrefuse_report::who_json(&rows)
     } else if nobody {
         String::new()
     } else {

@@ -83,15 +83,39 @@ fn a_wrong_call_is_one_line_and_status_2() {
         &["-6", "127.0.0.1:80"],
         &["--timeout", "soon", "x"],
         &["--netns", "no-such-namespace", ":1"],
+        &["[fe80::1%no-such-link]:80"],
+        &["[::1%lo]:80"],
+        &["-q", "-v"],
+        &["-p", "80", "x"],
+        &["--\x1b[31m"],
+        &["db\x1b[31m:70000"],
+        &["firewall"],
+        &["who"],
+        &["schema", "nothing"],
+        &["explain", "listener/nome"],
     ] {
         let output = unrefuse(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(output.stdout.is_empty());
-        assert!(!output.stderr.is_empty());
+        assert!(said.starts_with("unrefuse: ") && said.lines().count() == 1, "{arguments:?}: {said}");
+        assert!(!said.contains('\x1b'), "{said:?}");
     }
-    let output = unrefuse(&["db\x1b[31m:70000"]);
-    assert_eq!(text(&output.stderr).lines().count(), 1);
-    assert!(!output.stderr.contains(&0x1b), "{:?}", text(&output.stderr));
+}
+
+#[test]
+fn json_ends_with_one_newline() {
+    for arguments in [&["--json", "127.0.0.1:1"][..], &["who", "--json", "1"], &["listeners", "--json"]] {
+        let said = text(&unrefuse(arguments).stdout);
+        assert!(said.ends_with("}\n") && !said.ends_with("\n\n"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_message_of_a_program_leads_to_its_causes() {
+    let said = text(&unrefuse(&["explain", "Error: connect ECONNREFUSED 127.0.0.1:5432"]).stdout);
+    assert!(said.starts_with("connection refused: ECONNREFUSED, 111\n"), "{said}");
+    assert!(said.contains("listener/none") && said.contains("ingress/firewall-reject"), "{said}");
 }
 
 #[test]
