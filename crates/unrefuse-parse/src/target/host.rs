@@ -194,6 +194,10 @@ fn odd_character(word: &Word<'_>, text: &str, odd: char) -> TargetError {
     match odd {
         '@' => word
             .error(format_args!("a user in `{}`: write the host alone, or a URL such as ssh://user@host", word.echo())),
+        '/' if text.starts_with('.') || text.ends_with(".sock") => word.error(format_args!(
+            "`{}` is part of a path: write the whole path of a unix socket, from the first / on",
+            word.echo()
+        )),
         '/' => word.error(format_args!(
             "a path in `{}`: write the host alone, or a URL such as http://host/path",
             word.echo()

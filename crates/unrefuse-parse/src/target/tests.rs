@@ -171,6 +171,8 @@ fn errors_name_the_fault_and_the_remedy() {
         ),
         (&["jdbc:oracle:thin:@h"], "no :// in `jdbc:***@h`: write jdbc:postgresql://host:port/database, or host:port"),
         (&["user@h"], "a user in `user@h`: write the host alone, or a URL such as ssh://user@host"),
+        (&["./s"], "`./s` is part of a path: write the whole path of a unix socket, from the first / on"),
+        (&["run/x.sock"], "`run/x.sock` is part of a path: write the whole path of a unix socket, from the first / on"),
         (&["h/path"], "a path in `h/path`: write the host alone, or a URL such as http://host/path"),
         (
             &["h:80/path"],

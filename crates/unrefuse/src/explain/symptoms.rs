@@ -172,11 +172,11 @@ impl Symptom {
 
     /// What it means and what is behind it, as a page.
     pub(super) fn page(&self) -> String {
-        let mut page = format!("{}\n\nWhat is behind it, the commonest first:\n\n", self.means);
+        let mut page = format!("## What it means\n\n{}\n\n## What is behind it, the commonest first\n\n", self.means);
         for rule in self.causes.iter().filter_map(|id| unrefuse_diagnose::find(id)) {
             page += &format!("- `{}`: {}\n", rule.id, rule.title);
         }
-        page + "\n`unrefuse HOST:PORT` finds out which of them it is, `unrefuse explain ID` prints the page of one.\n"
+        page + "\n## How to find out which\n\n`unrefuse HOST:PORT` names it, `unrefuse explain ID` prints the page of one.\n"
     }
 }
 

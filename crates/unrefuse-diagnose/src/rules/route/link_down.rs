@@ -80,6 +80,11 @@ fn without_entry(view: &View<'_>, ip: IpAddr) -> Result<Finding, CannotTell> {
             Err(CannotTell::because(format!("whether the interface that leads to {ip} is down"), m))
         });
     };
+    // The loopback interface gets its addresses as it is switched on (inetdev_event in net/ipv4/devinet.c, init_loopback
+    // in net/ipv6/addrconf.c): before, as in a new network namespace, it has none that could be looked for.
+    if let Some(lo) = links.iter().find(|link| link.loopback && !link.up && ip.is_loopback()) {
+        return Ok(switched_off(view, ip, lo, Certainty::Proven, None).fires());
+    }
     let own = view.case.host.addresses.value().map(Vec::as_slice).unwrap_or_default();
     let covers = |a: &&InterfaceAddress| a.prefix > 0 && unrefuse_facts::within(ip, a.address, a.prefix);
     let in_network =
@@ -213,6 +218,24 @@ mod tests {
         assert_eq!(roots, ["route/none"]);
         let roots = Scene::remote("10.9.0.1:80").silent().link(3, "eth1", None, |link| link.up = false).roots();
         assert!(!roots.contains(&"route/link-down".to_owned()), "{roots:?}");
+    }
+
+    #[test]
+    fn loopback_never_switched_on() {
+        let lost = || {
+            Scene::local("127.0.0.1:80")
+                .decided(RouteDecision::No { errno: Errno::ENETUNREACH, entry: None })
+                .local_error(Errno::ENETUNREACH)
+        };
+        assert_eq!(lost().report().blockers[0].root, "route/none", "a lo that is up took no route along");
+        let scene = lost().with(|case| {
+            let Observed::Known { value, .. } = &mut case.host.links else { panic!() };
+            (value[0].up, value[0].carrier) = (false, false);
+        });
+        let report = scene.report();
+        assert_eq!(report.blockers[0].root, "route/link-down");
+        let Some(Step::Command { command }) = report.blockers[0].fixes[0].steps.first() else { panic!("{report:?}") };
+        assert_eq!(command, "ip link set dev lo up");
     }
 
     #[test]
