@@ -108,6 +108,9 @@ pub struct Clue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClueKind {
+    /// A line of its unit file has the port's number, and a later one takes that back: it tells where the port went, and
+    /// speaks for nothing.
+    TakenBack,
     /// The port is its service's own by custom.
     CustomaryPort,
     /// The target's URL scheme is its service's.

@@ -16,7 +16,7 @@ pub(crate) fn of_unit(unit: &UnitFacts, files: &UnitFiles, port: Option<u16>) ->
     }
     let Some(exec) = exec_start(files, &unit.name) else { return not_looked("what it starts cannot be told") };
     let program = exec.words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
-    let service = unit.service.as_deref().and_then(catalogue::by_id);
+    let service = unit.service.as_deref().and_then(catalogue::by_id).or_else(|| catalogue::by_process(&program));
     let source = Source::configured(exec.location.to_string());
     match service.and_then(|service| Some((service, config::grammar(service.id)?))) {
         // Debian's postgresql.service only stands for the clusters.
@@ -91,6 +91,12 @@ mod tests {
         let config = read("app.service", "Environment=AT=127.0.0.1\nExecStart=/opt/app --listen ${AT}:8090", 8090);
         assert_eq!(ends(&config)[0], "127.0.0.1:8090");
         assert!(read("app.service", "ExecStart=/opt/app --wait 8090", 8091).value().is_none());
+    }
+
+    #[test]
+    fn a_known_program_under_a_name_of_one_s_own() {
+        let config = read("cache.service", "ExecStart=/usr/bin/redis-server --port 8090 --bind ::1", 4);
+        assert_eq!((config.value().unwrap().service.as_str(), ends(&config)), ("redis", vec!["[::1]:8090".to_owned()]));
     }
 
     #[test]

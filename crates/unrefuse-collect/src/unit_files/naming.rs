@@ -45,8 +45,21 @@ impl UnitFiles {
                 source: format!("{path}:{}", assignment.line),
             });
         }
+        let taken_back = || {
+            let (path, assignment) =
+                all.iter().find(|(_, set)| names(set) && !effective.iter().any(|(_, e)| e == set))?;
+            let (by, wins) = effective.iter().find(|(_, set)| set.key == assignment.key)?;
+            let text = format!(
+                "{path}:{} says port {port}, and {by}:{} takes it back: {}={}",
+                assignment.line,
+                wins.line,
+                wins.key,
+                unrefuse_parse::unit::words(&wins.value).join(" ")
+            );
+            Some(Clue { kind: ClueKind::TakenBack, text, source: format!("{by}:{}", wins.line) })
+        };
         let environments = effective.iter().filter(|(_, assignment)| assignment.key == ENVIRONMENT_FILE);
-        environments.map(|(_, assignment)| assignment.value.as_str()).find_map(|path| {
+        let by_environment = environments.map(|(_, assignment)| assignment.value.as_str()).find_map(|path| {
             // A minus sign: the file may be absent.
             let path = path.strip_prefix('-').unwrap_or(path).trim_matches('"');
             let plain = path.starts_with('/') && !path.contains(['%', '*', '?', '[']);
@@ -54,7 +67,8 @@ impl UnitFiles {
             let line = line_naming(&bytes, port)?;
             let text = format!("the environment of {unit} names port {port}");
             Some(Clue { kind: ClueKind::UnitFile, text, source: format!("{path}:{line}") })
-        })
+        });
+        by_environment.or_else(taken_back)
     }
 
     /// Whether a file of a unit has the number at all, or takes its environment from elsewhere: that is cheaper to see than
@@ -119,7 +133,10 @@ mod tests {
         root.file("/etc/systemd/system/app.service.d/a.conf", "[Service]\nExecStart=\nExecStart=/bin/app :8092\n");
         root.file("/usr/lib/systemd/system/app.socket", "[Socket]\nListenStream=8093\nListenDatagram=\n");
         let files = UnitFiles::list(root.path());
-        assert!(files.naming(8091).is_empty() && files.naming(8093).is_empty());
+        assert!(files.naming(8093).is_empty());
+        let gone = &files.naming(8091)[0].1;
+        assert_eq!(gone.kind, ClueKind::TakenBack);
+        assert!(gone.source.ends_with("app.service.d/a.conf:3") && gone.text.contains("app.service:2 says port 8091"));
         assert!(files.naming(8092)[0].1.source.ends_with("app.service.d/a.conf:3"));
     }
 

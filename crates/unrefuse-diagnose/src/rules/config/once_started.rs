@@ -73,7 +73,9 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
     if let Some(listen) = others.filter(|other| *other != ip).find_map(by_another) {
         return Ends::Takes(listen);
     }
-    if config.is_uncertain() {
+    // Without a file it is its options that are not known for sure, and these are all there is.
+    let all_read = !config.is_uncertain() || config.files.is_empty();
+    if !all_read || asked.iter().any(|listen| judge::is_guess(config, listen)) {
         return Ends::CannotTell;
     }
     // Of the same family first: its line is the one to change.
@@ -184,6 +186,25 @@ mod tests {
         let report = report("10.1.0.2:80", units);
         assert!(report.blockers[0].whys[1].title.starts_with("apache2.service"));
         assert_eq!(report.blockers[0].certainty, Certainty::Proven);
+    }
+
+    #[test]
+    fn what_a_package_brought_proves_nothing_beside_what_somebody_wants() {
+        let nginx = Config::of("nginx", "nginx").listen("*", 8081, line("/n", 3, "listen 8081;", "8081"));
+        let apache = Config::of("apache", "apache2").listen("*", 80, line("/a", 5, "Listen 80", "80"));
+        let mut apache = apache.of_stopped("apache2.service");
+        apache.file_state = Some("disabled".into());
+        let report = report("10.1.0.2:80", vec![nginx.of_stopped("nginx.service"), apache]);
+        assert!(report.blockers[0].whys[1].title.starts_with("apache2.service"));
+        assert_eq!(report.blockers[0].certainty, Certainty::Likely);
+    }
+
+    #[test]
+    fn the_unit_that_stands_for_clusters_is_none_of_them() {
+        let config = postgres().listen("*", 5433, line("/p", 64, "port = 5433", "5433"));
+        let all = unit("postgresql.service", ActiveState::Active, "exited");
+        let report = report("10.1.0.2:5432", vec![all, config.of_stopped("postgresql@15-main.service")]);
+        assert_eq!(report.blockers[0].root, "config/other-port");
     }
 
     #[test]

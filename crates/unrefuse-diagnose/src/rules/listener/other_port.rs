@@ -6,7 +6,8 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::catalogue::{self, KnownService};
-use unrefuse_facts::{AttemptOutcome, Socket, SocketTable, Transport};
+use unrefuse_facts::text::visible;
+use unrefuse_facts::{AttemptOutcome, ClueKind, Process, Socket, SocketTable, Transport};
 
 cause! {
     /// ## What it means
@@ -59,7 +60,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             }
         }
     }
-    let Some((service, socket)) = best else { return Ok(Finding::Clear) };
+    let Some((service, socket)) = best else { return Ok(moved_by_unit(view, table, transport)) };
     let port = socket.local.port();
     let title = format!(
         "{} is {}, and listens on port {port}, not on {}",
@@ -81,6 +82,34 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         target.port
     );
     Ok(fired.fix(ask(view, port)).fix(Fix::new(view, Risk::Medium, listen)).fires())
+}
+
+/// The unit whose file has the asked port, and a drop-in moved it away: what runs by it listens on another one.
+fn moved_by_unit(view: &View<'_>, table: &SocketTable, transport: Transport) -> Finding {
+    let services = view.case.host.services.value();
+    let clues = services.into_iter().flat_map(|facts| &facts.units).filter(|unit| unit.is_running()).flat_map(|unit| {
+        unit.clues.iter().filter(|clue| clue.kind == ClueKind::TakenBack).map(move |clue| (unit, clue))
+    });
+    for (unit, clue) in clues {
+        let runs_by = |process: &&Process| {
+            !process.running_as.user_unit && process.running_as.unit.as_deref() == Some(unit.name.as_str())
+        };
+        let own = |socket: &&Socket| socket.transport == transport && table.owners(socket).iter().any(|p| runs_by(&p));
+        let Some(socket) = table.listeners.iter().filter(own).max_by_key(|s| view.takes(s) == Some(true)) else {
+            continue;
+        };
+        let (name, asked, port) = (visible(&unit.name), view.case.target.port, socket.local.port());
+        let again =
+            format!("let {name} listen on port {asked} again: change {}, then restart it", visible(&clue.source));
+        return Fired::new(Certainty::Likely, format!("{name} listens on port {port}, not on {asked}"))
+            .predicts(&[AttemptOutcome::Refused])
+            .evidence(owner::evidence(view, table, socket))
+            .evidence(Evidence::new(visible(&clue.text), visible(&clue.source)))
+            .fix(ask(view, port))
+            .fix(Fix::new(view, Risk::Medium, again))
+            .fires();
+    }
+    Finding::Clear
 }
 
 /// The services that a target means: by its scheme where it has one, else by its port.
@@ -119,6 +148,8 @@ fn ask(view: &View<'_>, port: u16) -> Fix {
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
+    use crate::testing::service::unit;
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, Observed, UnitFacts};
 
     #[test]
     fn the_service_of_the_port_listens_elsewhere() {
@@ -132,6 +163,23 @@ mod tests {
             ("ask port 5433", "unrefuse 127.0.0.1:5433")
         );
         assert!(blocker.fixes[0].steps.is_empty());
+    }
+
+    #[test]
+    fn a_drop_in_that_moved_the_port_is_named() {
+        let clue = |kind| Clue { kind, text: "a:2 says port 8091, and b:3 takes it back".into(), source: "b:3".into() };
+        let roots = |kind, name: &str| {
+            let app = UnitFacts { clues: vec![clue(kind)], ..unit("app.service", ActiveState::Active, "running") };
+            let scene = Scene::local("127.0.0.1:8091").listener("127.0.0.1:8092", "app").with(|case| {
+                let Observed::Known { value, .. } = &mut case.host.sockets else { return };
+                value.processes.values_mut().for_each(|process| process.running_as.unit = Some(name.to_owned()));
+            });
+            scene.units(vec![app]).rst().report().blockers[0].whys[0].title.clone()
+        };
+        let moved = roots(ClueKind::TakenBack, "app.service");
+        assert_eq!(moved, "app.service listens on port 8092, not on 8091");
+        assert!(roots(ClueKind::TakenBack, "other.service").starts_with("nothing listens"));
+        assert!(roots(ClueKind::UnitFile, "app.service").starts_with("nothing listens"));
     }
 
     #[test]

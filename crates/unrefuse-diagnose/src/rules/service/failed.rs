@@ -4,8 +4,9 @@ use super::meant::meant;
 use super::{act, log};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::report::{Certainty, Evidence, Unknown};
+use crate::report::{Certainty, Evidence, Risk, Unknown};
 use crate::rule::cause;
+use crate::rules::config::{self, OnceStarted};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{ActiveState, UnitFacts};
 
@@ -69,10 +70,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     // What ended it from outside, or was late once, may be over; what it said itself is not.
     let outside = unit.exit.as_ref().is_some_and(|exit| exit.by_signal) || unit.result.as_deref() == Some("timeout");
-    let fix = if outside {
-        act::start(view, unit, format!("start {name} again"))
-    } else {
-        Some(act::mend(view, unit))
+    let again = format!("start {name} again");
+    let fix = match config::once_started(view, unit) {
+        OnceStarted::Misses(does) => {
+            Some(act::advice(view, Risk::Low, format!("{again}, and change its configuration: {does}")))
+        }
+        _ if outside => act::start(view, unit, again),
+        _ => Some(act::mend(view, unit)),
     };
     Ok(fired.fix(fix).fires())
 }
@@ -110,6 +114,19 @@ mod tests {
         assert_eq!(blocker.root, "service/failed");
         assert!(blocker.whys[1].evidence.iter().any(|e| e.text.ends_with("says: some error of its own")));
         assert_eq!(blocker.whys[1].title, "nginx.service failed: exit status 1");
+    }
+
+    #[test]
+    fn the_line_that_names_the_place_is_shown_before_the_last_one() {
+        let lines = [
+            "nginx: [emerg] open() \"/etc/nginx/no.conf\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60",
+            "nginx: configuration file /etc/nginx/nginx.conf test failed",
+        ];
+        let report = scene().units(vec![failed("nginx.service", &lines)]).report();
+        let blocker = &report.blockers[0];
+        assert!(blocker.whys[1].evidence.iter().any(|e| e.text.ends_with("nginx.conf:60")), "{blocker:?}");
+        assert_eq!(blocker.root, "service/config-error");
+        assert!(blocker.whys[2].title.ends_with("/etc/nginx/nginx.conf:60"));
     }
 
     #[test]

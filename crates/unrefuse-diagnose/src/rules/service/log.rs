@@ -143,8 +143,13 @@ pub(super) fn config(unit: &UnitFacts) -> Option<(Line<'_>, Option<Location>)> {
     all.into_iter().find(|line| told(line)).map(|line| (line, None))
 }
 
-/// The newest line that looks like an error, for a failure that is not understood.
+/// The line that tells most of a failure: one that names the place in a configuration, else the newest that looks like an
+/// error.
 pub(super) fn error(unit: &UnitFacts) -> Option<Line<'_>> {
+    // What comes behind it often says only that there was something: `nginx: configuration file … test failed`.
+    if let Some((line, Some(_))) = config(unit) {
+        return Some(line);
+    }
     let words =
         ["error", "fatal", "failed", "emerg", "cannot", "can't", "could not", "unable", "denied", "panic", "no such"];
     let all = lines(unit);

@@ -46,12 +46,8 @@ pub(super) fn facts<'a>(view: &View<'a>) -> Result<Option<&'a ServiceFacts>, Can
 pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(None) };
     let (candidates, elsewhere) = candidates(view, facts);
-    let mut units: Vec<(u8, u8, &UnitFacts)> =
+    let units: Vec<(u8, u8, &UnitFacts)> =
         candidates.into_iter().map(|unit| (strength(view, unit), wanted(unit), unit)).collect();
-    // An instance that really runs or should says more than the unit that stands for all of them.
-    let instances: Vec<Option<&str>> =
-        units.iter().filter(|(_, _, u)| u.name.contains('@')).map(|(_, _, u)| u.service.as_deref()).collect();
-    units.retain(|(_, _, u)| u.name.contains('@') || u.service.is_none() || !instances.contains(&u.service.as_deref()));
     let Some(best) = units.iter().map(|(strength, wanted, _)| (*strength, *wanted)).max() else { return Ok(None) };
     let alone = units.iter().filter(|(strength, _, _)| *strength == best.0).count() == 1;
     let mut first = units.iter().filter(|(strength, wanted, _)| (*strength, *wanted) == best).map(|(_, _, unit)| *unit);
@@ -63,7 +59,7 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     let logged = tried || unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
     let certainty = match () {
         () if !others.is_empty() => Certainty::Possible,
-        () if alone && (best.0 > PLAIN || logged) && !elsewhere => Certainty::Proven,
+        () if alone && (best.0 > PLAIN || logged) && !elsewhere && !is_outdone(facts, unit) => Certainty::Proven,
         () => Certainty::Likely,
     };
     Ok(Some(Meant { facts, unit, certainty, others, elsewhere }))
@@ -75,13 +71,14 @@ const PLAIN: u8 = 3;
 /// Service units for which something speaks, without those whose configuration, fully read, speaks against it. Where it
 /// speaks against all, those that do not run and have the port by custom, and `true`.
 fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> (Vec<&'a UnitFacts>, bool) {
-    let speaks = |unit: &&UnitFacts| unit.name.ends_with(".service") && !unit.clues.is_empty();
-    let (mut elsewhere, meant): (Vec<&UnitFacts>, Vec<&UnitFacts>) = facts
-        .units
-        .iter()
-        .chain(&facts.user_units)
-        .filter(speaks)
-        .partition(|unit| configured(view, unit) == Some(false));
+    let speaks = |unit: &&UnitFacts| unit.name.ends_with(".service") && has_clue(unit);
+    let mut units: Vec<&UnitFacts> = facts.units.iter().chain(&facts.user_units).filter(speaks).collect();
+    // An instance that really runs or should says more than the unit that stands for all of them.
+    let instances: Vec<Option<&str>> =
+        units.iter().filter(|unit| unit.name.contains('@')).map(|unit| unit.service.as_deref()).collect();
+    units.retain(|u| u.name.contains('@') || u.service.is_none() || !instances.contains(&u.service.as_deref()));
+    let (mut elsewhere, meant): (Vec<&UnitFacts>, Vec<&UnitFacts>) =
+        units.into_iter().partition(|unit| configured(view, unit) == Some(false));
     if !meant.is_empty() {
         return (meant, false);
     }
@@ -97,6 +94,21 @@ fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> (Vec<&'a UnitFact
     };
     elsewhere.retain(|unit| unit.config.value().is_some() && by_custom(unit) && !runs(unit));
     (elsewhere, true)
+}
+
+/// Something speaks for it.
+fn has_clue(unit: &UnitFacts) -> bool {
+    unit.clues.iter().any(|clue| clue.kind != ClueKind::TakenBack)
+}
+
+/// Nothing but its configuration, as a package may have brought it, speaks for it: nobody wants it to run, and somebody
+/// wants another one that may be meant.
+fn is_outdone(facts: &ServiceFacts, unit: &UnitFacts) -> bool {
+    let told = unit.clues.iter().any(|clue| clue.kind >= ClueKind::Log);
+    let rival = |other: &UnitFacts| {
+        other.name != unit.name && other.name.ends_with(".service") && has_clue(other) && wanted(other) > 0
+    };
+    !told && wanted(unit) == 0 && facts.units.iter().any(rival)
 }
 
 /// Whether its service's configuration says that it listens on the port; `None` where that was not read, or may hide it.
@@ -124,6 +136,7 @@ fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
 
 fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
     let by_clue = |kind| match kind {
+        ClueKind::TakenBack => 0,
         ClueKind::CustomaryPort => 1,
         ClueKind::Scheme => 2,
         ClueKind::Configuration | ClueKind::Log => PLAIN,
@@ -184,7 +197,7 @@ impl<'a> Meant<'a> {
         let read = !matches!(once_started, OnceStarted::CannotTell(_));
         let mut clues: Vec<_> = self.unit.clues.iter().collect();
         // What was read as a whole says more than the number in a line of it.
-        clues.retain(|clue| !read || clue.kind != ClueKind::Configuration);
+        clues.retain(|clue| (!read || clue.kind != ClueKind::Configuration) && clue.kind != ClueKind::TakenBack);
         clues.sort_by_key(|clue| std::cmp::Reverse(clue.kind));
         clues.dedup_by_key(|clue| clue.kind);
         let clues = clues
