@@ -184,6 +184,8 @@ fn listed_matters(listed: &Listed, query: &ContainerQuery) -> bool {
     let own_network = matches!(listed.network_mode, Some(NetworkMode::Bridge | NetworkMode::None));
     // Podman's list does not tell the mode: a container in the host's network has no address of its own.
     !own_network && listed.addresses.is_empty()
+        // It may have been told to publish the port, and the list shows only what is published.
+        || listed.ports.iter().all(|(_, _, outside)| outside.is_none())
         || listed.ports.iter().any(on_port)
         || listed.addresses.iter().any(|address| query.addresses.contains(address))
         || query.is_named(&listed.id, [&listed.name, &listed.image], listed.service.as_deref())

@@ -46,27 +46,40 @@ pub(super) fn containers(
     query: &ContainerQuery,
     missing: Missing,
 ) -> (Observed<Vec<Container>>, u32) {
+    match kept(root, place, missing) {
+        Ok((mut found, path)) => {
+            let total = found.len();
+            found.retain(|container| total <= FEW || matters(container, query));
+            found.iter_mut().for_each(detail::compose);
+            (Observed::known(found, Source::running(path)), u32::try_from(total).unwrap_or(u32::MAX))
+        }
+        Err(missing) => (Observed::Missing(missing), 0),
+    }
+}
+
+/// All containers, as the database and their processes say, and the database's path.
+///
+/// # Errors
+/// `missing` where there is no database that can be read, with the reason.
+pub(super) fn kept(root: &str, place: &Place, missing: Missing) -> Result<(Vec<Container>, String), Missing> {
     let own = place.socket.ends_with("/podman/podman.sock");
-    let Some(folder) = storage(root, place.uid).filter(|_| own) else { return (Observed::Missing(missing), 0) };
+    let Some(folder) = storage(root, place.uid).filter(|_| own) else { return Err(missing) };
     let there = |name: &str| stat(format!("{root}{folder}/{name}")).is_ok();
     let path = format!("{folder}/{BOLT}");
     let read = match (there(BOLT), there(SQLITE)) {
         (true, false) => database(&format!("{root}{path}")),
         // Which of the two it uses is a setting.
         (_, true) => Err(Missing::new(Reason::NotLooked, format!("{folder}/{SQLITE} is not read"))),
-        (false, false) => return (Observed::Missing(missing), 0),
+        (false, false) => return Err(missing),
     };
     match read {
         Ok(mut found) => {
-            let total = found.len();
             found.iter_mut().for_each(held_against_its_process);
-            found.retain(|container| total <= FEW || matters(container, query));
-            found.iter_mut().for_each(detail::compose);
-            (Observed::known(found, Source::running(path)), u32::try_from(total).unwrap_or(u32::MAX))
+            Ok((found, path))
         }
         Err(why) => {
             let detail = format!("{}; {}", missing.detail, why.detail);
-            (Observed::Missing(Missing { reason: why.reason, detail, ..missing }), 0)
+            Err(Missing { reason: why.reason, detail, ..missing })
         }
     }
 }

@@ -4,10 +4,10 @@ use super::daemons::Daemons;
 use super::engine::{good, refused};
 use super::find::{Environment, Place, places};
 use super::http::Client;
-use super::inside;
+use super::{inside, podman};
 use std::time::Instant;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ContainerStatus, EngineKind, Missing};
+use unrefuse_facts::{Container, ContainerStatus, EngineKind, Missing, Reason};
 use unrefuse_parse::container::{Inspected, Listed};
 
 /// So many names are told where the wanted one is none of them.
@@ -83,8 +83,15 @@ pub(super) fn among(places: Vec<Place>, name: &str, until: Instant) -> Result<St
     let (mut known, mut unasked, mut stopped) = (Vec::new(), Vec::new(), None);
     let mut asked = 0;
     for place in places {
-        let list = refused(&place, &daemons).map_or_else(|| list(&place, until), Err);
-        let (kind, list, client) = match list {
+        let asked_of = match refused(&place, &daemons) {
+            None => Answers::served(&place, until),
+            // Podman's containers run without any service, and its database tells of them.
+            Some(missing) if place.kind == EngineKind::Podman => {
+                podman::kept("", &place, missing).map(|(containers, _)| Answers::Database(containers))
+            }
+            Some(missing) => Err(missing),
+        };
+        let found = match asked_of {
             Ok(found) => found,
             Err(missing) => {
                 unasked.push(missing);
@@ -92,17 +99,18 @@ pub(super) fn among(places: Vec<Place>, name: &str, until: Instant) -> Result<St
             }
         };
         asked += 1;
-        let Some(listed) = wanted(&list, name) else {
-            known.extend(list.into_iter().map(|listed| listed.name));
+        let (engine, list) = found.list(&place);
+        let Some(one) = wanted(&list, name) else {
+            known.extend(list.into_iter().map(|one| one.name));
             continue;
         };
-        if !matches!(listed.status, ContainerStatus::Running | ContainerStatus::Paused) {
-            stopped = Some(StandError::NotRunning { name: listed.name.clone(), engine: kind });
+        let (id, own_name) = (one.id.clone(), one.name.clone());
+        if !matches!(one.status, ContainerStatus::Running | ContainerStatus::Paused) {
+            stopped = Some(StandError::NotRunning { name: own_name, engine });
             continue;
         }
-        let pid = process(client, &place.socket, listed);
         let cannot_tell = |why| StandError::CannotTell { name: name.to_owned(), why: vec![why] };
-        return Ok(Standing { pid: pid.map_err(cannot_tell)?, name: listed.name.clone(), engine: kind });
+        return Ok(Standing { pid: found.process(&place, &id).map_err(cannot_tell)?, name: own_name, engine });
     }
     Err(match stopped {
         Some(stopped) => stopped,
@@ -111,24 +119,54 @@ pub(super) fn among(places: Vec<Place>, name: &str, until: Instant) -> Result<St
     })
 }
 
-fn list(place: &Place, until: Instant) -> Result<(EngineKind, Vec<Listed>, Client), Missing> {
-    let mut client = super::engine::connect(place, until)?;
-    let (answer, list, _) = super::engine::list(&mut client, &place.socket)?;
-    Ok((answer.map_or(place.kind, |(kind, _)| kind), list, client))
+/// Where what is asked of an engine is read.
+enum Answers {
+    /// Its API, and the list that it gave.
+    Served(EngineKind, Vec<Listed>, Client),
+    /// Its database.
+    Database(Vec<Container>),
 }
 
-fn wanted<'a>(list: &'a [Listed], name: &str) -> Option<&'a Listed> {
-    let exact = list.iter().find(|listed| listed.name == name || listed.id == name);
+/// What a container is found by.
+struct One {
+    id: String,
+    name: String,
+    status: ContainerStatus,
+}
+
+impl Answers {
+    fn served(place: &Place, until: Instant) -> Result<Self, Missing> {
+        let mut client = super::engine::connect(place, until)?;
+        let (answer, list, _) = super::engine::list(&mut client, &place.socket)?;
+        Ok(Self::Served(answer.map_or(place.kind, |(kind, _)| kind), list, client))
+    }
+
+    fn list(&self, place: &Place) -> (EngineKind, Vec<One>) {
+        let one = |id: &String, name: &String, status| One { id: id.clone(), name: name.clone(), status };
+        match self {
+            Self::Served(kind, list, _) => (*kind, list.iter().map(|l| one(&l.id, &l.name, l.status)).collect()),
+            Self::Database(kept) => (place.kind, kept.iter().map(|c| one(&c.id, &c.name, c.status)).collect()),
+        }
+    }
+
+    fn process(self, place: &Place, id: &str) -> Result<u32, Missing> {
+        let found = match self {
+            Self::Served(_, _, mut client) => {
+                client.ask([format!("/containers/{id}/json").as_str()])?;
+                let answer = client.answer(super::engine::ONE)?;
+                Inspected::read(good(&answer, &place.socket)?).and_then(|inspected| inspected.container())
+            }
+            Self::Database(kept) => kept.into_iter().find(|container| container.id == id),
+        };
+        let none = || Missing::new(Reason::Failed, format!("{}: no answer about it", place.socket));
+        inside::process(&found.ok_or_else(none)?)
+    }
+}
+
+fn wanted<'a>(list: &'a [One], name: &str) -> Option<&'a One> {
+    let exact = list.iter().find(|one| one.name == name || one.id == name);
     exact.or_else(|| {
-        let mut begins = list.iter().filter(|listed| !name.is_empty() && listed.id.starts_with(name));
+        let mut begins = list.iter().filter(|one| !name.is_empty() && one.id.starts_with(name));
         begins.next().filter(|_| begins.next().is_none())
     })
-}
-
-fn process(mut client: Client, socket: &str, listed: &Listed) -> Result<u32, Missing> {
-    client.ask([format!("/containers/{}/json", listed.id).as_str()])?;
-    let answer = client.answer(super::engine::ONE)?;
-    let found = Inspected::read(good(&answer, socket)?).and_then(|inspected| inspected.container());
-    let none = || Missing::new(unrefuse_facts::Reason::Failed, format!("{socket}: no answer about it"));
-    inside::process(&found.ok_or_else(none)?)
 }
