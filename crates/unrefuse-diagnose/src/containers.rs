@@ -123,8 +123,23 @@ fn is_engine_word(words: &str) -> bool {
     ["DOCKER", "docker-bridges", "NETAVARK", "netavark", "CNI-"].iter().any(|word| words.contains(word))
 }
 
-/// `container web`, safe to show.
+/// The beginning of the id of the pod whose network this container holds: Podman names it `ID-infra` (libpod's
+/// `createInfraContainer`), and users know it by its pod only.
+pub(crate) fn pod(container: &Container) -> Option<&str> {
+    let id = container.name.strip_suffix("-infra")?;
+    (id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
+}
+
+/// `web`, or `pod 0123456789ab`, safe to show.
+pub(crate) fn short(container: &Container) -> String {
+    pod(container).map_or_else(|| visible(&container.name), |id| format!("pod {id}"))
+}
+
+/// `container web`, or `pod 0123456789ab`, safe to show.
 pub(crate) fn name(container: &Container) -> String {
+    if pod(container).is_some() {
+        return short(container);
+    }
     let name =
         if container.name.is_empty() { container.id.get(..12).unwrap_or(&container.id) } else { &container.name };
     format!("container {}", visible(name))

@@ -7,6 +7,7 @@ use crate::report::{
     AttemptInfo, Blocker, By, Certainty, Fix, GateInfo, GateStatus, Note, Outcome, RefuserInfo, Report, SCHEMA,
     TargetInfo, Unknown, VantageInfo, Why,
 };
+use crate::unanswered::unanswered;
 use crate::{Gate, Rule, View, When, notes, refuser, registry};
 use std::time::Duration;
 use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, ClientSees, Protocol, VantageKind};
@@ -182,6 +183,7 @@ fn chain(first: Hit, view: &View<'_>, unknown: &mut Vec<Unknown>) -> Blocker {
         if fired.fixes.iter().any(same) {
             fixes.retain(|fix| !fix.steps.is_empty() || !same(fix));
         }
+        fixes.retain(|fix| !fired.fixes.contains(fix));
         fixes.splice(0..0, fired.fixes);
         whys.push(Why {
             id: rule.id.to_owned(),
@@ -241,25 +243,8 @@ fn not_looked(question: &str, view: &View<'_>) -> Unknown {
 /// Where no blocker predicts what was seen, the report says so.
 fn contradiction(view: &View<'_>, blockers: &[Blocker], unknown: &mut Vec<Unknown>) {
     let Some(attempt) = view.attempt().filter(|_| view.failed()) else { return };
-    if blockers.iter().any(|b| b.certainty == Certainty::Proven) {
-        return;
-    }
     if blockers.is_empty() {
-        push_new(
-            unknown,
-            Unknown {
-                what: format!("what stops the packets to {}", view.endpoint()),
-                why: match attempt.errno {
-                    Some(errno) => format!("the attempt ended with {errno}, and nothing that was read explains it"),
-                    None => "the attempt was not answered, and nothing that was read explains it".to_owned(),
-                },
-                how_to_know: if view.is_local() == Some(true) {
-                    "run unrefuse as root; read the packet filter: nft list ruleset, iptables-save".to_owned()
-                } else {
-                    format!("run unrefuse as root here, and on the server: {}", view.verify_there())
-                },
-            },
-        );
+        push_new(unknown, unanswered(view, attempt));
     }
 }
 

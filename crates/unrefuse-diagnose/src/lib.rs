@@ -24,6 +24,7 @@ mod rules;
 #[cfg(test)]
 mod testing;
 mod times;
+mod unanswered;
 mod view;
 
 pub use early::{Early, gives_up};

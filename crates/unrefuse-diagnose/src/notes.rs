@@ -7,7 +7,7 @@ use crate::report::Note;
 use crate::rules;
 use unrefuse_facts::{
     AttemptOutcome, Container, ContainerFacts, ContainerStatus, EngineKind, FORWARDERS, Fate, FromElsewhere, HOLDERS,
-    Process, PublishedPort, SavedKind, SavedSays, Socket, SocketTable, text,
+    Process, PublishedPort, SavedKind, SavedSays, Socket, SocketTable, Transport, text,
 };
 
 /// All notes of an address.
@@ -49,7 +49,20 @@ fn nobody_answers(view: &View<'_>) -> Option<Note> {
         return None;
     }
     let facts = containers::known(view)?;
-    frozen(view, facts).or_else(|| only_kept(view, facts)).or_else(|| proxied_to_nothing(view).filter(|_| open))
+    let nobody = frozen(view, facts).or_else(|| only_kept(view, facts));
+    nobody.or_else(|| proxied_to_nothing(view).filter(|_| open)).or_else(|| answered_behind(view))
+}
+
+/// The container was asked at its own address, for the proxy in front of it forwards no empty datagram.
+fn answered_behind(view: &View<'_>) -> Option<Note> {
+    let from = view.attempt()?.answer.as_ref()?.from.filter(|from| Some(*from) != view.ip())?;
+    let table = view.server_sockets("").ok()??;
+    let proxy = taker(view, table, &FORWARDERS).filter(|_| view.transport() == Some(Transport::Udp))?;
+    let text = format!(
+        "{} forwards no empty datagram: the container was asked at its own address, {from}, and answers there",
+        text::visible(&proxy.label())
+    );
+    Some(Note { text, source: Some("recv(2)".to_owned()) })
 }
 
 /// The container publishes the asked port, or has the asked address.

@@ -4,6 +4,7 @@
 //! this machine is the server, other namespaces where nothing here takes the packet, name servers where a name fails or a
 //! hosts line hides their answer, other ports where a remote host refuses or is silent.
 
+mod behind;
 mod configs;
 mod containers;
 mod elsewhere;
@@ -170,6 +171,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         // Last: files and buses are read beside the packet filter.
         case.host.configs = configs.fact();
         case.host.containers = containers::Containers::finish(containers, options.container.as_ref());
+        behind::ask(&mut case, options);
         case.host.services = services.map(services::Services::finish).unwrap_or_default();
     }
     case.host.counters = both(counters_before, host.counters());

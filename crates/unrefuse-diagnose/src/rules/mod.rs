@@ -10,7 +10,7 @@ mod config;
 pub(crate) mod container;
 mod egress;
 mod ingress;
-mod listener;
+pub(crate) mod listener;
 mod name;
 mod path;
 mod route;

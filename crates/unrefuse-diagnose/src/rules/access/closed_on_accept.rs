@@ -1,13 +1,13 @@
 //! access/closed-on-accept
 
+use super::proxied_to_nothing::forwarded_to_nothing;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::{Distance, same_connection};
 use crate::report::{Certainty, Evidence};
 use crate::rule::cause;
-use crate::rules::container;
 use crate::rules::listener::owner;
-use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS, Socket, Transport};
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS, Transport};
 
 cause! {
     /// ## What it means
@@ -100,10 +100,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 
 /// Without an attempt: an engine's proxy takes the packet, and what it would ask then is not there.
 fn foreseen(view: &View<'_>) -> Option<Fired> {
-    let table = view.server_sockets("").ok()??;
-    let proxy = |socket: &&Socket| table.owners(socket).iter().any(|p| FORWARDERS.contains(&p.command.as_str()));
-    let socket = view.takers(table).into_iter().find(proxy).filter(|_| !view.redirected())?;
-    let dead = container::dead_end(view).filter(|_| view.transport() == Some(Transport::Tcp))?;
+    let (table, socket, dead) = forwarded_to_nothing(view).filter(|_| view.transport() == Some(Transport::Tcp))?;
     let title = format!("{} accepts the connection for a container and has to close it at once", owner::short(table, socket));
     Some(
         Fired::new(Certainty::Likely, title)

@@ -6,11 +6,10 @@ use super::run::Change;
 use super::state::{State, state};
 use super::words;
 use crate::View;
-use crate::containers::{name, socket_evidence};
+use crate::containers::{name, short, socket_evidence};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::text::visible;
 
 cause! {
     /// ## What it means
@@ -38,7 +37,13 @@ cause! {
     /// `container/published-loopback`, where the engine outside binds loopback. `container/other-container-port`.
     id: "container/app-on-loopback",
     title: "the application inside listens on the container's loopback",
-    explains: &["access/closed-on-accept", "ingress/dnat-dead-end", "listener/none", "listener/loopback-only"],
+    explains: &[
+        "access/closed-on-accept",
+        "access/proxied-to-nothing",
+        "ingress/dnat-dead-end",
+        "listener/none",
+        "listener/loopback-only",
+    ],
     begins: false,
     needs: &["containers", "sockets inside"],
     check: check,
@@ -63,13 +68,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let process = container.sockets.value().and_then(|table| table.owners(socket).first().map(|p| p.command.as_str()));
     if let Some(command) = bind::everywhere(container, process, to.port) {
         let change = Change { command: Some(command), ..Change::default() };
-        let title = format!("let {} listen on every address of its container", visible(&container.name));
+        let title = format!("let {} listen on every address of its container", short(container));
         fired.fixes.push(remade(view, &meant, Risk::Medium, &title, &change));
     } else {
         let how = process.and_then(bind::option).map(|how| format!(" ({how})")).unwrap_or_default();
         let title = format!(
             "let the application in {} listen on 0.0.0.0 (or ::), in its arguments, environment or configuration{how}, and start it anew",
-            visible(&container.name)
+            short(container)
         );
         fired.fixes.push(Fix::new(view, Risk::Medium, title));
     }

@@ -4,6 +4,7 @@ use super::meant::Meant;
 use super::run::{Change, anew, entry};
 use super::{compose, words};
 use crate::View;
+use crate::containers::short;
 use crate::report::{Fix, Risk};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
@@ -19,7 +20,7 @@ pub(super) fn publish(
 ) -> Vec<Fix> {
     let Some(ip) = view.ip() else { return Vec::new() };
     let port = view.case.target.port;
-    let (asked, inside, name) = (view.port(), words::port(to), visible(&meant.container.name));
+    let (asked, inside, name) = (view.port(), words::port(to), short(meant.container));
     if let Some(low) = below_lowest(view, meant) {
         return vec![low];
     }
@@ -33,7 +34,13 @@ pub(super) fn publish(
     let broad = format!("publish {asked} of every address to port {inside} of {name}{past}");
     let publish = |address| entry(address, Some(port), to);
     let present = present.and_then(|present| as_asked_for(meant, &present));
-    let beside = Change { publish: addresses.into_iter().map(|ip| publish(Some(ip))).collect(), ..Change::default() };
+    let own = present.and_then(|present| present.host_address).filter(|ip| !ip.is_unspecified());
+    let beside = Change {
+        publish: addresses.into_iter().map(|ip| publish(Some(ip))).collect(),
+        // On an address that the machine has no more nothing can be published again.
+        in_place_of: present.filter(|_| own.is_some_and(|ip| view.case.is_local(ip) == Some(false))),
+        command: None,
+    };
     let instead = Change { publish: vec![publish(None)], in_place_of: present, command: None };
     vec![remade(view, meant, Risk::Medium, &narrow, &beside), remade(view, meant, Risk::High, &broad, &instead)]
 }
@@ -46,7 +53,7 @@ fn below_lowest(view: &View<'_>, meant: &Meant<'_>) -> Option<Fix> {
     let port = view.case.target.port;
     let title = format!(
         "publish {} on a port of the host from {lowest} on: a user's engine may not publish {port} (or lower {SETTING})",
-        visible(&meant.container.name)
+        short(meant.container)
     );
     (port < lowest).then(|| Fix::new(view, Risk::Medium, title))
 }

@@ -179,11 +179,14 @@ fn clue(
     let is_it = |p: &&PublishedPort| p.container.transport == transport;
     let all = || container.bound.iter().chain(&container.published);
     let exposes = container.exposed.iter().any(|p| p.port == port && p.transport == transport);
+    let published = all().filter(on_host).any(|p| is_it(&p));
     if container.network_mode == NetworkMode::Host {
         let held = up && holds(view, container);
-        return held.then_some(Clue::Holds).or((!up && exposes).then_some(Clue::Exposes));
+        // The host's network takes no published ports: `-p` says what was wanted, and does nothing.
+        let wanted = if up && published { Some(Clue::Published) } else { (!up && exposes).then_some(Clue::Exposes) };
+        return held.then_some(Clue::Holds).or(wanted);
     }
-    if all().filter(on_host).any(|p| is_it(&p)) {
+    if published {
         return Some(Clue::Published);
     }
     if !up {

@@ -5,11 +5,14 @@ mod compose;
 mod fixes;
 mod meant;
 mod run;
+mod start_error;
 mod state;
 mod words;
 
 use crate::View;
+use crate::containers::{Inside, inside};
 use crate::report::Evidence;
+use crate::rules::listener::owner;
 use state::State;
 
 /// What a proxy of an engine, which took the connection, meets in the container, where that is nothing.
@@ -27,6 +30,17 @@ pub(crate) fn dead_end(view: &View<'_>) -> Option<Evidence> {
     );
     let source = container.sockets.source().map_or("its network namespace", |source| &source.what);
     Some(Evidence::new(text, source))
+}
+
+/// `named[812] in container dns`: what takes the asked packets in the container that they are sent on to.
+pub(crate) fn taker_inside(view: &View<'_>) -> Option<String> {
+    let (meant, State::Serves(Some(publication))) = state::state(view).ok().flatten()? else { return None };
+    let Inside::Listens(socket) = inside(meant.container, publication.container.transport, publication.container.port)
+    else {
+        return None;
+    };
+    let owner = meant.container.sockets.value().map(|table| owner::short(table, socket));
+    Some(format!("{} in {}", owner.as_deref().unwrap_or("a process"), crate::containers::name(meant.container)))
 }
 
 crate::rules::causes! {

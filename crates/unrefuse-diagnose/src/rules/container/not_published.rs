@@ -3,6 +3,7 @@
 use super::fixes::publish;
 use super::meant::Clue;
 use super::own_macvlan::keeps_host_out;
+use super::run::{Cli, argument};
 use super::state::{State, state};
 use super::words;
 use crate::View;
@@ -12,7 +13,7 @@ use crate::fix::ask_instead;
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::SocketAddr;
-use unrefuse_facts::{AttemptOutcome, ContainerPort, NetworkMode};
+use unrefuse_facts::{AttemptOutcome, Container, ContainerPort, NetworkMode, PublishedPort, Transport};
 
 cause! {
     /// ## What it means
@@ -55,6 +56,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let (who, asked) = (name(container), view.port());
     let to = match meant.clue {
         Clue::OtherTransport(other) => ContainerPort { transport, ..other.container },
+        Clue::Published => wanted(container, target, transport).unwrap_or(ContainerPort { port: target, transport }),
         Clue::Named(service) => {
             let own = service.ports.iter().find(|p| p.transport == transport);
             ContainerPort { port: own.map_or(target, |p| p.port), transport }
@@ -67,6 +69,17 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             let only = other.container.transport.name();
             format!("{who} has port {target} published for {only} only, not for {}", transport.name())
         }
+        (Clue::Published, NetworkMode::Host) => {
+            format!("{who} uses the host's network, and {target} -> {} is not published there", words::port(to))
+        }
+        (Clue::Published, NetworkMode::Bridge) if container.networks.is_empty() => {
+            format!("{who} is in no network, so {target} -> {} is not published", words::port(to))
+        }
+        (Clue::Published, NetworkMode::Bridge) => format!(
+            "{who} is in a network that publishes nothing ({}), so {target} -> {} is not published",
+            words::networks(container),
+            words::port(to)
+        ),
         (_, NetworkMode::None) => format!("{who} has no network: nothing reaches its port {}", words::port(to)),
         (_, NetworkMode::Other(network)) => format!(
             "port {} of {who} is not published: network {} publishes nothing",
@@ -103,12 +116,45 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         fired = fired.evidence(Evidence::new(text, containers::source(meant.engine)));
     }
     fired.unknown.extend(meant.open());
+    match (&meant.clue, &container.network_mode) {
+        (Clue::Published, NetworkMode::Host) => {
+            let text = "with --network host `-p` is discarded: the application listens on the host's own ports";
+            let there = view.ip().filter(|_| to.port != target).map(|ip| ask_instead(view, SocketAddr::new(ip, to.port)));
+            let title = format!("run {} anew without --network host, so that -p counts", containers::short(container));
+            return Ok(fired
+                .evidence(Evidence::new(text, "docker-run(1)"))
+                .fix(there)
+                .fix(Fix::new(view, Risk::Medium, title))
+                .fires());
+        }
+        (Clue::Published, NetworkMode::Bridge) => return Ok(fired.fix(into_bridge(view, &meant)).fires()),
+        _ => {}
+    }
     if !matches!(container.network_mode, NetworkMode::Bridge | NetworkMode::User(_)) {
         let title = "give the container a network that can publish ports (--network bridge), and publish it with -p";
         return Ok(fired.fix(own_address(view, &meant, to)).fix(Fix::new(view, Risk::Medium, title)).fires());
     }
     fired.fixes = publish(view, &meant, to, None);
     Ok(fired.fix(own_address(view, &meant, to)).fires())
+}
+
+/// The container's port that was to get the host's.
+fn wanted(container: &Container, target: u16, transport: Transport) -> Option<ContainerPort> {
+    let its = |p: &&PublishedPort| p.host_port == Some(target) && p.container.transport == transport;
+    container.published.iter().find(its).map(|p| p.container)
+}
+
+/// The engine's default network, which publishes what the container asked for as soon as it is in it.
+fn into_bridge(view: &View<'_>, meant: &super::meant::Meant<'_>) -> Option<Fix> {
+    let cli = Cli::of(view, meant.engine)?;
+    let name = argument(&meant.container.name)?;
+    let title = format!("put {} into the network bridge, too", containers::short(meant.container));
+    Some(
+        Fix::new(view, Risk::Medium, title)
+            .command(cli.run(&format!("network connect bridge {name}"))?)
+            .undo(cli.run(&format!("network disconnect bridge {name}"))?)
+            .persistent(),
+    )
 }
 
 /// The container's own address, where this machine reaches it.
@@ -249,6 +295,37 @@ mod tests {
         let report = scene.with(udp).rst().report();
         assert_eq!(report.blockers[0].root, "container/not-published");
         assert!(report.blockers[0].fixes[0].steps.iter().any(|s| format!("{s:?}").contains("-p 10.1.0.2:53:53/udp")));
+    }
+
+    #[test]
+    fn what_was_to_be_published_and_is_not() {
+        let asked = |change: &dyn Fn(&mut unrefuse_facts::Container)| {
+            let made = Made::new("web").publish("80:8080").listens("0.0.0.0:8080", "nginx");
+            let made = made.with(|c| {
+                c.bound.clear();
+                change(c);
+            });
+            scene(made).report().blockers.remove(0)
+        };
+        let hosts = asked(&|c| c.network_mode = NetworkMode::Host);
+        assert_eq!((hosts.root.as_str(), hosts.certainty), ("container/not-published", Certainty::Proven));
+        assert_eq!(hosts.whys[1].title, "container web uses the host's network, and 80 -> 8080/tcp is not published there");
+        assert_eq!(hosts.fixes[0].verify, "unrefuse 127.0.0.1:8080");
+        let none = asked(&|c| c.network_mode = NetworkMode::None);
+        assert!(none.whys[1].title.starts_with("container web has no network"), "{:?}", none.whys);
+        let inner = asked(&|c| c.networks[0].name = "inner".into());
+        assert!(inner.whys[1].title.contains("a network that publishes nothing (inner)"), "{:?}", inner.whys);
+        assert_eq!(commands(&inner.fixes[0].steps), ["docker network connect bridge web"]);
+        let nowhere = asked(&|c| c.networks.clear());
+        assert!(nowhere.whys[1].title.starts_with("container web is in no network"), "{:?}", nowhere.whys);
+    }
+
+    #[test]
+    fn a_pod_gets_no_port_by_a_run_line() {
+        let infra = Made::new("0123456789ab-infra").listens("0.0.0.0:80", "nginx");
+        let report = scene(infra).engine(|e| e.kind = EngineKind::Podman).report();
+        let fix = &report.blockers[0].fixes[0];
+        assert!(fix.steps.is_empty() && fix.title.contains("make the pod and its containers anew"), "{fix:?}");
     }
 
     #[test]

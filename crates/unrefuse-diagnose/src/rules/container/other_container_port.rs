@@ -6,14 +6,13 @@ use super::run::{Change, entry};
 use super::state::{State, publication_of, state};
 use super::words;
 use crate::View;
-use crate::containers::{name, source};
+use crate::containers::{name, short, source};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::ask_instead;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::SocketAddr;
-use unrefuse_facts::text::visible;
-use unrefuse_facts::{ContainerPort, NetworkMode, Socket};
+use unrefuse_facts::{ContainerPort, Socket};
 
 cause! {
     /// ## What it means
@@ -42,7 +41,7 @@ cause! {
     /// `container/app-on-loopback`, which looks the same outside. A fault of the network, for "connection reset".
     id: "container/other-container-port",
     title: "nothing listens on the container's published port",
-    explains: &["access/closed-on-accept", "ingress/dnat-dead-end", "listener/none"],
+    explains: &["access/closed-on-accept", "access/proxied-to-nothing", "ingress/dnat-dead-end", "listener/none"],
     begins: false,
     needs: &["containers", "sockets inside"],
     check: check,
@@ -83,8 +82,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             ),
             from,
         ))
-        .evidence(words::described(meant.engine, container))
-        .evidences(gone_partner(&meant));
+        .evidence(words::described(meant.engine, container));
     fired.unknown.extend(meant.open());
     if prepares {
         let text = format!("{who} was started{}, and may still prepare", words::since(&meant, container.started_ms));
@@ -102,7 +100,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         }
     }
     let title =
-        format!("let the application in {} listen on port {} of every address", visible(&container.name), to.port);
+        format!("let the application in {} listen on port {} of every address", short(container), to.port);
     fired.fixes.push(Fix::new(view, Risk::Medium, title));
     Ok(fired.fires())
 }
@@ -123,25 +121,13 @@ fn repoint(
     real: ContainerPort,
 ) -> Fix {
     let asked_for = as_asked_for(meant, old).unwrap_or(*old);
-    let title = format!("publish {} to port {} of {}", view.port(), words::port(real), visible(&meant.container.name));
+    let title = format!("publish {} to port {} of {}", view.port(), words::port(real), short(meant.container));
     let change = Change {
         publish: vec![entry(asked_for.host_address, asked_for.host_port, real)],
         in_place_of: Some(asked_for),
         command: None,
     };
     remade(view, meant, Risk::Medium, &title, &change)
-}
-
-/// A stopped container that shared this one's network: it may be the one that should listen.
-fn gone_partner(meant: &super::meant::Meant<'_>) -> Option<Evidence> {
-    let own = meant.container;
-    let shares = |c: &unrefuse_facts::Container| {
-        matches!(&c.network_mode, NetworkMode::Container(of) if *of == own.name || *of == own.id)
-            && !crate::containers::is_up(c)
-    };
-    let (engine, partner) = meant.facts.all().find(|(_, c)| shares(c))?;
-    let text = format!("{} uses its network, and is {}", name(partner), words::status(partner));
-    Some(Evidence::new(text, source(engine)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! container/published-address
 
 use super::fixes::publish;
-use super::state::{NOT_TAKEN, State, state};
+use super::state::{NOT_TAKEN, State, state, without_v6};
 use super::words;
 use crate::View;
-use crate::containers::{name, source};
+use crate::containers::{name, short, source};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::ask_instead;
-use crate::report::Evidence;
+use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::{AttemptOutcome, PublishedPort};
 
 cause! {
@@ -48,8 +48,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let (container, asked) = (meant.container, view.ip());
     let any = |p: &&PublishedPort| p.host_address.is_some_and(|ip| ip.is_unspecified());
     let family = |v6: bool| if v6 { "IPv6" } else { "IPv4" };
+    let lacks_v6 = asked.is_some_and(|ip| ip.is_ipv6()) && without_v6(&meant);
     let place = match publications.iter().find(any).and_then(|p| p.host_address) {
         Some(ip) => format!("for {} only", family(ip.is_ipv6())),
+        None if lacks_v6 => "for IPv4 only".to_owned(),
         None => format!("on {} only", words::host_addresses(&publications)),
     };
     let title = format!("{} has port {} published {place}, not on {}", name(container), view.port(), view.endpoint());
@@ -68,9 +70,21 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(Evidence::new(format!("{} publishes {}", name(container), shown.join(", ")), source(meant.engine)))
         .evidence(words::described(meant.engine, container));
     fired.unknown.extend(meant.open());
+    let published_on = publications.iter().filter_map(|p| p.host_address.filter(|ip| !ip.is_unspecified()));
+    let is_gone = |ip: &IpAddr| view.case.is_local(*ip) == Some(false);
+    for gone in published_on.filter(is_gone) {
+        fired = fired.evidence(Evidence::new(format!("{gone} is no address of this machine"), "rtnetlink"));
+    }
     let concrete = publications
         .iter()
-        .find_map(|p| Some(SocketAddr::new(p.host_address.filter(|ip| !ip.is_unspecified())?, p.host_port?)));
+        .find_map(|p| Some(SocketAddr::new(p.host_address.filter(|ip| !ip.is_unspecified() && !is_gone(ip))?, p.host_port?)));
+    if lacks_v6 {
+        let title = format!(
+            "ask an IPv4 address; or make {} anew in a network that has IPv6 (podman network create --ipv6)",
+            short(container)
+        );
+        return Ok(fired.fix(Fix::new(view, Risk::Low, title)).fires());
+    }
     fired.fixes.extend(
         concrete
             .filter(|there| asked.is_some_and(|ip| ip.is_loopback() || !there.ip().is_loopback()))
@@ -86,12 +100,52 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 mod tests {
     use crate::testing::Scene;
     use crate::testing::container::Made;
+    use crate::testing::filter::commands;
+    use unrefuse_facts::{EngineKind, InterfaceAddress, Observed};
+
+    fn on_another(of_the_host: bool) -> crate::Report {
+        let made = Made::new("web").publish("10.7.0.1:8002:80").listens("0.0.0.0:80", "nginx");
+        let scene = Scene::local("10.1.0.2:8002").listener("10.7.0.1:8002", "docker-proxy").containers(vec![made]);
+        let second = |case: &mut unrefuse_facts::Case| {
+            if let Observed::Known { value, .. } = &mut case.host.addresses {
+                let second = InterfaceAddress { address: "10.7.0.1".parse().unwrap(), ..value[0].clone() };
+                value.extend(of_the_host.then_some(second));
+            }
+        };
+        scene.with(second).rst().report()
+    }
+
+    #[test]
+    fn an_address_that_the_host_has_no_more_is_not_asked() {
+        let report = on_another(false);
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "container/published-address");
+        assert!(blocker.whys[1].evidence.iter().any(|e| e.text == "10.7.0.1 is no address of this machine"));
+        assert!(blocker.fixes.iter().all(|fix| !fix.verify.contains("10.7.0.1")), "{:?}", blocker.fixes);
+        let runs = blocker.fixes.iter().filter_map(|fix| commands(&fix.steps).last().map(|run| (*run).to_owned()));
+        let runs: Vec<String> = runs.collect();
+        assert!(runs[0].contains("-p 10.1.0.2:8002:80") && !runs.concat().contains("10.7.0.1"), "{runs:?}");
+    }
+
+    #[test]
+    fn podman_publishes_nothing_for_ipv6_where_the_container_has_none() {
+        let asked = |v6: bool| {
+            let made = Made::new("web").publish("8002:80").listens("[::]:80", "nginx");
+            let made = made.with(|c| c.networks[0].addresses.extend(v6.then(|| std::net::IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, 2]))));
+            let scene = Scene::local("[::1]:8002").listener("0.0.0.0:8002", "conmon").containers(vec![made]);
+            scene.engine(|e| e.kind = EngineKind::Podman).rst().report().blockers.remove(0)
+        };
+        let lacking = asked(false);
+        assert_eq!(lacking.root, "container/published-address");
+        assert!(lacking.whys[1].title.contains("published for IPv4 only"), "{:?}", lacking.whys);
+        assert_ne!(asked(true).root, "container/published-address");
+    }
 
     #[test]
     fn another_address_of_the_host() {
-        let made = Made::new("web").publish("10.7.0.1:8002:80").listens("0.0.0.0:80", "nginx");
-        let scene = Scene::local("10.1.0.2:8002").listener("10.7.0.1:8002", "docker-proxy").containers(vec![made]);
-        let report = scene.rst().report();
+        let report = on_another(true);
+        let asks = report.blockers[0].fixes.iter().filter(|fix| fix.verify == "unrefuse 10.7.0.1:8002").count();
+        assert_eq!(asks, 1, "told once: {:?}", report.blockers[0].fixes);
         assert_eq!(report.blockers[0].root, "container/published-address");
         assert_eq!(
             report.blockers[0].whys[1].title,

@@ -91,10 +91,11 @@ pub(super) fn anew(view: &View<'_>, meant: &Meant<'_>, risk: Risk, title: &str, 
             let reason = reason.unwrap_or_else(|| "its arguments cannot be quoted safely".to_owned());
             let how: String = change.publish.iter().map(|entry| format!(" -p {entry}")).collect();
             let how = if how.is_empty() { how } else { format!(" with{how}") };
-            let title = format!(
-                "{title}: run {} anew{how}, as it was made; no command is given: {reason}",
-                visible(&container.name)
-            );
+            let again = match crate::containers::pod(container) {
+                Some(_) => "make the pod and its containers anew (`podman pod create`)".to_owned(),
+                None => format!("run {} anew", visible(&container.name)),
+            };
+            let title = format!("{title}: {again}{how}, as it was made; no command is given: {reason}");
             Fix::new(view, risk, title)
         }
     }
@@ -103,6 +104,9 @@ pub(super) fn anew(view: &View<'_>, meant: &Meant<'_>, risk: Risk, title: &str, 
 /// Why a `run` line would not make the same container.
 fn obstacle(meant: &Meant<'_>) -> Option<String> {
     let container = meant.container;
+    if crate::containers::pod(container).is_some() {
+        return Some("the ports of a pod are set when it is made".to_owned());
+    }
     if let Some(first) = container.recipe.incomplete.first() {
         return Some(format!("it has settings that its run line would lose ({})", visible(first)));
     }

@@ -2,10 +2,12 @@
 
 use super::meant::{Clue, Meant, is_down, meant, publications};
 use crate::View;
-use crate::containers::{Inside, inside};
+use crate::containers::{Inside, inside, is_up, pod};
 use crate::finding::CannotTell;
 use std::net::IpAddr;
-use unrefuse_facts::{ContainerPort, ContainerStatus, Missing, NetworkMode, PublishedPort, Socket};
+use unrefuse_facts::{
+    Container, ContainerPort, ContainerStatus, Engine, EngineKind, Missing, NetworkMode, PublishedPort, Socket,
+};
 
 /// A container that was started so short ago, and not for the first time, is in a loop as long as it does not listen.
 const SHORTLY: i64 = 60_000;
@@ -49,8 +51,16 @@ pub(super) enum State<'a> {
 /// # Errors
 /// As [`meant`]; and where its sockets were not seen, for what asks of them.
 pub(super) fn state<'a>(view: &View<'a>) -> Result<Option<(Meant<'a>, State<'a>)>, CannotTell> {
-    let Some(meant) = meant(view)? else { return Ok(None) };
+    let Some(mut meant) = meant(view)? else { return Ok(None) };
     let state = of(view, &meant);
+    if let State::OtherContainerPort(_, others) = &state
+        && let Some((_, partner)) = gone_partner(&meant).filter(|_| others.is_empty() || pod(meant.container).is_some())
+    {
+        // The network is there, and the container that listens in it is not.
+        meant.certainty = if others.is_empty() { meant.certainty } else { meant.certainty.lowered() };
+        meant.container = partner;
+        return Ok(Some((meant, State::Stopped)));
+    }
     Ok(Some((meant, state)))
 }
 
@@ -68,6 +78,7 @@ fn of<'a>(view: &View<'a>, meant: &Meant<'a>) -> State<'a> {
         Clue::Address => within(meant, asked, None),
         Clue::Holds => State::AppOnLoopback(asked, None),
         Clue::OtherHostPort(other) => State::OtherHostPort(other),
+        Clue::Published if is_discarded(meant) => State::NotPublished,
         Clue::Published => {
             let its = |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport;
             let all: Vec<PublishedPort> = publications(container).iter().filter(its).copied().collect();
@@ -77,7 +88,6 @@ fn of<'a>(view: &View<'a>, meant: &Meant<'a>) -> State<'a> {
                     State::PublishedLoopback(all)
                 }
                 None if !all.is_empty() => State::PublishedAddress(all),
-                // Asked for, and not done: the host's network or none takes no published ports.
                 None => State::NotPublished,
             }
         }
@@ -91,6 +101,25 @@ fn of<'a>(view: &View<'a>, meant: &Meant<'a>) -> State<'a> {
         }
         Clue::Exposes if container.network_mode == NetworkMode::Host => State::Serves(None),
         Clue::Exposes | Clue::Listens | Clue::OtherTransport(_) => State::NotPublished,
+    }
+}
+
+/// A stopped container that shared this one's network: it may be the one that should listen.
+fn gone_partner<'a>(meant: &Meant<'a>) -> Option<(&'a Engine, &'a Container)> {
+    let own = meant.container;
+    let shares =
+        |c: &Container| matches!(&c.network_mode, NetworkMode::Container(of) if *of == own.name || *of == own.id);
+    meant.facts.all().find(|(_, c)| shares(c) && !is_up(c))
+}
+
+/// It runs, and what was asked to be published is not: the host's network and none take no published ports, and Docker
+/// publishes nothing for a container that is in no network, or in internal ones only.
+fn is_discarded(meant: &Meant<'_>) -> bool {
+    let container = meant.container;
+    match container.network_mode {
+        NetworkMode::Host | NetworkMode::None => true,
+        NetworkMode::Bridge => meant.engine.kind == EngineKind::Docker && container.bound.is_empty(),
+        _ => false,
     }
 }
 
@@ -111,12 +140,25 @@ fn within<'a>(meant: &Meant<'a>, to: ContainerPort, publication: Option<Publishe
 /// The publication that takes up the asked packets.
 pub(super) fn publication_of(view: &View<'_>, meant: &Meant<'_>) -> Option<PublishedPort> {
     let (port, transport, ip) = (view.case.target.port, view.transport()?, view.ip()?);
-    let its = |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport && takes(p, ip);
+    let its =
+        |p: &&PublishedPort| p.host_port == Some(port) && p.container.transport == transport && takes(meant, p, ip);
     publications(meant.container).iter().find(its).copied()
 }
 
+/// Podman's rules send IPv6 packets on to an IPv6 address of the container, and where it has none nothing takes them
+/// (netavark's `setup_port_forward`); Docker has a proxy for these, and a user's engine is one.
+pub(super) fn without_v6(meant: &Meant<'_>) -> bool {
+    meant.engine.kind == EngineKind::Podman
+        && meant.engine.rootless_uid.is_none()
+        && meant.container.network_mode == NetworkMode::Bridge
+        && !meant.container.networks.iter().flat_map(|network| &network.addresses).any(IpAddr::is_ipv6)
+}
+
 /// Packets to `ip` are taken up by this publication.
-fn takes(publication: &PublishedPort, ip: IpAddr) -> bool {
+fn takes(meant: &Meant<'_>, publication: &PublishedPort, ip: IpAddr) -> bool {
+    if ip.is_ipv6() && without_v6(meant) {
+        return false;
+    }
     match publication.host_address {
         None => true,
         Some(own) if own.is_unspecified() => own.is_ipv4() == ip.is_ipv4(),

@@ -1,11 +1,12 @@
 //! container/stopped
 
 use super::meant::Meant;
-use super::run::of_container;
+use super::run::{Cli, of_container};
+use super::start_error::{self, StartError};
 use super::state::{State, state};
 use super::words;
 use crate::View;
-use crate::containers::{name, source};
+use crate::containers::{name, pod, short, source};
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk, Unknown};
 use crate::rule::cause;
@@ -49,8 +50,12 @@ cause! {
         "listener/none",
         "listener/other-namespace",
         "listener/other-port",
+        "listener/loopback-only",
+        "listener/other-address",
+        "listener/other-family",
         "ingress/dnat-dead-end",
         "access/closed-on-accept",
+        "access/proxied-to-nothing",
         "path/filtered",
     ],
     begins: false,
@@ -62,7 +67,12 @@ cause! {
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some((meant, State::Stopped)) = state(view)? else { return Ok(Finding::Clear) };
     let (engine, container) = (meant.engine, meant.container);
-    let mut fired = Fired::new(meant.certainty, title(&meant))
+    let hindered = start_error::of(view, container);
+    if !matches!(hindered, Some(StartError::PortTaken(_))) && start_error::holders(view).is_some_and(|h| !h.is_empty()) {
+        // Somebody else has the port, and was as likely meant.
+        return Ok(Finding::Clear);
+    }
+    let mut fired = Fired::new(meant.certainty, title(view, &meant, hindered.as_ref()))
         .evidence(words::described(engine, container))
         .evidences(container.error.as_ref().map(|error| {
             let text = format!("{} says: {}", engine.kind.name(), clip(&visible(error.trim()), LONGEST));
@@ -85,12 +95,26 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fires())
 }
 
-fn title(meant: &Meant<'_>) -> String {
+fn title(view: &View<'_>, meant: &Meant<'_>, hindered: Option<&StartError>) -> String {
     let container = meant.container;
     let who = name(container);
     let ended = container.exit.map(|exit| words::since(meant, exit.at_ms)).unwrap_or_default();
     match container.status {
-        ContainerStatus::Created if container.error.is_some() => format!("{who} could not be started"),
+        ContainerStatus::Created | ContainerStatus::Exited if hindered.is_some() => {
+            match hindered {
+                Some(StartError::PortTaken(Some(holder))) => {
+                    format!("{who} could not be started: {holder} has port {}", view.port())
+                }
+                Some(StartError::PortTaken(None)) => {
+                    format!("{who} could not be started: port {} was taken, and is free now", view.port())
+                }
+                Some(StartError::NoCommand) => format!("{who} could not be started: its image has no such command"),
+                Some(StartError::Other) | None => format!("{who} could not be started"),
+            }
+        }
+        ContainerStatus::Created if meant.engine.kind == EngineKind::Podman => {
+            format!("{who} was created and never ran; Podman keeps no word of a start that failed")
+        }
         ContainerStatus::Created => format!("{who} was created and never started"),
         ContainerStatus::Paused => format!("{who} is paused: its processes are frozen"),
         ContainerStatus::Running | ContainerStatus::Restarting => {
@@ -135,8 +159,12 @@ fn ended_from_outside(container: &Container) -> bool {
 }
 
 fn fixes(view: &View<'_>, engine: &Engine, container: &Container) -> Vec<Fix> {
-    let shown = visible(&container.name);
-    let command = |verb: &str| of_container(view, engine, container, verb);
+    let shown = short(container);
+    let command = |verb: &str| match pod(container) {
+        // The container that holds a pod's network has nothing else: all of the pod is meant.
+        Some(id) => Cli::of(view, engine)?.run(&format!("pod {verb} {id}")),
+        None => of_container(view, engine, container, verb),
+    };
     let fix = |title: String, verb: &str, back: &str| {
         Some(Fix::new(view, Risk::Low, title).command(command(verb)?).undo(command(back)?))
     };
@@ -144,7 +172,8 @@ fn fixes(view: &View<'_>, engine: &Engine, container: &Container) -> Vec<Fix> {
     if container.status == ContainerStatus::Paused {
         return fix(format!("let {shown} run on"), "unpause", "pause").into_iter().collect();
     }
-    if ended_from_outside(container) {
+    let hindered = start_error::of(view, container);
+    if ended_from_outside(container) || hindered == Some(StartError::PortTaken(None)) {
         let mut fixes: Vec<Fix> = fix(format!("start {shown}"), "start", "stop").into_iter().collect();
         let kept = container.restart_policy.as_deref().is_some_and(|policy| !policy.is_empty() && policy != "no");
         // Podman changes the policy of a container from 5.1 on only.
@@ -160,17 +189,25 @@ fn fixes(view: &View<'_>, engine: &Engine, container: &Container) -> Vec<Fix> {
         return fixes;
     }
     let log = format!("{engine_name} logs {shown}");
-    let title = match container.exit {
-        Some(exit) if exit.out_of_memory => {
+    let title = match (hindered, container.exit) {
+        (Some(StartError::PortTaken(Some(holder))), _) => {
+            format!("stop {holder}, or give one of them another port; then `{engine_name} start {shown}`")
+        }
+        (Some(StartError::NoCommand), _) => {
+            format!("run {shown} anew with a command that its image has; it never ran, so it has no log")
+        }
+        (Some(_), _) => format!("mend what {} says, then `{engine_name} start {shown}`", engine.kind.name()),
+        (None, Some(exit)) if exit.out_of_memory => {
             format!("give {shown} more memory (--memory, or a larger machine) or let it use less, then start it again")
         }
-        _ => format!("mend what stopped {shown} ({log}), then `{engine_name} start {shown}`"),
+        (None, _) => format!("mend what stopped {shown} ({log}), then `{engine_name} start {shown}`"),
     };
     vec![Fix::new(view, Risk::Low, title)]
 }
 
 fn unread_log(meant: &Meant<'_>) -> Option<Unknown> {
-    let failed = !ended_from_outside(meant.container) && meant.container.status != ContainerStatus::Paused;
+    let ran = !matches!(meant.container.status, ContainerStatus::Paused | ContainerStatus::Created);
+    let failed = ran && !ended_from_outside(meant.container);
     let missing = meant.container.log.missing().filter(|m| failed && m.reason != Reason::NotLooked)?;
     let how = format!("{} logs {}", meant.engine.kind.command(), visible(&meant.container.name));
     Some(Unknown {
@@ -186,7 +223,7 @@ mod tests {
     use crate::testing::Scene;
     use crate::testing::container::Made;
     use crate::testing::filter::commands;
-    use unrefuse_facts::{AttemptOutcome, ContainerStatus, Errno, Observed, Source};
+    use unrefuse_facts::{AttemptOutcome, ContainerStatus, EngineKind, Errno, NetworkMode, Observed, Source};
 
     fn made() -> Made {
         Made::new("web").publish("8005:80").listens("0.0.0.0:80", "nginx")
@@ -236,10 +273,54 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_was_taken_is_looked_at_anew() {
+        let error = "driver failed programming external connectivity: Bind for 0.0.0.0:8005 failed: port is already allocated";
+        let created = |error: &str| {
+            let created = made().exited(0).with(|c| (c.status, c.exit) = (ContainerStatus::Created, None));
+            created.with(|c| c.error = Some(error.to_owned()))
+        };
+        let free = report(created(error));
+        let (title, fixes) = (&free.blockers[0].whys[1].title, &free.blockers[0].fixes);
+        assert_eq!(title, "container web could not be started: port 8005/tcp was taken, and is free now");
+        assert_eq!(commands(&fixes[0].steps), ["docker start web"]);
+        let held = |made| Scene::local("10.1.0.2:8005").listener("127.0.0.1:8005", "nginx").containers(vec![made]).rst().report();
+        let blocker = held(created(error)).blockers.remove(0);
+        assert_eq!(blocker.root, "container/stopped");
+        assert_eq!(blocker.whys[1].title, "container web could not be started: nginx[800] has port 8005/tcp");
+        assert!(blocker.fixes[0].title.starts_with("stop nginx[800], or"), "{:?}", blocker.fixes);
+        // Another port of it was taken, or it ended by itself: who has the port was as likely meant.
+        assert_eq!(held(created(&error.replace("8005", "80050"))).blockers[0].root, "listener/loopback-only");
+        assert_eq!(held(made().exited(0)).blockers[0].root, "listener/loopback-only");
+        let command = report(created("runc create failed: exec: \"/x\": stat /x: no such file or directory"));
+        assert!(command.blockers[0].fixes[0].title.contains("it never ran, so it has no log"));
+    }
+
+    #[test]
+    fn a_pod_is_started_whole_and_its_stopped_container_alone() {
+        let infra = || Made::new("0123456789ab-infra").publish("8005:80").with(|c| c.id = "ab".repeat(32));
+        let app = || {
+            let app = Made::new("app").exited(0).with(|c| c.network_mode = NetworkMode::Container("ab".repeat(32)));
+            app.with(|c| c.networks.clear())
+        };
+        let podman = |e: &mut unrefuse_facts::Engine| e.kind = EngineKind::Podman;
+        let scene = |all| Scene::local("127.0.0.1:8005").containers(all).engine(podman);
+        let whole = scene(vec![infra().exited(137), app()]).rst().report();
+        assert!(whole.blockers[0].whys[1].title.starts_with("pod 0123456789ab ended"), "{:?}", whole.blockers[0].whys);
+        assert_eq!(commands(&whole.blockers[0].fixes[0].steps), ["podman pod start 0123456789ab"]);
+        let alone = scene(vec![infra(), app()]).listener("0.0.0.0:8005", "rootlessport");
+        let closed = alone.attempt("127.0.0.1:8005", AttemptOutcome::ClosedOnAccept, None, None).report();
+        assert_eq!(closed.blockers[0].root, "container/stopped");
+        assert_eq!(commands(&closed.blockers[0].fixes[0].steps), ["podman start app"]);
+    }
+
+    #[test]
     fn a_loop_is_one_between_its_starts_too() {
         let looping = |status| {
             let made = made().exited(1).with(|c| (c.status, c.restarts, c.started_ms) = (status, 7, Some(1_179_000)));
-            made.with(|c| c.sockets = Scene::local("127.0.0.1:1").case().host.sockets)
+            made.with(|c| {
+                c.sockets = Scene::local("127.0.0.1:1").case().host.sockets;
+                c.bound = c.published.clone();
+            })
         };
         let waiting = report(looping(ContainerStatus::Restarting));
         assert_eq!(waiting.blockers[0].root, "container/stopped");

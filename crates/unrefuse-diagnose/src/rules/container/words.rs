@@ -1,12 +1,14 @@
 //! Containers, their state and their ports in words and as evidence.
 
 use super::meant::{Meant, publications};
-use crate::containers::{name, source};
+use crate::containers::{is_up, name, source};
 use crate::report::Evidence;
 use crate::times;
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::{clip, visible};
-use unrefuse_facts::{Container, ContainerPort, ContainerStatus, Engine, NetworkMode, PublishedPort, Socket};
+use unrefuse_facts::{
+    Container, ContainerPort, ContainerStatus, Engine, EngineKind, NetworkMode, PublishedPort, Socket,
+};
 
 /// Longest line of a container's log that is shown whole.
 const LONGEST: usize = 200;
@@ -57,6 +59,12 @@ pub(super) fn sockets(container: &Container, sockets: &[&Socket]) -> String {
     all.join(", ")
 }
 
+/// `inner, other`: the names of its networks.
+pub(super) fn networks(container: &Container) -> String {
+    let names: Vec<String> = container.networks.iter().take(LISTED).map(|network| visible(&network.name)).collect();
+    names.join(", ")
+}
+
 /// `running`, `exited with code 3`.
 pub(super) fn status(container: &Container) -> String {
     let code = || container.exit.map(|exit| format!(" with code {}", exit.code)).unwrap_or_default();
@@ -79,9 +87,20 @@ pub(super) fn described(engine: &Engine, container: &Container) -> Evidence {
     ports.dedup();
     ports.truncate(LISTED);
     let ports = match (&container.network_mode, ports.as_slice()) {
-        (NetworkMode::Host, _) => "uses the host's network".to_owned(),
-        (NetworkMode::None, _) => "has no network".to_owned(),
+        (NetworkMode::Container(of), _) => {
+            let id = of.len() == 64 && of.bytes().all(|b| b.is_ascii_hexdigit());
+            format!("uses the network of container {}", visible(if id { &of[..12] } else { of }))
+        }
+        (NetworkMode::Host, []) => "uses the host's network".to_owned(),
+        (NetworkMode::None, []) => "has no network".to_owned(),
+        (NetworkMode::Host, ports) => format!("uses the host's network, with -p {}", ports.join(", ")),
+        (NetworkMode::None, ports) => format!("has no network, with -p {}", ports.join(", ")),
         (_, []) => "publishes no port".to_owned(),
+        (NetworkMode::Bridge, ports)
+            if is_up(container) && engine.kind == EngineKind::Docker && container.bound.is_empty() =>
+        {
+            format!("was to publish {}, and publishes nothing", ports.join(", "))
+        }
         (_, ports) => format!("publishes {}", ports.join(", ")),
     };
     let what = format!("{} (image {})", name(container), clip(&visible(&container.image), LONGEST));

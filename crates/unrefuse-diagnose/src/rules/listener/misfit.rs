@@ -164,8 +164,10 @@ pub(super) fn instead(socket: &Socket) -> SocketAddr {
     SocketAddr::new(ip, socket.local.port())
 }
 
-/// The advice to ask there; none for a client elsewhere, who does not come to loopback.
+/// The advice to ask there; none for a client elsewhere, who does not come to loopback, and none for an address that the
+/// machine had when the socket was bound and has no more.
 pub(super) fn ask_there(view: &View<'_>, socket: &Socket) -> Option<Fix> {
     let there = instead(socket);
-    (!there.ip().is_loopback() || !view.judged_only()).then(|| ask_instead(view, there))
+    let reached = !there.ip().is_loopback() || !view.judged_only();
+    (reached && view.case.is_local(there.ip()) != Some(false)).then(|| ask_instead(view, there))
 }
