@@ -24,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
     ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution,
-    ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, Transport, UnixSocket,
+    ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target, Transport, UnixSocket,
 };
 
 /// Where facts are read from; [`live::Live`] is this machine. Recorded and remote hosts will be further backends.
@@ -64,6 +64,10 @@ pub trait Host: Send + Sync {
     fn route(&self, destination: IpAddr, scope: Option<&str>) -> Observed<RouteDecision>;
     /// The kernel's own decision for what `source`, an address of this machine, sends to `destination`.
     fn route_from(&self, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision>;
+    /// The kernel's own decision for a packet with that mark, from `source` where that is one of this machine's addresses.
+    fn route_marked(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<RouteDecision>;
+    /// The first rule of the routing policy that stops such a packet before a table is asked; `None`: none does.
+    fn stopping_rule(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>>;
     /// Entries of the routing tables that cover `destination`, without the one that decides, best first: in the order of
     /// the routing rules, then longest prefix, then metric. At most 16.
     fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>>;

@@ -31,7 +31,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
     ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Missing, Neighbour, NetNamespace, NsSwitch, Observed,
-    Protocol, Resolution, ResolvConf, Route, RouteDecision, SelfFacts, ServerAnswer, SocketTable, Target, UnixSocket,
+    Protocol, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target,
+    UnixSocket,
 };
 
 /// This machine, as the calling thread sees it: its network namespace decides.
@@ -111,6 +112,12 @@ impl Host for Live {
     }
     fn route_from(&self, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
         routes::decide_from(source, destination)
+    }
+    fn route_marked(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<RouteDecision> {
+        routes::decide_marked(mark, source, destination)
+    }
+    fn stopping_rule(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>> {
+        routes::stopping_rule(mark, source, destination)
     }
     fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>> {
         routes::alternatives(destination)

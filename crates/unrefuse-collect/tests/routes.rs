@@ -142,6 +142,50 @@ fn tables_of_rules_that_fit_are_looked_at_in_their_order() {
 }
 
 #[test]
+fn a_mark_and_a_source_choose_the_rule() {
+    if !is_root("a_mark_and_a_source_choose_the_rule") {
+        return;
+    }
+    in_new_namespace(|| {
+        device("d0");
+        ip("addr add 192.0.2.10/24 dev d0");
+        ip("addr add fd07::10/64 dev d0 nodad");
+        for (family, own, other) in [("-4", "192.0.2.10", "192.0.2.1"), ("-6", "fd07::10", "fd07::1")] {
+            let (own, other) = (address(own), address(other));
+            ip(&format!("{family} rule add fwmark 0x10/0xf0 prohibit priority 60"));
+            ip(&format!("{family} rule add not fwmark 0/0xff00 to {other} unreachable priority 61"));
+            ip(&format!("{family} rule add from {own} fwmark 5 blackhole priority 62"));
+            let host = Live::new();
+            let asked = |mark, source| {
+                let decision = host.route_marked(mark, source, other);
+                let errno = match decision.get().unwrap() {
+                    RouteDecision::No { errno, entry: None } => Some(*errno),
+                    RouteDecision::No { entry, .. } => panic!("{entry:?}"),
+                    RouteDecision::Via(_) => None,
+                };
+                let rule = host.stopping_rule(mark, source, other);
+                (errno, rule.get().unwrap().as_ref().map(|rule| (rule.priority, rule.selector.clone().unwrap())))
+            };
+            assert_eq!(asked(0x13, None), (Some(Errno::EACCES), Some((60, "fwmark 0x10/0xf0".to_owned()))));
+            let (errno, rule) = asked(0x100, None);
+            assert_eq!((errno, rule.map(|(priority, _)| priority)), (Some(Errno::ENETUNREACH), Some(61)));
+            let bits = if other.is_ipv4() { 32 } else { 128 };
+            let (errno, rule) = asked(5, Some(own));
+            assert_eq!((errno, rule), (Some(Errno::EINVAL), Some((62, format!("from {own}/{bits} fwmark 0x5")))));
+            assert_eq!(asked(5, None), (None, None));
+            assert_eq!(asked(0, Some(own)), (None, None));
+            // What is printed is what ip-rule(8) takes.
+            for mark in [0x13, 0x100] {
+                let rule = host.stopping_rule(mark, None, other).get().unwrap().clone().unwrap();
+                let (selector, kind) = (rule.selector.unwrap(), rule.kind.name());
+                ip(&format!("{family} rule del pref {} {selector} {kind}", rule.priority));
+                assert_eq!(asked(mark, None), (None, None), "{selector}");
+            }
+        }
+    });
+}
+
+#[test]
 fn several_next_hops_are_one_entry() {
     if !is_root("several_next_hops_are_one_entry") {
         return;

@@ -1,5 +1,8 @@
 //! Notes: what does not block this connection and is worth knowing.
 
+mod unplugged;
+mod way_back;
+
 use crate::View;
 use crate::containers;
 use crate::filter::{Leg, Stop, decider, owned_by};
@@ -12,8 +15,12 @@ use unrefuse_facts::{
 
 /// All notes of an address.
 pub(crate) fn notes(view: &View<'_>) -> Vec<Note> {
-    let here = open_only_here(view).or_else(|| filtered_elsewhere(view));
-    here.into_iter().chain(closed_after_boot(view)).chain(nobody_answers(view)).collect()
+    let here = open_only_here(view).or_else(|| unplugged::unplugged(view)).or_else(|| filtered_elsewhere(view));
+    here.into_iter()
+        .chain(closed_after_boot(view))
+        .chain(nobody_answers(view))
+        .chain(way_back::doubtful(view))
+        .collect()
 }
 
 /// The kernel's rules let it in, those that are loaded at boot do not.

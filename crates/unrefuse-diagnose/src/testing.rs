@@ -120,6 +120,9 @@ impl Scene {
                 decision: Observed::known(RouteDecision::Via(route), Source::running("RTM_GETROUTE")),
                 alternatives: Observed::default(),
                 neighbour: Observed::default(),
+                claimants: Observed::default(),
+                rule: None,
+                mark: None,
             });
         }
         self

@@ -10,7 +10,7 @@ pub use manager::{
     UfwRule,
 };
 
-use crate::{AttemptOutcome, Counter, Errno, Observed};
+use crate::{AttemptOutcome, Counter, Errno, Observed, RouteDecision, RoutingRule};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -67,6 +67,22 @@ pub struct AddressJudgement {
     pub ingress: Option<Judgement>,
     /// The answer (SYN-ACK) on its way out, where this machine is the server.
     pub reply: Option<Judgement>,
+    /// The mark that rules of OUTPUT give the packet, where the kernel routes it anew by that.
+    #[serde(default)]
+    pub marked: Option<Marking>,
+}
+
+/// A packet from here that rules mark is routed anew (`ip_route_me_harder`, net/ipv4/netfilter.c).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marking {
+    /// The mark.
+    pub mark: u32,
+    /// The last rule that set it.
+    pub by: Option<FilterRule>,
+    /// What the kernel decides for the marked packet.
+    pub decision: Observed<RouteDecision>,
+    /// The rule of the routing policy that stops it, where no entry of a table does.
+    pub rule: Option<RoutingRule>,
 }
 
 /// What becomes of one packet.
@@ -419,6 +435,7 @@ mod tests {
                 egress_reply: None,
                 ingress: Some(judgement(Fate::Dropped, stack)),
                 reply: None,
+                marked: None,
             }],
             from: Some("fd01::9".parse().unwrap()),
             ..Default::default()

@@ -36,7 +36,7 @@ pub use container::{
 pub use errno::Errno;
 pub use firewall::{
     AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
-    FilterRule, FirewallFacts, FirewalldFacts, FromElsewhere, Judgement, RejectKind, RuleCounters, RuleKeeper,
+    FilterRule, FirewallFacts, FirewalldFacts, FromElsewhere, Judgement, Marking, RejectKind, RuleCounters, RuleKeeper,
     RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation,
     UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
@@ -46,7 +46,8 @@ pub use name::{
     ServerAnswer,
 };
 pub use net::{
-    Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing, within,
+    Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing, RoutingRule,
+    within,
 };
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};

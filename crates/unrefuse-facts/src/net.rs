@@ -149,6 +149,17 @@ impl RouteDecision {
     }
 }
 
+/// A rule of the routing policy that stops packets before any table is asked (ip-rule(8)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingRule {
+    /// Its place in the policy; the smallest comes first.
+    pub priority: u32,
+    /// Blackhole, unreachable or prohibit.
+    pub kind: RouteKind,
+    /// Which packets it is for, as ip-rule(8) takes it: `fwmark 0x7`. `None`: it asks for something that is not known here.
+    pub selector: Option<String>,
+}
+
 /// State of a neighbour entry (`NUD_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,6 +174,19 @@ pub enum NeighbourState {
     Failed,
     /// Set by hand, or needs none (loopback, point to point).
     Permanent,
+}
+
+impl NeighbourState {
+    /// As ip-neighbour(8) writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incomplete => "INCOMPLETE",
+            Self::Reachable => "REACHABLE",
+            Self::Stale => "STALE",
+            Self::Failed => "FAILED",
+            Self::Permanent => "PERMANENT",
+        }
+    }
 }
 
 /// An ARP or neighbour discovery entry.
@@ -193,6 +217,16 @@ pub struct Routing {
     /// The neighbour that the packet must be handed to (the gateway, or the destination itself on a link), after the
     /// attempt. Missing as absent when the kernel has no entry.
     pub neighbour: crate::Observed<Neighbour>,
+    /// The link-layer addresses that answer for that neighbour when the link is asked; empty: nobody does. Asked only where
+    /// the entry was set by hand, which the kernel never asks for.
+    #[serde(default)]
+    pub claimants: crate::Observed<Vec<String>>,
+    /// The rule of the routing policy that stops it, where no entry of a table does.
+    #[serde(default)]
+    pub rule: Option<RoutingRule>,
+    /// The mark by which it was looked up, where this machine's filters set one and the kernel routes the packet anew.
+    #[serde(default)]
+    pub mark: Option<u32>,
 }
 
 /// Whether `address` has the first `prefix` bits of `network`; `false` for addresses of two families and for a

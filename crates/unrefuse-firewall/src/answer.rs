@@ -18,6 +18,8 @@ pub struct Answer {
     pub way: Vec<Step>,
     /// What the sender observes, the way of the answer included.
     pub client_sees: ClientSees,
+    /// The mark that rules gave a packet from here, by which it was routed anew (`ip_route_me_harder`).
+    pub rerouted_by: Option<u32>,
     /// The addresses after NAT, where it changed any.
     pub translated: Option<Translated>,
     /// The verdict on the answer (SYN-ACK, RST or ICMP error), where it was asked for and there is one.

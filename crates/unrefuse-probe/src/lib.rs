@@ -7,8 +7,9 @@
 //! only describes it.
 //!
 //! The packets sent are: one SYN (repeated by the kernel) or one datagram per attempt and round; after a connect the
-//! ordinary ACK and FIN; after an answer of another host, seen on a packet socket, one ICMP echo request. Connections are
-//! closed by a plain close(2): a FIN, which servers take for an ordinary end, not a RST.
+//! ordinary ACK and FIN; after an answer of another host, seen on a packet socket, one ICMP echo request; where a
+//! neighbour entry was set by hand, one question who has that address. Connections are closed by a plain close(2): a FIN,
+//! which servers take for an ordinary end, not a RST.
 //!
 //! Sockets only, no rules: what an answer means is judged elsewhere.
 
@@ -16,6 +17,7 @@ mod attempts;
 mod echo;
 mod error_queue;
 mod filter;
+mod neighbour;
 mod outcome;
 mod ports;
 mod sniff;
@@ -27,5 +29,6 @@ mod udp;
 mod unix;
 
 pub use attempts::{AttemptOptions, MAX_ADDRESSES, attempts};
+pub use neighbour::claimants;
 pub use ports::{MAX_PORTS, ports};
 pub use unix::unix;

@@ -85,6 +85,7 @@ fn unreadable(missing: &Missing) -> String {
 fn unknown(reason: String) -> Answer {
     Answer {
         fate: Fate::Unknown(reason),
+        rerouted_by: None,
         decided_by: None,
         also: Vec::new(),
         way: Vec::new(),

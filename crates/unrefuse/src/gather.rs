@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
-    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Observed, OwnContainer, PortProbe, Protocol,
-    Reason, Resolution, RouteDecision, Routing, Source, Target, Transport, Vantage, VantageKind, within,
+    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Neighbour, NeighbourState, Observed,
+    OwnContainer, PortProbe, Protocol, Reason, Resolution, RouteDecision, Routing, RoutingRule, Source, Target,
+    Transport, Vantage, VantageKind, within,
 };
 use unrefuse_probe::AttemptOptions;
 
@@ -56,6 +57,9 @@ const OTHER_PORTS: [u16; 12] = [22, 25, 53, 80, 110, 143, 443, 3306, 5432, 6379,
 
 /// How long the other ports may take: they are asked where the host is known to answer, or after a long silence.
 const OTHER_PORTS_WAIT: Duration = Duration::from_millis(400);
+
+/// Who has an address on the same link is answered within milliseconds.
+const CLAIMANTS_WAIT: Duration = Duration::from_millis(200);
 
 /// Settings of each interface are read for so many: a router may have thousands.
 const MOST_LINKS: usize = 64;
@@ -162,6 +166,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             case.elsewhere = elsewhere::elsewhere(&case, host, soon());
         } else {
             case.firewall = judged.facts(&case, options, host);
+            firewall::marked::apply(&mut case, host);
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.
                 let query = SocketQuery { port: None, ..port_query(target, Owners::Wanted) };
@@ -222,7 +227,40 @@ fn way_back(client: IpAddr, case: &Case, host: &Arc<dyn Host>) -> Routing {
         Some(own) => host.route_from(own, client),
         None => host.route(client, None),
     };
-    Routing { destination: client, decision, alternatives: Observed::default(), neighbour: Observed::default() }
+    let rule = stopping_rule(&decision, 0, own, client, host);
+    let neighbour = match hop_of(case, client, decision.value()) {
+        Some((hop, link)) => host.neighbour(hop, link),
+        None => Observed::default(),
+    };
+    let claimants = claimants(case, &neighbour, own.or(decision.value().and_then(|d| d.via()?.source)));
+    let alternatives = Observed::default();
+    Routing { destination: client, decision, alternatives, neighbour, claimants, rule, mark: None }
+}
+
+/// Who answers for a neighbour whose entry was set by hand.
+fn claimants(case: &Case, neighbour: &Observed<Neighbour>, own: Option<IpAddr>) -> Observed<Vec<String>> {
+    let by_hand = |n: &&Neighbour| n.state == NeighbourState::Permanent && n.lladdr.is_some();
+    let Some((neighbour, own)) = neighbour.value().filter(by_hand).zip(own) else {
+        return not_needed("the kernel asks for that neighbour by itself");
+    };
+    // A tunnel has no link to be asked.
+    let asks = case.host.link(neighbour.link).is_some_and(|link| link.up && !link.loopback);
+    if !asks {
+        return not_needed("the interface has no link that could be asked");
+    }
+    unrefuse_probe::claimants(neighbour.address, own, neighbour.link, CLAIMANTS_WAIT)
+}
+
+/// Where no entry of a table says no, a rule of the routing policy may.
+fn stopping_rule(
+    decision: &Observed<RouteDecision>,
+    mark: u32,
+    source: Option<IpAddr>,
+    destination: IpAddr,
+    host: &Arc<dyn Host>,
+) -> Option<RoutingRule> {
+    let unexplained = matches!(decision.value(), Some(RouteDecision::No { entry: None, .. }));
+    unexplained.then(|| host.stopping_rule(mark, source, destination).into_value().ok()?)?
 }
 
 /// Every attempt was open: there is nothing to explain.
@@ -243,11 +281,15 @@ pub(crate) fn look<T: Send + 'static>(
 
 /// The kernel's route; the neighbour is read after the attempt, which is what makes the kernel ask for it.
 fn routing(target: &Target, destination: IpAddr, host: &Arc<dyn Host>) -> Routing {
+    let decision = host.route(destination, target.scope.as_deref());
     Routing {
         destination,
-        decision: host.route(destination, target.scope.as_deref()),
+        rule: stopping_rule(&decision, 0, None, destination, host),
+        decision,
         alternatives: Observed::default(),
         neighbour: Observed::default(),
+        claimants: Observed::default(),
+        mark: None,
     }
 }
 
@@ -286,7 +328,11 @@ fn attempts(
 
 /// The neighbour that a packet to `address` is handed to, and the link it is on; `None` for this machine's own addresses.
 fn next_hop(case: &Case, address: IpAddr) -> Option<(IpAddr, u32)> {
-    let route = case.routing(address)?.decision.value()?.via()?;
+    hop_of(case, address, case.routing(address)?.decision.value())
+}
+
+fn hop_of(case: &Case, address: IpAddr, decision: Option<&RouteDecision>) -> Option<(IpAddr, u32)> {
+    let route = decision?.via()?;
     let link = route.link?;
     let loopback = case.host.link(link).is_some_and(|l| l.loopback);
     (!loopback).then(|| (route.gateway.unwrap_or(address), link))
@@ -310,6 +356,8 @@ fn after_attempts(case: &mut Case, options: &Options, host: &Arc<dyn Host>) {
         let neighbour = next_hop(case, ip).map(|(hop, link)| host.neighbour(hop, link));
         let Some(index) = case.routing.iter().position(|r| r.destination == ip) else { continue };
         if let Some(neighbour) = neighbour {
+            let own = case.routing[index].decision.value().and_then(|decision| decision.via()?.source);
+            case.routing[index].claimants = claimants(case, &neighbour, own);
             case.routing[index].neighbour = neighbour;
         }
         let no_way = matches!(case.routing[index].decision.value(), Some(RouteDecision::No { .. }));

@@ -8,7 +8,7 @@ use super::netlink::{Attributes, Netlink, push_attribute, u16_at, u32_at};
 use super::rules;
 use rustix::io::Errno;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use unrefuse_facts::{Missing, Observed, Reason, Route, RouteDecision, RouteKind, Source, within};
+use unrefuse_facts::{Missing, Observed, Reason, Route, RouteDecision, RouteKind, RoutingRule, Source, within};
 
 const RTM_GETROUTE: u16 = 26;
 const WHAT: &str = "RTM_GETROUTE";
@@ -33,21 +33,46 @@ pub(super) fn decide(destination: IpAddr, scope: Option<&str>) -> Observed<Route
         Ok(oif) => oif,
         Err(missing) => return Observed::Missing(missing),
     };
-    decided(Packet { destination, source: None, oif }, scope)
+    decided(Packet { oif, ..Packet::to(destination) }, scope)
 }
 
 /// How an answer from `source`, an address of this machine, to `destination` would leave: a routing rule may ask for the
 /// source (ip-rule(8)).
 pub(super) fn decide_from(source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
-    decided(Packet { destination: destination.to_canonical(), source: Some(source.to_canonical()), oif: None }, None)
+    decided(Packet { source: Some(source.to_canonical()), ..Packet::to(destination.to_canonical()) }, None)
+}
+
+/// How a packet with a mark would leave (`ip_route_me_harder`, net/ipv4/netfilter.c).
+pub(super) fn decide_marked(mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<RouteDecision> {
+    decided(Packet::marked(mark, source, destination), None)
+}
+
+/// The rule of the routing policy that stops such a packet.
+pub(super) fn stopping_rule(mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>> {
+    const WHAT: &str = "RTM_GETRULE";
+    let packet = Packet::marked(mark, source, destination);
+    match Netlink::route().and_then(|mut netlink| rules::policy(&mut netlink, packet, None)) {
+        Ok(policy) => Observed::known(policy.stops, Source::running(WHAT)),
+        Err(e) => Observed::Missing(missing(WHAT, e)),
+    }
 }
 
 /// What a lookup is asked for.
 #[derive(Clone, Copy)]
-struct Packet {
-    destination: IpAddr,
-    source: Option<IpAddr>,
+pub(super) struct Packet {
+    pub(super) destination: IpAddr,
+    pub(super) source: Option<IpAddr>,
+    pub(super) mark: u32,
     oif: Option<u32>,
+}
+
+impl Packet {
+    fn to(destination: IpAddr) -> Self {
+        Self { destination, source: None, mark: 0, oif: None }
+    }
+    fn marked(mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Self {
+        Self { mark, source: source.map(|ip| ip.to_canonical()), ..Self::to(destination.to_canonical()) }
+    }
 }
 
 fn decided(packet: Packet, scope: Option<&str>) -> Observed<RouteDecision> {
@@ -62,12 +87,12 @@ fn decided(packet: Packet, scope: Option<&str>) -> Observed<RouteDecision> {
 pub(super) fn alternatives(destination: IpAddr) -> Observed<Vec<Route>> {
     let destination = destination.to_canonical();
     let result = Netlink::route().and_then(|mut netlink| {
-        let decision = decide_with(&mut netlink, Packet { destination, source: None, oif: None }, None)?;
+        let decision = decide_with(&mut netlink, Packet::to(destination), None)?;
         let decides = match &decision {
             RouteDecision::Via(route) => Some(route),
             RouteDecision::No { entry, .. } => entry.as_ref(),
         };
-        let mut entries = covering(&mut netlink, destination, None)?;
+        let mut entries = covering(&mut netlink, Packet::to(destination), None)?;
         if let Some(route) = decides {
             let same = |e: &Route| {
                 (e.kind, e.destination, e.prefix, e.table, e.metric)
@@ -106,12 +131,11 @@ pub(super) fn index(scope: &str) -> Result<u32, Missing> {
 }
 
 fn decide_with(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Result<RouteDecision, Errno> {
-    let destination = packet.destination;
     let answer = match netlink.ask(RTM_GETROUTE, &lookup(packet, LOOKUP_TABLE)) {
         Ok(answer) => answer,
         // The lookup's own errors: no route, unreachable, prohibit, blackhole (fib_props, net/ipv4/fib_semantics.c).
         Err(e @ (Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL)) => {
-            return no(netlink, destination, scope, e);
+            return no(netlink, packet, scope, e);
         }
         Err(e) => return Err(e),
     };
@@ -125,7 +149,7 @@ fn decide_with(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Re
         _ => None,
     });
     if let Some(error) = error {
-        return no(netlink, destination, scope, error);
+        return no(netlink, packet, scope, error);
     }
     // What the packet does comes from the decision, which entry said so from a second look.
     if let Ok(answer) = netlink.ask(RTM_GETROUTE, &lookup(packet, LOOKUP_TABLE | FIB_MATCH))
@@ -144,7 +168,7 @@ fn decide_with(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Re
     Ok(RouteDecision::Via(route))
 }
 
-fn no(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>, error: Errno) -> Result<RouteDecision, Errno> {
+fn no(netlink: &mut Netlink, packet: Packet, scope: Option<&str>, error: Errno) -> Result<RouteDecision, Errno> {
     let says_so = |route: &Route| match error {
         Errno::INVAL => route.kind == RouteKind::Blackhole,
         Errno::HOSTUNREACH => route.kind == RouteKind::Unreachable,
@@ -152,13 +176,13 @@ fn no(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>, error: Er
         _ => route.kind == RouteKind::Throw || route.dead,
     };
     // The decision stands without its entry.
-    let entry = covering(netlink, destination, scope).unwrap_or_default().into_iter().find(says_so);
+    let entry = covering(netlink, packet, scope).unwrap_or_default().into_iter().find(says_so);
     Ok(RouteDecision::No { errno: unrefuse_facts::Errno(error.raw_os_error()), entry })
 }
 
 /// `struct rtmsg` and the attributes of a lookup.
 fn lookup(packet: Packet, flags: u32) -> Vec<u8> {
-    let Packet { destination, source, oif } = packet;
+    let Packet { destination, source, mark, oif } = packet;
     let to = octets(destination);
     let from = source.map(octets).unwrap_or_default();
     let mut body = vec![family(destination), (to.len() * 8) as u8, (from.len() * 8) as u8, 0, 0, 0, 0, 0];
@@ -170,12 +194,16 @@ fn lookup(packet: Packet, flags: u32) -> Vec<u8> {
     if let Some(oif) = oif {
         push_attribute(&mut body, 4, &oif.to_ne_bytes());
     }
+    if mark != 0 {
+        push_attribute(&mut body, 16, &mark.to_ne_bytes());
+    }
     body
 }
 
-/// All entries that cover `destination`, in the order in which the kernel would look at them.
-fn covering(netlink: &mut Netlink, destination: IpAddr, scope: Option<&str>) -> Result<Vec<Route>, Errno> {
-    let order = rules::tables(netlink, destination, scope)?;
+/// All entries that cover the packet's destination, in the order in which the kernel would look at them.
+fn covering(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Result<Vec<Route>, Errno> {
+    let destination = packet.destination;
+    let order = rules::policy(netlink, packet, scope)?.tables;
     let mut body = vec![0; 12];
     body[0] = family(destination);
     let mut entries = netlink.list(RTM_GETROUTE, &body, |message| {
@@ -251,8 +279,9 @@ fn first_hop(route: &mut Route, hops: &[u8]) {
     }
 }
 
-/// `RTN_*` (include/uapi/linux/rtnetlink.h).
-fn kind(number: u8) -> RouteKind {
+/// `RTN_*` (include/uapi/linux/rtnetlink.h); a rule of the routing policy has the same numbers for what stops
+/// (`FR_ACT_*`, include/uapi/linux/fib_rules.h).
+pub(super) fn kind(number: u8) -> RouteKind {
     match number {
         1 => RouteKind::Unicast,
         2 => RouteKind::Local,

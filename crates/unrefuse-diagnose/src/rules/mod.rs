@@ -13,7 +13,7 @@ mod ingress;
 pub(crate) mod listener;
 mod name;
 mod path;
-mod route;
+pub(crate) mod route;
 mod service;
 
 /// Declares the modules of a gate's causes and their list. Of equally sure findings of one gate the one listed first is

@@ -74,7 +74,7 @@ impl Scene {
     /// What the filters do with the scene's address: on the way out, and on the way in.
     pub(crate) fn filtered(self, egress: Option<Judgement>, ingress: Option<Judgement>) -> Self {
         let address = self.own_endpoint().parse().unwrap();
-        let judgement = AddressJudgement { address, egress, egress_reply: None, ingress, reply: None };
+        let judgement = AddressJudgement { address, egress, egress_reply: None, ingress, reply: None, marked: None };
         let facts = FirewallFacts { judgements: vec![judgement], ..Default::default() };
         self.with(|case| case.firewall = Observed::known(facts, Source::running("nf_tables")))
     }

@@ -187,6 +187,7 @@ impl Run<'_, '_> {
 
     /// Routes a packet anew in OUTPUT: where that fails, the packet is dropped there.
     fn routed_anew(&self, mut path: Box<Path>, ends: &mut Ends) -> Option<Box<Path>> {
+        path.rerouted_by = path.packet.mark.exact().and_then(|mark| u32::try_from(mark).ok());
         match self.reroute(&path.packet) {
             Ok(device) => {
                 path.packet.rerouted = Some(device);

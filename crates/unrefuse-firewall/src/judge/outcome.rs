@@ -108,7 +108,9 @@ pub(crate) fn answer(
     };
     let client_sees = seen(question, &judged.fate, reply.as_ref(), &sent);
     let (assumptions, ignored) = run.notes();
+    let marks = first.iter().map(|(_, path)| path.rerouted_by.filter(|mark| *mark != 0));
     Answer {
+        rerouted_by: marks.reduce(|one, other| one.filter(|_| one == other)).flatten(),
         translated: first.iter().find_map(|(_, path)| translated(&path.packet)),
         fate: judged.fate,
         decided_by: judged.decided_by,

@@ -115,11 +115,13 @@ pub(crate) struct Path {
     pub(crate) way: Vec<Happened>,
     pub(crate) parted: Vec<Parted>,
     pub(crate) decided: Vec<Decided>,
+    /// The mark by which a packet from here was routed anew last.
+    pub(crate) rerouted_by: Option<u32>,
 }
 
 impl Path {
     pub(crate) fn new(packet: Packet) -> Self {
-        Self { packet, way: Vec::new(), parted: Vec::new(), decided: Vec::new() }
+        Self { packet, way: Vec::new(), parted: Vec::new(), decided: Vec::new(), rerouted_by: None }
     }
 
     /// Takes over what another path that has come to the same point with the same packet does not share: partings that

@@ -263,6 +263,25 @@ fn a_dead_neighbour_is_named_by_this_machine() {
 }
 
 #[test]
+fn who_has_an_address_is_asked_past_an_entry_set_by_hand() {
+    let Some(path) = path() else { return };
+    path.client.ip("neigh replace 10.77.1.1 lladdr 02:de:ad:be:ef:01 dev c nud permanent");
+    path.client.ip("neigh replace fd77:1::1 lladdr 02:de:ad:be:ef:01 dev c nud permanent");
+    let asked = |address: &str, own: &str| {
+        let (address, own) = (address.parse().unwrap(), own.parse().unwrap());
+        path.client.run(move || {
+            let link = nix::net::if_::if_nametoindex("c").unwrap();
+            unrefuse_probe::claimants(address, own, link, FAST).into_value().unwrap()
+        })
+    };
+    for (router, nobody, own) in [("10.77.1.1", "10.77.1.99", "10.77.1.2"), ("fd77:1::1", "fd77:1::99", "fd77:1::2")] {
+        let claimants = asked(router, own);
+        assert!(claimants.len() == 1 && claimants[0] != "02:de:ad:be:ef:01", "{router}: {claimants:?}");
+        assert!(asked(nobody, own).is_empty(), "{nobody}");
+    }
+}
+
+#[test]
 fn a_connection_to_itself_is_no_open_port() {
     let Some(node) = alone() else { return };
     node.set("net/ipv4/ip_local_port_range", "40000 40000");

@@ -75,6 +75,7 @@ fn together(mut answers: Vec<(&str, Answer)>, way: &Way) -> Answer {
     let reason = format!("which interface it {arrives} by is not known ({}): say it with --iface", each.join("; "));
     Answer {
         fate: Fate::Depends { on: None, reason, fates: by.into_iter().map(|(fate, _)| fate).collect() },
+        rerouted_by: None,
         decided_by: None,
         also: Vec::new(),
         way: Vec::new(),

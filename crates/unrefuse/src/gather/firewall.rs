@@ -3,6 +3,7 @@
 
 mod around;
 mod convert;
+pub(super) mod marked;
 mod ufw;
 mod what_if;
 
@@ -48,7 +49,8 @@ pub(crate) fn address_judgement(
     let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
     let convert = |question: &Question, answer: &Answer| convert::judgement(&machine, question, answer);
-    let mut judged = AddressJudgement { address, egress: None, egress_reply: None, ingress: None, reply: None };
+    let mut judged =
+        AddressJudgement { address, egress: None, egress_reply: None, ingress: None, reply: None, marked: None };
     match sender {
         Sender::From(client, interface) => {
             let question = Question::incoming(interface.as_deref(), packet(Some(*client)));
@@ -61,6 +63,7 @@ pub(crate) fn address_judgement(
             question.packet.uid = Some(uid);
             let answer = ask(&question);
             let out = convert(&question, &answer);
+            judged.marked = marked::marking(&machine, &question, &answer, host);
             let reply = convert::reply(&machine, &question, &answer);
             let local = machine.is_own(address.ip());
             if !local {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use unrefuse_collect::Host;
 use unrefuse_collect::firewall::{Live, Scope};
-use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, Observed, RouteDecision};
+use unrefuse_facts::{Errno, Family, InterfaceAddress, Link, Missing, Observed, RouteDecision};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 
@@ -15,8 +15,8 @@ use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 const ETHERNET: u16 = 1;
 const LOOPBACK: u16 = 772;
 
-/// By destination, and the interface that the packet is bound to.
-type Routes = HashMap<(IpAddr, Option<String>), Option<Route>>;
+/// By destination, the interface that the packet is bound to, and its mark with its source.
+type Routes = HashMap<(IpAddr, Option<String>, Option<(u32, Option<IpAddr>)>), Option<Route>>;
 
 /// This machine.
 pub(crate) struct LiveMachine {
@@ -87,9 +87,14 @@ impl LiveMachine {
         }
     }
 
-    fn asked(&self, destination: IpAddr, oif: Option<&str>) -> Option<Route> {
+    /// The address that packets to `destination` are sent from.
+    pub(crate) fn source(&self, destination: IpAddr) -> Option<IpAddr> {
+        self.route(&RouteQuery::to(destination))?.source
+    }
+
+    fn as_route(&self, decision: &RouteDecision) -> Route {
         let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
-        Some(match self.host.route(destination, oif).value()? {
+        match decision {
             RouteDecision::Via(route) => Route {
                 kind: kind(route.kind),
                 oif: route.link.and_then(|index| self.name(index)),
@@ -97,8 +102,11 @@ impl LiveMachine {
                 source: route.source,
             },
             RouteDecision::No { entry: Some(entry), .. } => nowhere(kind(entry.kind)),
+            // A rule of the routing policy says so (`fib4_rule_action`, net/ipv4/fib_rules.c).
+            RouteDecision::No { entry: None, errno: Errno::EINVAL } => nowhere(RouteKind::Blackhole),
+            RouteDecision::No { entry: None, errno: Errno::EACCES } => nowhere(RouteKind::Prohibit),
             RouteDecision::No { entry: None, .. } => nowhere(RouteKind::None),
-        })
+        }
     }
 
     fn name(&self, index: u32) -> Option<String> {
@@ -141,16 +149,24 @@ impl Machine for LiveMachine {
         Some(self.route(&RouteQuery::to(address))?.kind)
     }
 
-    /// Marks and sources may choose another table (ip-rule(8)): a query with a mark is not answered.
+    /// A mark may choose another table (ip-rule(8)): of a packet that came in with one, the way is not known.
     fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
-        if query.mark.is_some_and(|mark| mark != 0) {
+        let mark = query.mark.filter(|mark| *mark != 0);
+        if mark.is_some() && (query.iif.is_some() || query.oif.is_some()) {
             return None;
         }
-        let key = (query.dst, query.oif.map(str::to_owned));
+        // Another machine's source would be refused (`ip_route_output_key_hash_rcu`, net/ipv4/route.c).
+        let own = query.src.filter(|src| self.addresses.iter().any(|a| a.address == *src));
+        let marked = mark.map(|mark| (mark, own));
+        let key = (query.dst, query.oif.map(str::to_owned), marked);
         if let Some(known) = self.routes.borrow().get(&key) {
             return known.clone();
         }
-        let route = self.asked(query.dst, query.oif);
+        let decision = match marked {
+            Some((mark, own)) => self.host.route_marked(mark, own, query.dst),
+            None => self.host.route(query.dst, query.oif),
+        };
+        let route = decision.value().map(|decision| self.as_route(decision));
         self.routes.borrow_mut().insert(key, route.clone());
         route
     }

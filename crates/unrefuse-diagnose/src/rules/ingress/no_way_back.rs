@@ -5,15 +5,17 @@ use crate::finding::{CannotTell, Finding, Fired};
 use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
+use crate::rules::route::by_hand::ByHand;
 use crate::rules::route::ways;
 use std::net::IpAddr;
-use unrefuse_facts::{AttemptOutcome, Errno, InterfaceAddress, RouteDecision, text, within};
+use unrefuse_facts::{AttemptOutcome, Errno, InterfaceAddress, RouteDecision, Routing, text, within};
 
 cause! {
     /// ## What it means
     ///
     /// The client's packets arrive, and this machine has no route for its answers: no entry of the routing tables leads to
-    /// the client, one stops what goes there, or a rule of the routing policy does for answers from this address.
+    /// the client, one stops what goes there, or a rule of the routing policy does for answers from this address. Or it has
+    /// a route, and a neighbour entry that somebody set by hand hands the answers to another machine.
     ///
     /// ## How it shows
     ///
@@ -23,7 +25,8 @@ cause! {
     /// ## How to confirm by hand
     ///
     /// On the server: `ip route get CLIENT from ADDRESS`, with the address that the client asks. `ip rule` and `ip route show
-    /// table all` show which rule and entry say so.
+    /// table all` show which rule and entry say so. `ip neigh show nud permanent` lists entries that were set by hand;
+    /// `arping CLIENT` shows who has the address.
     ///
     /// ## How to fix
     ///
@@ -47,7 +50,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let client = way.destination;
     let question = || format!("whether this machine has a way for its answers to {client}");
     let decision = way.decision.get().map_err(|missing| CannotTell::because(question(), missing))?;
-    let RouteDecision::No { errno, entry } = decision else { return Ok(Finding::Clear) };
+    let RouteDecision::No { errno, entry } = decision else { return Ok(misled(view, way)) };
     let entry = entry.as_ref().filter(|route| ways::stops(route.kind));
     let answers = match view.ip() {
         Some(own) if view.is_local() == Some(true) => format!("answers from {own} to {client}"),
@@ -64,6 +67,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidence(Evidence::new(format!("the lookup for {answers} ends with {errno}"), source));
     if let Some(route) = entry {
         return Ok(fired.fix(ways::take_out(view, client, route)).fires());
+    }
+    if let Some(rule) = &way.rule {
+        let said = Evidence::new(ways::rule_text(rule), "RTM_GETRULE");
+        return Ok(fired.evidence(said).fix(ways::take_rule_out(view, client, rule)).fires());
     }
     let off = switched_off(view, client);
     let said = off.map(|(own, name)| {
@@ -83,10 +90,20 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.evidences(said).fix(on).fix(Fix::new(view, Risk::Medium, by_hand)).fires())
 }
 
+/// There is a way, and the neighbour entry of its next hop leads to another machine.
+fn misled(view: &View<'_>, way: &Routing) -> Finding {
+    let client = way.destination;
+    let Some(entry) = ByHand::of(view, way).filter(ByHand::is_wrong) else { return Finding::Clear };
+    let title = format!("answers to {client} are handed to another machine: {}", entry.said());
+    let fired = Fired::new(Certainty::Proven, title).predicts(&[AttemptOutcome::TimedOut]).evidences(entry.evidence());
+    entry.fixes(view).fold(fired, |fired, fix| fired.fix(fix)).fires()
+}
+
 /// This machine's address in the client's network, on an interface that is switched off, and that interface's name.
 fn switched_off<'a>(view: &View<'a>, client: IpAddr) -> Option<(&'a InterfaceAddress, &'a str)> {
     let own = view.case.host.addresses.value()?.iter();
-    let near = own.filter(|a| !a.address.is_loopback() && within(client, a.address, a.prefix)).max_by_key(|a| a.prefix)?;
+    let near =
+        own.filter(|a| !a.address.is_loopback() && within(client, a.address, a.prefix)).max_by_key(|a| a.prefix)?;
     let link = view.case.host.link(near.link).filter(|link| !link.up)?;
     Some((near, &link.name))
 }
@@ -97,7 +114,8 @@ mod tests {
     use crate::testing::Scene;
     use crate::testing::filter::{accepted, commands, dropped};
     use unrefuse_facts::{
-        Decider, Errno, Observed, Route, RouteDecision, RouteKind, Routing, Source, StackReason,
+        Decider, Errno, Neighbour, NeighbourState, Observed, Route, RouteDecision, RouteKind, Routing, RoutingRule,
+        Source, StackReason,
     };
 
     fn scene(client: &str, decision: RouteDecision) -> Scene {
@@ -106,6 +124,9 @@ mod tests {
             decision: Observed::known(decision, Source::running("RTM_GETROUTE")),
             alternatives: Observed::default(),
             neighbour: Observed::default(),
+            claimants: Observed::default(),
+            rule: None,
+            mark: None,
         };
         let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx").filtered(None, Some(accepted()));
         scene.asked_from(client).with(|case| case.way_back = Some(way))
@@ -160,6 +181,46 @@ mod tests {
         let strict = Decider::Stack(StackReason::RpFilter { sysctl, expected: None });
         let scene = scene("10.5.0.9", no(Errno::ENETUNREACH, None)).filtered(None, Some(dropped(strict)));
         assert_eq!(scene.asked_from("10.5.0.9").roots(), ["ingress/no-way-back"]);
+    }
+
+    #[test]
+    fn a_rule_of_the_policy_stops_them() {
+        let selector = Some("from 10.1.0.2/32".into());
+        let rule = RoutingRule { priority: 70, kind: RouteKind::Unreachable, selector };
+        let scene = scene("10.5.0.9", no(Errno::ENETUNREACH, None));
+        let report = scene.with(|case| case.way_back.as_mut().unwrap().rule = Some(rule)).report();
+        let commands = commands(&report.blockers[0].fixes[0].steps);
+        assert_eq!(commands, ["ip rule del pref 70 from 10.1.0.2/32 unreachable"]);
+    }
+
+    fn by_hand(claimants: Observed<Vec<String>>) -> crate::Report {
+        let neighbour = Neighbour {
+            address: "10.1.0.9".parse().unwrap(),
+            link: 2,
+            state: NeighbourState::Permanent,
+            lladdr: Some("02:00:00:00:00:01".into()),
+            probes: 0,
+        };
+        let scene = scene("10.1.0.9", RouteDecision::Via(entry(RouteKind::Unicast))).with(|case| {
+            let way = case.way_back.as_mut().unwrap();
+            way.neighbour = Observed::known(neighbour, Source::running("RTM_GETNEIGH"));
+            way.claimants = claimants;
+        });
+        scene.report()
+    }
+
+    #[test]
+    fn an_entry_set_by_hand_is_wrong_where_another_one_answers() {
+        let answered = |mac: &str| Observed::known(vec![mac.to_owned()], Source::probed("ARP"));
+        let report = by_hand(answered("02:00:00:00:00:02"));
+        assert_eq!((report.blockers[0].root.as_str(), report.outcome), ("ingress/no-way-back", Outcome::TimedOut));
+        assert_eq!(commands(&report.blockers[0].fixes[0].steps), ["ip neigh del 10.1.0.9 dev eth0"]);
+        let right = by_hand(answered("02:00:00:00:00:01"));
+        assert!(right.blockers.is_empty() && right.notes.is_empty(), "{:?}", right.notes);
+        // Nobody answers: the client may be off, or the entry right.
+        let open = by_hand(Observed::known(Vec::new(), Source::probed("ARP")));
+        assert!(open.blockers.is_empty());
+        assert!(open.notes.iter().any(|note| note.text.contains("set by hand")), "{:?}", open.notes);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! path/host-down
 
+use super::on_link::Wide;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::icmp_name;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
+use crate::rules::route::ways;
 use crate::{View, Who};
 use std::net::IpAddr;
 use unrefuse_facts::text::visible;
@@ -27,7 +29,8 @@ cause! {
     /// ## How to fix
     ///
     /// Start the host, see that the address is still its own, that cable, Wi-Fi or VLAN are the right ones, and that the
-    /// prefix length is right: with one too short, the kernel looks on its own link for a host that lives behind a router.
+    /// prefix length is right: with one too short (10.0.0.5/8 in a network of /24), the kernel looks on its own link for
+    /// hosts that live behind a router. Until it is right, `ip route add ADDRESS/32 via GATEWAY` leads to one of them.
     ///
     /// ## What it is often mistaken for
     ///
@@ -76,8 +79,10 @@ fn fire(view: &View<'_>, attempt: &Attempt, target: IpAddr, neighbour: Option<&N
     let index = neighbour.map(|n| n.link).or_else(|| route.and_then(|r| r.link));
     let device = index.and_then(|i| view.case.host.link(i)).map(|link| visible(&link.name));
     let on = device.as_ref().map(|d| format!(" on {d}")).unwrap_or_default();
+    let wide = Wide::of(view, target).filter(|_| asked == target);
     let title = if asked == target {
-        format!("nobody answers for {target}{on}: the host is down, or not on that link")
+        let wide = wide.as_ref().map(Wide::title).unwrap_or_default();
+        format!("nobody answers for {target}{on}: the host is down, or not on that link{wide}")
     } else {
         format!("the gateway {asked}{on} does not answer: {target} cannot be reached through it")
     };
@@ -93,13 +98,7 @@ fn fire(view: &View<'_>, attempt: &Attempt, target: IpAddr, neighbour: Option<&N
     let question = if asked.is_ipv4() { "ARP" } else { "neighbour discovery" };
     let mut fired = Fired::new(certainty, title).predicts(&[AttemptOutcome::Unreachable, AttemptOutcome::TimedOut]);
     if let Some(neighbour) = neighbour {
-        let state = match neighbour.state {
-            NeighbourState::Failed => "FAILED",
-            NeighbourState::Incomplete => "INCOMPLETE",
-            NeighbourState::Reachable => "REACHABLE",
-            NeighbourState::Stale => "STALE",
-            NeighbourState::Permanent => "PERMANENT",
-        };
+        let state = neighbour.state.name();
         let source = view.routing().and_then(|r| r.neighbour.source()).map_or("RTM_GETNEIGH", |s| &s.what);
         let times = if neighbour.probes > 0 { format!(" after {} questions", neighbour.probes) } else { String::new() };
         fired = fired.evidence(Evidence::new(
@@ -122,7 +121,11 @@ fn fire(view: &View<'_>, attempt: &Attempt, target: IpAddr, neighbour: Option<&N
     } else {
         format!("start the gateway {asked}, or set a route to {target} by one that works")
     };
-    fired.fix(Fix::new(view, Risk::Low, title)).fires()
+    if let Some(wide) = &wide {
+        fired = fired.evidences(wide.evidence(view, target));
+        fired = wide.fixes(view, target).fold(fired, |fired, fix| fired.fix(fix));
+    }
+    fired.evidences(ways::marked(view)).fix(Fix::new(view, Risk::Low, title)).fix(ways::unmark(view)).fires()
 }
 
 /// A router asked on its own link in vain, and says so.
@@ -190,6 +193,36 @@ mod tests {
             let blocker = &report.blockers[0];
             assert_eq!((blocker.root.as_str(), blocker.certainty), ("path/host-down", Certainty::Proven), "{endpoint}");
             assert!(blocker.whys[0].title.contains("on eth0"), "{}", blocker.whys[0].title);
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_too_short_hides_the_gateway() {
+        let scene = |endpoint: &str, own: u8| {
+            let mut other =
+                Scene::remote("10.9.0.1:80").case().routing[0].decision.value().unwrap().via().unwrap().clone();
+            other.gateway = Some("10.1.0.254".parse().unwrap());
+            unreachable(endpoint, host_unreachable_from("10.1.0.2")).with(on_link).alternatives(&[other]).with(|case| {
+                let Observed::Known { value, .. } = &mut case.host.addresses else { panic!() };
+                value[2].prefix = own;
+                let Observed::Known { value: RouteDecision::Via(route), .. } = &mut case.routing[0].decision else {
+                    panic!()
+                };
+                (route.destination, route.prefix) = ("10.0.0.0".parse().unwrap(), own);
+            })
+        };
+        let report = scene("10.9.0.1:80", 8).report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "path/host-down");
+        assert!(blocker.whys[0].title.contains("10.1.0.2/8 takes all of 10.0.0.0/8"), "{}", blocker.whys[0].title);
+        assert_eq!(
+            crate::testing::filter::commands(&blocker.fixes[0].steps),
+            ["ip route add 10.9.0.1/32 via 10.1.0.254 dev eth0"]
+        );
+        // A neighbour in the nearest network, and a prefix as usual.
+        for (endpoint, own) in [("10.1.0.9:80", 8), ("10.1.0.9:80", 24)] {
+            let report = scene(endpoint, own).report();
+            assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()), "{:?}", report.blockers[0].fixes);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Causes of the gate `route`: this machine has no way there.
 
+pub(crate) mod by_hand;
 mod ports;
 pub(super) mod ways;
 
@@ -9,5 +10,6 @@ crate::rules::causes! {
     link_down,
     ports_exhausted,
     source_address,
+    missing_scope,
     none,
 }

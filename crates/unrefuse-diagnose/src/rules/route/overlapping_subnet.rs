@@ -3,7 +3,6 @@
 use super::ways;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk, Unknown};
 use crate::rule::{When, cause};
 use std::net::IpAddr;
@@ -79,7 +78,7 @@ fn fired(view: &View<'_>, ip: IpAddr, link: &Link, route: &Route, other: &Route)
         .predicts(&[AttemptOutcome::Unreachable, AttemptOutcome::TimedOut])
         .evidence(ways::decided(view, format!("{ip} goes by {}", ways::described(view, route))));
     if let Some(neighbour) = view.routing().and_then(|r| r.neighbour.value()) {
-        let said = format!("nobody on {bridge} answers for {} ({})", neighbour.address, state(neighbour.state));
+        let said = format!("nobody on {bridge} answers for {} ({})", neighbour.address, neighbour.state.name());
         fired = fired.evidence(Evidence::new(said, "RTM_GETNEIGH"));
     }
     if !link.carrier {
@@ -90,7 +89,7 @@ fn fired(view: &View<'_>, ip: IpAddr, link: &Link, route: &Route, other: &Route)
             format!("without it {ip} goes by {}", ways::described(view, other)),
             "RTM_GETROUTE dump",
         ))
-        .fix(host_route(view, ip, other))
+        .fix(ways::host_route(view, ip, other, format!("lead {ip} past the bridge")))
         .fix(other_network(view, link));
     if certainty == Certainty::Likely {
         fired = fired.unknown(Unknown {
@@ -100,30 +99,6 @@ fn fired(view: &View<'_>, ip: IpAddr, link: &Link, route: &Route, other: &Route)
         });
     }
     fired
-}
-
-fn state(state: NeighbourState) -> &'static str {
-    match state {
-        NeighbourState::Incomplete => "INCOMPLETE",
-        NeighbourState::Reachable => "REACHABLE",
-        NeighbourState::Stale => "STALE",
-        NeighbourState::Failed => "FAILED",
-        NeighbourState::Permanent => "PERMANENT",
-    }
-}
-
-/// The way that the packet would take without the bridge, for this one address.
-fn host_route(view: &View<'_>, ip: IpAddr, other: &Route) -> Option<Fix> {
-    let device = quote(&ways::link(view, other)?.name)?;
-    let via = other.gateway.map(|gateway| match (ip, gateway) {
-        // A next hop of the other family has to be named (ip-route(8)).
-        (IpAddr::V4(_), IpAddr::V6(_)) => format!(" via inet6 {gateway}"),
-        _ => format!(" via {gateway}"),
-    });
-    let entry = format!("{}{} dev {device}", ways::host_prefix(ip), via.unwrap_or_default());
-    let command = ways::ip(ip);
-    let fix = Fix::new(view, Risk::Low, format!("lead {ip} past the bridge"));
-    Some(fix.command(format!("{command} route add {entry}")).undo(format!("{command} route del {entry}")))
 }
 
 fn other_network(view: &View<'_>, link: &Link) -> Fix {

@@ -1,9 +1,13 @@
 //! What several route rules read and say of routes, links and local errors.
 
 use crate::View;
+use crate::filter;
+use crate::fix::quote;
 use crate::report::{Evidence, Fix, Risk};
 use std::net::IpAddr;
-use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Errno, Link, Route, RouteDecision, RouteKind, text};
+use unrefuse_facts::{
+    AnswerKind, Attempt, AttemptOutcome, Errno, Link, Route, RouteDecision, RouteKind, RoutingRule, text,
+};
 
 /// The attempt that this machine's own kernel refused, with its error. An ICMP error from elsewhere is none.
 pub(super) fn local_error<'a>(view: &View<'a>) -> Option<(&'a Attempt, Errno)> {
@@ -54,6 +58,52 @@ pub(super) fn decided(view: &View<'_>, said: impl Into<String>) -> Evidence {
     Evidence::new(said, source)
 }
 
+/// `the lookup of 10.9.0.1`, with the mark by which it was made.
+pub(super) fn lookup(view: &View<'_>, ip: IpAddr) -> String {
+    let mark = view.routing().and_then(|routing| routing.mark);
+    format!("the lookup of {ip}{}", mark.map(|mark| format!(" with mark {mark:#x}")).unwrap_or_default())
+}
+
+/// The rule of this machine's filters that marks the packet, where the kernel routes it anew by that.
+pub(in crate::rules) fn marked(view: &View<'_>) -> Option<Evidence> {
+    let mark = view.routing()?.mark?;
+    let by = view.judged()?.marked.as_ref()?.by.as_ref().map(filter::rule_text);
+    let by = by.map_or_else(|| "a rule of OUTPUT".to_owned(), |by| format!("the rule {by}"));
+    let said = format!("{by} gives packets to {} the mark {mark:#x}, and they are routed anew by it", view.endpoint());
+    Some(Evidence::new(said, filter::source(view)))
+}
+
+/// Takes the rule out that marks the packet.
+pub(in crate::rules) fn unmark(view: &View<'_>) -> Option<Fix> {
+    view.routing()?.mark?;
+    filter::remove_rule(view, view.judged()?.marked.as_ref()?.by.as_ref()?)
+}
+
+/// `32765: fwmark 0x7 blackhole`, as ip-rule(8) shows it.
+pub(in crate::rules) fn rule_text(rule: &RoutingRule) -> String {
+    let selector = rule.selector.as_deref().unwrap_or("…");
+    format!(
+        "{}: {}{}{}",
+        rule.priority,
+        text::visible(selector),
+        if selector.is_empty() { "" } else { " " },
+        rule.kind.name()
+    )
+}
+
+/// Takes a rule that stops packets out of the routing policy.
+pub(in crate::rules) fn take_rule_out(view: &View<'_>, address: IpAddr, rule: &RoutingRule) -> Fix {
+    let fix = Fix::new(view, Risk::Medium, format!("take the rule {} out of the routing policy", rule_text(rule)));
+    let command = ip(address);
+    match rule.selector.as_ref().filter(|selector| text::visible(selector) == **selector) {
+        Some(selector) => {
+            let rule = format!("pref {} {selector} {}", rule.priority, rule.kind.name()).replace("  ", " ");
+            fix.command(format!("{command} rule del {rule}")).undo(format!("{command} rule add {rule}"))
+        }
+        None => fix,
+    }
+}
+
 /// `ip`, or `ip -6`: without it ip-route(8) takes `default` for IPv4.
 pub(in crate::rules) fn ip(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ip" } else { "ip -6" }
@@ -62,6 +112,20 @@ pub(in crate::rules) fn ip(address: IpAddr) -> &'static str {
 /// `10.9.0.1/32`, `fd09::1/128`.
 pub(super) fn host_prefix(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
+}
+
+/// Leads packets to this one address by an entry that covers it, past the one that decides.
+pub(in crate::rules) fn host_route(view: &View<'_>, to: IpAddr, by: &Route, title: String) -> Option<Fix> {
+    let device = quote(&link(view, by)?.name)?;
+    let via = by.gateway.map(|gateway| match (to, gateway) {
+        // A next hop of the other family has to be named (ip-route(8)).
+        (IpAddr::V4(_), IpAddr::V6(_)) => format!(" via inet6 {gateway}"),
+        _ => format!(" via {gateway}"),
+    });
+    let entry = format!("{}{} dev {device}", host_prefix(to), via.unwrap_or_default());
+    let command = ip(to);
+    let fix = Fix::new(view, Risk::Low, title);
+    Some(fix.command(format!("{command} route add {entry}")).undo(format!("{command} route del {entry}")))
 }
 
 /// Takes an entry that stops packets out of its table.

@@ -209,6 +209,11 @@ fn a_mark_reroutes_from_chains_of_type_route() {
     assert!(dropped(-150, Hook::Postrouting));
     assert!(!dropped(-150, Hook::Output));
     assert!(!dropped(-160, Hook::Postrouting));
+    let by = |priority| {
+        let mark = base(Hook::Output, priority, Policy::Accept, vec![vec![set_mark(7)]]);
+        judge(&ruleset(vec![table(Family::Ip, "t", vec![("m", mark)])]), &Marked, &connect(THERE, 80)).rerouted_by
+    };
+    assert_eq!((by(-150), by(-160)), (Some(7), None));
 }
 
 /// Measured on Linux 6.18: without anything that needs conntrack, chains of type nat are not run at all.

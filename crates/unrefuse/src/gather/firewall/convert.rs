@@ -189,7 +189,7 @@ fn owner(
     }
 }
 
-fn filter_rule(machine: &LiveMachine, question: &Question, at: &RuleRef) -> facts::FilterRule {
+pub(super) fn filter_rule(machine: &LiveMachine, question: &Question, at: &RuleRef) -> facts::FilterRule {
     let itself = rule_itself(machine, at);
     facts::FilterRule {
         place: facts::ChainPlace {
