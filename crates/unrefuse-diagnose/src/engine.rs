@@ -10,7 +10,7 @@ use crate::report::{
 use crate::unanswered::unanswered;
 use crate::{Gate, Rule, View, When, notes, refuser, registry};
 use std::time::Duration;
-use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, ClientSees, Protocol, VantageKind};
+use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, ClientSees, Judgement, Protocol, VantageKind};
 
 /// A chain of whys can hardly be longer; a longer one is a mistake in the rules' `explains`.
 const LONGEST_CHAIN: usize = 8;
@@ -50,6 +50,12 @@ const SILENT: [&str; 4] =
 
 /// What a client elsewhere will see: foreseen, for no attempt was made.
 fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
+    let judged = |view: &View<'_>| case.judgement(view.address?);
+    let stops = |judgement: &Option<Judgement>| judgement.as_ref().is_some_and(|j| j.fate.is_stopped());
+    if views.iter().filter_map(judged).any(|j| stops(&j.neighbour_in) || stops(&j.neighbour_out)) {
+        // The last machine before this one says so (EHOSTUNREACH), after three questions.
+        return Outcome::Unreachable;
+    }
     let stopped = views.iter().find_map(|view| {
         let judged = case.judgement(view.address?)?;
         let legs = [&judged.ingress, &judged.reply];
@@ -64,6 +70,12 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
         None if report.blockers.iter().any(|b| b.gate == Gate::Access) => Outcome::ClosedOnAccept,
         None if report.blockers.iter().flat_map(|b| &b.whys).any(|why| SILENT.contains(&why.id.as_str())) => {
             Outcome::TimedOut
+        }
+        // The kernel shakes hands, and all that follows is lost.
+        None if views.iter().filter_map(judged).any(|j| stops(&j.later))
+            && report.blockers.iter().all(|b| b.gate == Gate::Ingress) =>
+        {
+            Outcome::Open
         }
         // The kernel shakes hands for a process that accepts nothing.
         None if report.blockers.iter().all(|b| b.root == "listener/not-accepting") => Outcome::Open,
@@ -377,11 +389,21 @@ fn attempt_info(case: &Case, attempt: &Attempt) -> AttemptInfo {
 }
 
 impl Report {
+    /// A client's way in was judged, not tried, and it cannot be told whether this machine's rules let it in.
+    pub fn is_undecided(&self) -> bool {
+        let unknown = |gate: &GateInfo| gate.gate == Gate::Ingress && gate.status == GateStatus::Unknown;
+        self.vantage.kind == "from"
+            && self.outcome == Outcome::Open
+            && self.blockers.is_empty()
+            && !self.unknown.is_empty()
+            && self.journey.iter().any(unknown)
+    }
     /// The exit status of DESIGN: 0 it works, 1 blocked with a cause, 3 blocked without one.
     pub fn exit_code(&self) -> u8 {
         let first_fails = self.attempts.first().is_none_or(|a| a.outcome != Outcome::Open);
         let fails = match self.outcome {
-            Outcome::Open => !self.blockers.is_empty(),
+            // Nobody tried, and whether it is let in depends on what is not known.
+            Outcome::Open => !self.blockers.is_empty() || self.is_undecided(),
             Outcome::Mixed => {
                 let mut whys = self.blockers.iter().flat_map(|blocker| &blocker.whys);
                 first_fails || whys.any(|why| why.id == "path/intermittent")

@@ -6,9 +6,10 @@ mod command;
 mod describe;
 mod managers;
 mod nat;
+mod neighbours;
 mod remove;
 
-pub(crate) use allow::{allow, take_out};
+pub(crate) use allow::{allow, and_behind, and_without, take_out};
 pub(crate) use command::{keep_setting, setting_name};
 pub(crate) use describe::{decider, evidence, owned_by, rule as rule_text, safe, short, source};
 pub(crate) use nat::{end_of, listener_beside};
@@ -20,7 +21,8 @@ use crate::{View, certainty};
 use std::net::IpAddr;
 use unrefuse_facts::{
     AddressJudgement, AttemptOutcome, ClientSees, Decider, Errno, Fate, FilterBackend, FilterHook, FilterRule,
-    FirewallFacts, Judgement, Reason, RejectKind, RouteDecision, RuleOwner, SetHit, StackReason, Transport,
+    FirewallFacts, Judgement, NeighbourState, Observed, Reason, RejectKind, RouteDecision, RuleOwner, SetHit,
+    StackReason, Transport,
 };
 
 /// Which packet of the connection it is.
@@ -34,6 +36,19 @@ pub(crate) enum Leg {
     In,
     /// This machine is the server: its answer on the way out.
     AnswerOut,
+    /// This machine is the server: what the client sends once it was answered.
+    Later,
+    /// Neighbour discovery, on its way in.
+    NeighbourIn,
+    /// Neighbour discovery, on its way out.
+    NeighbourOut,
+}
+
+impl Leg {
+    /// It is no packet of the connection, but one that has to come before.
+    pub(crate) const fn is_neighbours(self) -> bool {
+        matches!(self, Self::NeighbourIn | Self::NeighbourOut)
+    }
 }
 
 /// A packet that the filters stop.
@@ -101,6 +116,12 @@ impl<'a> Stop<'a> {
     /// How the client's attempt ends.
     pub(crate) fn predicts(&self, view: &View<'_>) -> &'static [AttemptOutcome] {
         let udp = view.transport() == Some(Transport::Udp);
+        if self.leg == Leg::Later {
+            return &[AttemptOutcome::Open, AttemptOutcome::ClosedOnAccept, AttemptOutcome::Reset];
+        }
+        if self.leg.is_neighbours() {
+            return &[AttemptOutcome::Unreachable, AttemptOutcome::TimedOut];
+        }
         if matches!(self.leg, Leg::AnswerIn | Leg::AnswerOut) {
             // The sender of the answer may be told; the client hears nothing.
             return &[AttemptOutcome::TimedOut];
@@ -233,13 +254,40 @@ pub(crate) fn stopped_out<'a>(view: &'a View<'_>) -> Option<Stop<'a>> {
     stop(Leg::Out, &judged.egress)
         .filter(|stop| !unrouted(view, stop))
         .or_else(|| stop(Leg::AnswerIn, &judged.egress_reply))
+        .or_else(|| neighbours_stopped(judged).filter(|_| judged.egress.is_some() && unresolved(view)))
 }
 
 /// The packet that this machine's filters stop, where this machine is the server.
 pub(crate) fn stopped_in<'a>(view: &'a View<'_>) -> Option<Stop<'a>> {
     let judged = view.judged()?;
     let stop = |leg, judgement: &'a Option<Judgement>| judgement.as_ref().and_then(|j| stopped(view, leg, j));
-    stop(Leg::In, &judged.ingress).filter(|stop| !unrouted(view, stop)).or_else(|| stop(Leg::AnswerOut, &judged.reply))
+    stop(Leg::In, &judged.ingress)
+        .filter(|stop| !unrouted(view, stop))
+        .or_else(|| stop(Leg::AnswerOut, &judged.reply))
+        .or_else(|| neighbours_stopped(judged).filter(|_| judged.ingress.is_some() && judged.egress.is_none()))
+        .or_else(|| stop(Leg::Later, &judged.later))
+}
+
+/// Neighbour discovery that surely is stopped, in one direction or the other.
+fn neighbours_stopped(judged: &AddressJudgement) -> Option<Stop<'_>> {
+    stopped_leg(Leg::NeighbourIn, &judged.neighbour_in)
+        .or_else(|| stopped_leg(Leg::NeighbourOut, &judged.neighbour_out))
+}
+
+fn stopped_leg(leg: Leg, judgement: &Option<Judgement>) -> Option<Stop<'_>> {
+    let judgement = judgement.as_ref().filter(|judgement| judgement.fate.is_stopped())?;
+    Some(Stop { leg, judgement, fate: &judgement.fate, certain: true })
+}
+
+/// The next machine's link address is not known: what was resolved before the rules came is still used.
+fn unresolved(view: &View<'_>) -> bool {
+    match view.routing().map(|routing| &routing.neighbour) {
+        Some(Observed::Known { value, .. }) => {
+            matches!(value.state, NeighbourState::Failed | NeighbourState::Incomplete)
+        }
+        Some(Observed::Missing(missing)) => missing.reason == Reason::Absent,
+        _ => false,
+    }
 }
 
 /// Without a route the stack sends nothing, and no filter had a say: that is the gate `route`.

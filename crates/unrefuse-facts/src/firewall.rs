@@ -70,6 +70,34 @@ pub struct AddressJudgement {
     /// The mark that rules of OUTPUT give the packet, where the kernel routes it anew by that.
     #[serde(default)]
     pub marked: Option<Marking>,
+    /// What the client sends next (its ACK, and all that follows), where this machine is the server and the first packet and
+    /// its answer get through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later: Option<Judgement>,
+    /// Neighbour discovery of IPv6 (RFC 4861) with the next machine on the link, as it arrives: its question, where this
+    /// machine is the server, else its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour_in: Option<Judgement>,
+    /// The same, as it leaves: the answer, where this machine is the server, else the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour_out: Option<Judgement>,
+}
+
+impl AddressJudgement {
+    /// Of this address nothing is judged yet.
+    pub const fn of(address: SocketAddr) -> Self {
+        Self {
+            address,
+            egress: None,
+            egress_reply: None,
+            ingress: None,
+            reply: None,
+            marked: None,
+            later: None,
+            neighbour_in: None,
+            neighbour_out: None,
+        }
+    }
 }
 
 /// A packet from here that rules mark is routed anew (`ip_route_me_harder`, net/ipv4/netfilter.c).
@@ -104,6 +132,12 @@ pub struct Judgement {
     pub forwarded_by: Option<String>,
     /// The rules that matched, in the packet's order.
     pub way: Vec<WayStep>,
+    /// It is stopped, and would be stopped again were it let through there: what happens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Box<Judgement>>,
+    /// It is stopped, and would be stopped again were the deciding rule or policy gone: what happens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<Box<Judgement>>,
     /// What the client sees of it.
     pub client_sees: ClientSees,
     /// What was taken for granted.
@@ -427,15 +461,14 @@ mod tests {
             client_sees: ClientSees::Failure { outcome: AttemptOutcome::TimedOut, errno: None },
             assumptions: Vec::new(),
             ignored: Vec::new(),
+            behind: None,
+            without: None,
         };
         let facts = FirewallFacts {
             judgements: vec![AddressJudgement {
-                address: "[fd01::2]:80".parse().unwrap(),
                 egress: Some(judgement(depends, policy)),
-                egress_reply: None,
                 ingress: Some(judgement(Fate::Dropped, stack)),
-                reply: None,
-                marked: None,
+                ..AddressJudgement::of("[fd01::2]:80".parse().unwrap())
             }],
             from: Some("fd01::9".parse().unwrap()),
             ..Default::default()

@@ -59,6 +59,12 @@ pub trait Machine {
         Vec::new()
     }
 
+    /// Whether a socket of this protocol (6, 17) listens on the port, as the proxy that TPROXY hands packets to must.
+    fn listens(&self, protocol: u8, port: u16) -> Option<bool> {
+        let _ = (protocol, port);
+        None
+    }
+
     /// The rules of a chain that was not read with its table.
     fn chain(&self, family: Family, table: &str, chain: &str) -> Option<Arc<Rules>> {
         let _ = (family, table, chain);

@@ -21,6 +21,7 @@ pub(crate) fn verdict(page: &mut Page<'_>, report: &Report) {
 fn spans(page: &Page<'_>, report: &Report) -> (Spans, String) {
     let target = Spans::new(Ink::Strong, &endpoint(page, &report.target));
     let ink = match report.outcome {
+        _ if report.is_undecided() => Ink::Doubt,
         Outcome::Open if report.blockers.is_empty() => Ink::Good,
         Outcome::Mixed => Ink::Doubt,
         _ => Ink::Bad,
@@ -28,6 +29,7 @@ fn spans(page: &Page<'_>, report: &Report) -> (Spans, String) {
     let line = target.then(Ink::Plain, " ").then(ink, &words(report));
     let Some(blocker) = report.blockers.first() else {
         let line = match report.outcome {
+            _ if report.is_undecided() => line.then(Ink::Plain, ": the packet filter may stop it"),
             Outcome::Open => line.then(Ink::Plain, &reached(report)),
             _ => line.then(Ink::Plain, ": no cause found"),
         };
@@ -57,6 +59,9 @@ fn endpoint(page: &Page<'_>, target: &TargetInfo) -> String {
 }
 
 fn words(report: &Report) -> String {
+    if report.is_undecided() {
+        return "cannot be told".to_owned();
+    }
     if report.outcome != Outcome::Mixed {
         return outcome(report.outcome).to_owned();
     }

@@ -1,13 +1,16 @@
 //! Fixes that let the packets of the question through a filter, in the language of who made the rule; narrow first.
 
-use super::command::{Packets, iptables, iptables_table, keep, nft_chain};
+use super::command::{Packets, iptables, iptables_table, keep, keep_setting, nft_chain};
 use super::describe::{place, safe, short};
-use super::{Leg, Stop, managers};
+use super::{Leg, Stop, managers, neighbours};
 use crate::View;
 use crate::containers;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
-use unrefuse_facts::{ChainPlace, Decider, FilterBackend, FilterHook, FilterRule, RuleOwner, SetHit, SetKind};
+use unrefuse_facts::{
+    ChainPlace, Decider, FilterBackend, FilterHook, FilterRule, Judgement, RuleOwner, SetHit, SetKind, StackReason,
+    Transport,
+};
 
 /// What is to be let through, and how it is said to a person.
 pub(crate) struct Wanted {
@@ -28,8 +31,8 @@ impl Wanted {
             (Leg::AnswerIn, ..) => format!("answers of port {port}/{transport} of any host"),
             (Leg::AnswerOut, Some(client), _) => format!("answers of port {port}/{transport} to {client}"),
             (Leg::AnswerOut, ..) => format!("answers of port {port}/{transport} to anybody"),
-            (Leg::In, Some(client), _) => format!("{client} to port {port}/{transport}"),
-            (Leg::In, None, _) => format!("everybody to port {port}/{transport}"),
+            (_, Some(client), _) => format!("{client} to port {port}/{transport}"),
+            (_, None, _) => format!("everybody to port {port}/{transport}"),
         }
     }
     /// What it may break.
@@ -51,29 +54,27 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
     }
     let Some(transport) = view.transport() else { return Vec::new() };
     let Some(place) = stop.decider().and_then(Decider::place) else { return Vec::new() };
-    let forwarded = place.hook == FilterHook::Forward;
-    // NAT in PREROUTING comes before: later hooks see the new destination.
-    let after_nat = forwarded || matches!(place.hook, FilterHook::Input | FilterHook::Postrouting);
-    let seen_as = stop.judgement.translated.as_ref().filter(|_| after_nat).map(|t| t.to).or(view.address);
-    let port = seen_as.map_or(view.case.target.port, |address| address.port());
-    let there = seen_as.map(|address| address.ip());
-    let packets = |client, server| Packets { leg: stop.leg, client, server, port, transport: transport.name() };
-    let wanted = match (stop.leg, view.asker()) {
-        (Leg::Out | Leg::AnswerIn, _) => vec![Wanted { packets: packets(None, view.ip()), broad: false }],
-        (_, asker) => {
-            let server = there.filter(|_| forwarded);
-            let one = asker.map(|ip| Wanted { packets: packets(Some(ip), server), broad: false });
-            let all = Wanted { packets: packets(None, server), broad: true };
-            one.into_iter().chain([all]).collect()
-        }
-    };
-    let mut fixes: Vec<Fix> = loopback(view, stop, place).into_iter().collect();
-    if let Some(rule) = stop.decider().and_then(Decider::rule) {
-        fixes.extend(rule.set.as_ref().and_then(|set| take_out(view, rule, set)));
+    if stop.leg.is_neighbours() {
+        return neighbours::allow(view).into_iter().collect();
     }
-    fixes.extend(
-        wanted.iter().filter_map(|wanted| one(view, stop, place, wanted)).map(|fix| answers_too(fix, view, stop)),
-    );
+    let wanted = wanted(view, stop, stop.leg, place, transport);
+    let mut fixes: Vec<Fix> = loopback(view, stop, place).into_iter().collect();
+    if stop.leg == Leg::Later
+        && let Some((command, undo)) = established(stop)
+    {
+        let title = "let what belongs to connections through, which the rules let begin";
+        fixes.push(Fix::new(view, Risk::Low, title).command(command).undo(undo));
+    }
+    if let Some(rule) = stop.decider().and_then(Decider::rule) {
+        let taken = rule.set.as_ref().and_then(|set| take_out(view, rule, set));
+        fixes.extend(taken.map(|fix| and_without(fix, view, stop)));
+    }
+    let one_by_one = wanted.iter().filter_map(|wanted| {
+        let fix = answers_too(one(view, stop, place, wanted)?, view, stop);
+        let fix = behind(fix, view, stop, stop.judgement.behind.as_deref(), wanted.broad);
+        Some(neighbours::neighbours_too(fix, view))
+    });
+    fixes.extend(one_by_one);
     if let (Some(_), Some(RuleOwner::Ufw { rule: Some(number) })) =
         (stop.decider().and_then(Decider::rule), stop.decider().and_then(Decider::owner))
     {
@@ -82,16 +83,96 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
     fixes
 }
 
+/// The packets that a rule at that place has to let through: narrow first.
+fn wanted(view: &View<'_>, stop: &Stop<'_>, leg: Leg, place: &ChainPlace, transport: Transport) -> Vec<Wanted> {
+    let forwarded = place.hook == FilterHook::Forward;
+    // NAT in PREROUTING comes before: later hooks see the new destination.
+    let after_nat = forwarded || matches!(place.hook, FilterHook::Input | FilterHook::Postrouting);
+    let first =
+        view.judged().and_then(|judged| judged.ingress.as_ref()).filter(|_| matches!(leg, Leg::In | Leg::Later));
+    let translated = stop.judgement.translated.as_ref().or_else(|| first?.translated.as_ref());
+    let seen_as = translated.filter(|_| after_nat).map(|t| t.to).or(view.address);
+    let port = seen_as.map_or(view.case.target.port, |address| address.port());
+    let there = seen_as.map(|address| address.ip());
+    let leg = if leg == Leg::Later { Leg::In } else { leg };
+    let packets = |client, server| Packets { leg, client, server, port, transport: transport.name() };
+    match (leg, view.asker()) {
+        (Leg::Out | Leg::AnswerIn, _) => vec![Wanted { packets: packets(None, view.ip()), broad: false }],
+        (_, asker) => {
+            let server = there.filter(|_| forwarded);
+            let one = asker.map(|ip| Wanted { packets: packets(Some(ip), server), broad: false });
+            let all = Wanted { packets: packets(None, server), broad: true };
+            one.into_iter().chain([all]).collect()
+        }
+    }
+}
+
+/// The fix lets the packet through at one place only: what stops it behind that is opened as well, no wider than need be,
+/// and for the answers.
+pub(crate) fn and_behind(fix: Fix, view: &View<'_>, stop: &Stop<'_>) -> Fix {
+    answers_too(behind(fix, view, stop, stop.judgement.behind.as_deref(), false), view, stop)
+}
+
+/// The same, where the fix takes what decided away: no rule that lets the packet in comes in its place.
+pub(crate) fn and_without(fix: Fix, view: &View<'_>, stop: &Stop<'_>) -> Fix {
+    answers_too(behind(fix, view, stop, stop.judgement.without.as_deref(), false), view, stop)
+}
+
+fn behind(mut fix: Fix, view: &View<'_>, stop: &Stop<'_>, first: Option<&Judgement>, broad: bool) -> Fix {
+    let Some(transport) = view.transport().filter(|_| !fix.steps.is_empty()) else { return fix };
+    let mut next = first;
+    while let Some(judgement) = next {
+        next = judgement.behind.as_deref();
+        let later = Stop { leg: stop.leg, judgement, fate: &judgement.fate, certain: true };
+        let more = match later.decider() {
+            Some(Decider::Stack(StackReason::ForwardingOff { sysctl })) => {
+                keep_setting(Fix::new(view, Risk::Medium, "forward packets"), sysctl, "1", Some("0"))
+            }
+            Some(decider) => decider.place().and_then(|place| {
+                let wanted = wanted(view, stop, stop.leg, place, transport);
+                let wanted = wanted.iter().find(|wanted| wanted.broad == broad).or(wanted.first())?;
+                one(view, &later, place, wanted)
+            }),
+            None => None,
+        };
+        let Some(more) = more else {
+            fix.title.push_str(&format!("; {} stops it behind that", super::decider(&later)));
+            continue;
+        };
+        if more.steps.is_empty() {
+            fix.title.push_str(&format!("; behind that: {}", more.title));
+            continue;
+        }
+        fix.title.push_str(&format!("; and at {}, which stops it behind that", super::decider(&later)));
+        fix.risk = fix.risk.max(more.risk);
+        fix.persistent &= more.persistent;
+        fix.steps.extend(more.steps);
+        fix.undo.splice(0..0, more.undo);
+    }
+    fix
+}
+
 /// A rule for the client's packets is of no use where the same kind of chain drops the answers: they are let through as
 /// well, for connections that were let in.
 fn answers_too(fix: Fix, view: &View<'_>, stop: &Stop<'_>) -> Fix {
     let reply = view.judged().and_then(|judged| judged.reply.as_ref()).filter(|reply| reply.fate.is_stopped());
     let decider = reply.filter(|_| stop.leg == Leg::In).and_then(|reply| reply.decided_by.as_ref());
-    let Some((place, RuleOwner::Hand)) = decider.and_then(|d| Some((d.place()?, d.owner()?))) else { return fix };
-    if fix.steps.is_empty() {
-        return fix;
+    let step = decider.filter(|_| !fix.steps.is_empty()).and_then(established_at);
+    match step {
+        Some((command, undo)) => fix.command(command).undo(undo),
+        None => fix,
     }
-    let step = match place.backend {
+}
+
+/// A first rule of the chain that decided, for what belongs to a connection, and how it is taken back.
+fn established(stop: &Stop<'_>) -> Option<(String, String)> {
+    let tracked = matches!(stop.decider()?.place()?.hook, FilterHook::Input | FilterHook::Forward | FilterHook::Output);
+    established_at(stop.decider()?).filter(|_| tracked)
+}
+
+fn established_at(decider: &Decider) -> Option<(String, String)> {
+    let (place, RuleOwner::Hand) = (decider.place()?, decider.owner()?) else { return None };
+    match place.backend {
         FilterBackend::Nft => nft_chain(place).map(|chain| {
             let handle = format!(
                 "\"$(nft -a list chain {chain} | sed -n '/\"unrefuse-answers\"/s/.* # handle //p' | head -n 1)\""
@@ -103,17 +184,20 @@ fn answers_too(fix: Fix, view: &View<'_>, stop: &Stop<'_>) -> Fix {
             let new = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
             (format!("{program} -I {chain} 1 {new}"), format!("{program} -D {chain} {new}"))
         }),
-    };
-    match step {
-        Some((command, undo)) => fix.command(command).undo(undo),
-        None => fix,
     }
 }
 
 /// What this machine sends itself by loopback meets the chain twice, the answers too: one rule for both.
 fn loopback(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace) -> Option<Fix> {
-    let own = view.ip()?.is_loopback() && matches!(stop.decider()?.owner()?, RuleOwner::Hand);
-    if !own || place.hook != FilterHook::Input || matches!(stop.leg, Leg::Out) {
+    // All of this machine's own addresses are reached by lo. Where the port is shut by one that others use, it is they who
+    // are meant; an answer to this machine itself concerns nobody else.
+    let here = view.is_local() == Some(true) && view.asker().is_none();
+    let own = view.ip()?.is_loopback() || here && stop.leg == Leg::AnswerOut;
+    if !own
+        || !matches!(stop.decider()?.owner()?, RuleOwner::Hand)
+        || place.hook != FilterHook::Input
+        || matches!(stop.leg, Leg::Out)
+    {
         return None;
     }
     let title = "let through what this machine sends itself by lo: it never was on a wire";
@@ -221,22 +305,26 @@ pub(crate) fn take_out(view: &View<'_>, rule: &FilterRule, set: &SetHit) -> Opti
         // A list inside the rule: it has no name of its own, and cannot be changed (nft(8), anonymous sets).
         return None;
     }
-    let one = set.element.parse::<std::net::IpAddr>().is_ok();
+    let one = set.by_source && !set.element.contains(['/', '-']);
     let risk = if one { Risk::Low } else { Risk::Medium };
     let wider = if one { "" } else { ", and so lets in all that it covers" };
-    let (name, element) = (quote(&set.name)?, quote(&set.element)?);
+    // Within nft's braces words are nft's own, and no quotes of the shell's.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":./-, ".contains(c);
+    let element = Some(set.element.as_str()).filter(|element| element.chars().all(plain))?;
+    let name = quote(&set.name)?;
     let title = format!("take {} out of the set {}{wider}", safe(&set.element), safe(&set.name));
     let fix = Fix::new(view, risk, title);
     Some(match set.kind {
         SetKind::Ipset => {
             let timeout = set.expires.map(|s| format!(" timeout {s}")).unwrap_or_default();
+            let element = quote(element)?;
             fix.command(format!("ipset del {name} {element}")).undo(format!("ipset add {name} {element}{timeout}"))
         }
         SetKind::Nft => {
             let timeout = set.expires.map(|s| format!(" timeout {s}s")).unwrap_or_default();
             let set = format!("{} {} {name}", super::describe::family(rule.place.family), quote(&rule.place.table)?);
             let elements = |element: String| quote(&format!("{{ {element} }}"));
-            fix.command(format!("nft delete element {set} {}", elements(element.clone())?))
+            fix.command(format!("nft delete element {set} {}", elements(element.to_owned())?))
                 .undo(format!("nft add element {set} {}", elements(format!("{element}{timeout}"))?))
         }
     })

@@ -124,6 +124,15 @@ pub(crate) fn evidence(view: &View<'_>, stop: &Stop<'_>) -> Vec<Evidence> {
         texts.push(format!("it depends: {}", safe(reason)));
     }
     texts.extend(stop.decider().and_then(Decider::owner).and_then(made_by));
+    let mut next = stop.judgement.behind.as_deref().or(stop.judgement.without.as_deref());
+    while let Some(judgement) = next {
+        let later = Stop { leg: stop.leg, judgement, fate: &judgement.fate, certain: true };
+        texts.push(match judgement.decided_by.as_ref().and_then(Decider::rule) {
+            Some(found) => format!("let through there, it would be stopped by {}", rule(found)),
+            None => format!("let through there, it would be stopped by {}", decider(&later)),
+        });
+        next = judgement.behind.as_deref();
+    }
     if stop.leg == Leg::In
         && let Some(asker) = view.asker()
     {

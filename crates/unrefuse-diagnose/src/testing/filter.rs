@@ -17,6 +17,8 @@ pub(crate) fn accepted() -> Judgement {
         client_sees: ClientSees::Unclear,
         assumptions: Vec::new(),
         ignored: Vec::new(),
+        behind: None,
+        without: None,
     }
 }
 
@@ -74,7 +76,7 @@ impl Scene {
     /// What the filters do with the scene's address: on the way out, and on the way in.
     pub(crate) fn filtered(self, egress: Option<Judgement>, ingress: Option<Judgement>) -> Self {
         let address = self.own_endpoint().parse().unwrap();
-        let judgement = AddressJudgement { address, egress, egress_reply: None, ingress, reply: None, marked: None };
+        let judgement = AddressJudgement { egress, ingress, ..AddressJudgement::of(address) };
         let facts = FirewallFacts { judgements: vec![judgement], ..Default::default() };
         self.with(|case| case.firewall = Observed::known(facts, Source::running("nf_tables")))
     }

@@ -105,7 +105,7 @@ impl Run<'_, '_> {
                 push_end(to.ends, kind.map_or(Exit::Drop, Exit::Reject), path);
                 return None;
             }
-            Statement::Tproxy { mark, .. } => {
+            Statement::Tproxy { mark, port, .. } => {
                 if let Some((value, mask)) = mark {
                     path.packet.mark = path.packet.mark.masked((!mask).into(), (*value).into());
                 }
@@ -114,8 +114,11 @@ impl Run<'_, '_> {
                 let packet = &path.packet;
                 let answers = packet.ct.as_ref().is_some_and(|ct| ct.direction == Direction::Reply);
                 let reset = answers && packet.proto == proto::TCP && packet.iif == Device::Named("lo".into());
-                if packet.receiver.is_some() || reset {
-                    path.way.push(step("tproxy finds a socket that is no proxy's".into()));
+                let port = port.or_else(|| u16::try_from(packet.dport().exact()?).ok());
+                let nobody = port.and_then(|port| self.judge.machine.listens(packet.proto, port)) == Some(false);
+                if packet.receiver.is_some() || reset || nobody {
+                    let what = if nobody { "no socket" } else { "a socket that is no proxy's" };
+                    path.way.push(step(format!("tproxy finds {what}")));
                     if self.judge.ruleset.tables[here.table].backend == Backend::Nft {
                         to.ways.push((at + 1, path));
                     } else {

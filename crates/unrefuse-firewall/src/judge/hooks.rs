@@ -215,8 +215,13 @@ impl Run<'_, '_> {
         // A connection's translation is undone last (`nf_nat_packet` after the rules): what a reset of a connection that
         // got no further meets, RELATED as it is, shows the translated addresses.
         let undone = |mut path: Box<Path>, ends: &mut Ends| -> Option<Box<Path>> {
-            if path.packet.ct.as_ref().is_none_or(|ct| ct.direction != Direction::Reply) {
-                return Some(path);
+            match path.packet.ct.as_ref().map(|ct| ct.direction) {
+                Some(Direction::Reply) => {}
+                Some(Direction::Original) => {
+                    translate_again(&mut path.packet, destination);
+                    return Some(path);
+                }
+                None => return Some(path),
             }
             let before = routing_key(&path.packet);
             untranslate(&mut path.packet, destination);
@@ -340,6 +345,18 @@ fn track(packet: &mut Packet) {
         let mut ct = Conntrack::new(packet.tuple(), packet.proto);
         ct.state = state::NEW;
         packet.ct = Some(ct);
+    }
+}
+
+/// The addresses of a later packet in the connection's first direction (net/netfilter/nf_nat_core.c `nf_nat_packet`).
+fn translate_again(packet: &mut Packet, destination: bool) {
+    let Some(ct) = packet.ct.clone().filter(|ct| ct.status & status::SEEN_REPLY != 0) else { return };
+    if destination && ct.status & status::DST_NAT != 0 {
+        packet.set_destination(ct.reply.src);
+        packet.set_dport(ct.reply.sport);
+    } else if !destination && ct.status & status::SRC_NAT != 0 {
+        packet.set_source(ct.reply.dst);
+        packet.set_sport(ct.reply.dport);
     }
 }
 

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use crate::answer::StackReason;
-use crate::conntrack::status;
+use crate::conntrack::{state, status};
 use crate::machine::{RouteKind, RouteQuery};
 use crate::model::{Direction, Hook, Reject};
 use crate::packet::{Device, Packet, proto};
-use crate::spec::PacketSpec;
+use crate::spec::{L4, PacketSpec, tcp_flags};
 
 use super::hooks::{Alive, merge};
 use super::path::{By, Decided, Exit, Happened, Path};
@@ -21,18 +21,41 @@ impl Run<'_, '_> {
     pub(crate) fn first(&self, question: &Question) -> Ends {
         match &question.way {
             Way::In { iif } => {
-                let mut packet = Packet::build(&question.packet, question.packet.src);
-                packet.image.set_link(true);
-                set_macs(&mut packet, &question.packet);
-                packet.iif = self.arriving(iif.as_deref(), question.packet.src);
-                packet.pkttype = self.frame_type(&question.packet);
-                packet.bridge_port.clone_from(&question.bridge_port);
+                let packet = self.arrived(question, &question.packet, iif.as_deref());
                 let mut ends = Vec::new();
                 self.arrive(vec![Box::new(Path::new(packet))], &mut ends);
                 ends
             }
             Way::Out => self.depart(question),
         }
+    }
+
+    fn arrived(&self, question: &Question, spec: &PacketSpec, iif: Option<&str>) -> Packet {
+        let mut packet = Packet::build(spec, spec.src);
+        packet.image.set_link(true);
+        set_macs(&mut packet, spec);
+        packet.iif = self.arriving(iif, spec.src);
+        packet.pkttype = self.frame_type(spec);
+        packet.bridge_port.clone_from(&question.bridge_port);
+        packet
+    }
+
+    /// The way in of the ACK that answers a SYN-ACK. `None`: it is no TCP connection that arrives, or conntrack did not see
+    /// the answer.
+    pub(crate) fn confirm(&self, question: &Question, replies: &Ends) -> Option<Ends> {
+        let Way::In { iif } = &question.way else { return None };
+        let L4::Tcp { sport, dport, .. } = question.packet.l4 else { return None };
+        let spec = PacketSpec { l4: L4::Tcp { sport, dport, flags: tcp_flags::ACK }, ..question.packet.clone() };
+        let mut alive = Vec::with_capacity(replies.len());
+        for (_, path) in replies {
+            let mut packet = self.arrived(question, &spec, iif.as_deref());
+            packet.expected = Some(Box::new(path.packet.ct.clone()?.answered(state::ESTABLISHED)));
+            alive.push(Box::new(Path::new(packet)));
+        }
+        merge(&mut alive);
+        let mut ends = Vec::new();
+        self.arrive(alive, &mut ends);
+        Some(ends)
     }
 
     fn arriving(&self, iif: Option<&str>, src: Option<IpAddr>) -> Device {

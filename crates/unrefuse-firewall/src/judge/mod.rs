@@ -19,7 +19,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Reply};
 use crate::machine::Machine;
 use crate::model::{Base, Chain, Ruleset};
 use crate::ranges::RangeIndex;
@@ -133,6 +133,19 @@ impl<'a> Judge<'a> {
         let replies = question.reply.then(|| run.answer(question, &first));
         let error = replies.as_ref().is_some_and(|replies| run.reset_is_rejected(question, replies));
         outcome::answer(&run, question, &first, replies.as_ref(), error)
+    }
+
+    /// The way in of what a TCP client sends next, once its first packet got through and was answered: the ACK, and all
+    /// that follows it. `None`: the first packet or its answer does not surely get through, or the answer was not tracked.
+    pub fn confirmation(&self, question: &Question) -> Option<Reply> {
+        let run = run::Run::new(self, Some(question.packet.dst));
+        let first = run.first(question);
+        let replies = run.answer(question, &first);
+        let through = |ends: &run::Ends| !ends.is_empty() && ends.iter().all(|(exit, _)| exit.gets_through());
+        if !through(&first) || !through(&replies) {
+            return None;
+        }
+        Some(outcome::of_later(&run, &run.confirm(question, &replies)?))
     }
 
     pub(crate) fn chain(&self, table: usize, name: &str) -> Option<Rc<ChainCode>> {

@@ -83,10 +83,7 @@ pub(crate) fn answer(
     error_on_error: bool,
 ) -> Answer {
     let judged = sum_up(run, first);
-    let reply = replies.filter(|r| !r.is_empty()).map(|ends| {
-        let judged = sum_up(run, ends);
-        Reply { fate: judged.fate, decided_by: judged.decided_by, way: judged.way }
-    });
+    let reply = replies.filter(|r| !r.is_empty()).map(|ends| of_later(run, ends));
     // The address that a packet from here was sent with, where its socket has chosen none.
     let chosen = |(_, path): &End| path.packet.ct.as_ref().map_or(path.packet.source(), |ct| ct.original.src);
     let address = question.packet.src.or_else(|| first.first().and_then(|end| bits_address(chosen(end))));
@@ -100,7 +97,7 @@ pub(crate) fn answer(
         by_socket: by_socket.then(|| first.iter().all(told)),
         error_on_error,
         comes_back: replies.filter(|_| !proxied).map_or((!proxied).then_some(true), |ends| {
-            let through = |end: &&End| matches!(end.0, Exit::Accept | Exit::End);
+            let through = |end: &&End| end.0.gets_through();
             let mut back = ends.iter().filter(through).map(|(_, path)| comes_back(question, asker, &path.packet));
             let first = back.next().unwrap_or(Some(true));
             first.filter(|_| back.all(|other| other == first))
@@ -122,6 +119,12 @@ pub(crate) fn answer(
         ignored,
         forked: run.has_forked(),
     }
+}
+
+/// What becomes of a packet that follows the first one.
+pub(crate) fn of_later(run: &Run<'_, '_>, ends: &Ends) -> Reply {
+    let judged = sum_up(run, ends);
+    Reply { fate: judged.fate, decided_by: judged.decided_by, way: judged.way }
 }
 
 /// How one way ended.

@@ -147,3 +147,10 @@ pub(crate) enum Exit {
     /// Local sending fails.
     NotSent(StackReason, &'static str),
 }
+
+impl Exit {
+    /// Nothing stops it.
+    pub(crate) const fn gets_through(&self) -> bool {
+        matches!(self, Self::Accept | Self::End)
+    }
+}

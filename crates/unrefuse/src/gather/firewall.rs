@@ -3,7 +3,10 @@
 
 mod around;
 mod convert;
+mod imagined;
 pub(super) mod marked;
+mod neighbours;
+mod set_hit;
 mod ufw;
 mod what_if;
 
@@ -13,13 +16,13 @@ use crate::ask::{Asked, ask};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use unrefuse_collect::Host;
+use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_facts::{
     AddressJudgement, Case, Family, Fate, FilterHook, FirewallFacts, Judgement, Missing, Observed, Protocol, Source,
-    Target,
+    Target, Transport,
 };
 use unrefuse_firewall::answer::Answer;
-use unrefuse_firewall::judge::{Question, judge};
+use unrefuse_firewall::judge::{Judge, Question, judge};
 use unrefuse_firewall::spec::PacketSpec;
 
 /// How long the place that NAT sends packets to may take to answer.
@@ -49,14 +52,23 @@ pub(crate) fn address_judgement(
     let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
     let convert = |question: &Question, answer: &Answer| convert::judgement(&machine, question, answer);
-    let mut judged =
-        AddressJudgement { address, egress: None, egress_reply: None, ingress: None, reply: None, marked: None };
+    let mut judged = AddressJudgement::of(address);
     match sender {
         Sender::From(client, interface) => {
-            let question = Question::incoming(interface.as_deref(), packet(Some(*client)));
-            let answer = ask(&question);
+            let mut question = Question::incoming(interface.as_deref(), packet(Some(*client)));
+            let mut answer = ask(&question);
+            if answer.forked {
+                // A rule may ask for the user whose socket answers.
+                question.server_uid = listeners_user(target, address, host);
+                answer = ask(&question);
+            }
             judged.ingress = Some(convert(&question, &answer));
             judged.reply = convert::reply(&machine, &question, &answer);
+            judged.later = Judge::new(machine.ruleset(), &machine)
+                .confirmation(&question)
+                .map(|later| convert::later(&machine, &question, &later));
+            [judged.neighbour_in, judged.neighbour_out] =
+                neighbours::asked(&machine, *client, interface.as_deref(), address.ip());
         }
         Sender::Here => {
             let mut question = Question::outgoing(packet(None));
@@ -69,6 +81,7 @@ pub(crate) fn address_judgement(
             if !local {
                 judged.egress = Some(out);
                 judged.egress_reply = reply;
+                [judged.neighbour_in, judged.neighbour_out] = neighbours::asking(&machine, address.ip());
             } else if arrives(&out) {
                 // One journey out and in again by lo: what stops it on the way in is the server's matter.
                 // NAT belongs to the way whose hook has the rule.
@@ -89,6 +102,21 @@ pub(crate) fn address_judgement(
         }
     }
     Ok(judged)
+}
+
+/// The user of the socket that listens for the packets, where there is one only.
+fn listeners_user(target: &Target, address: SocketAddr, host: &Arc<dyn Host>) -> Option<u32> {
+    let transport = if target.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+    let query = SocketQuery {
+        port: Some(address.port()),
+        transports: vec![transport],
+        owners: Owners::None,
+        states: States::Listening,
+    };
+    let sockets = host.sockets(&query);
+    let mut users: Vec<u32> = sockets.value()?.listeners.iter().map(|socket| socket.uid).collect();
+    users.dedup();
+    users.first().copied().filter(|_| users.len() == 1)
 }
 
 /// What the filters do with a packet that arrives.

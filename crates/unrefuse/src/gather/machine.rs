@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use unrefuse_collect::Host;
 use unrefuse_collect::firewall::{Live, Scope};
-use unrefuse_facts::{Errno, Family, InterfaceAddress, Link, Missing, Observed, RouteDecision};
+use unrefuse_collect::{Host, Owners, SocketQuery, States};
+use unrefuse_facts::{Errno, Family, InterfaceAddress, Link, Missing, Observed, RouteDecision, Transport};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 
@@ -193,6 +193,21 @@ impl Machine for LiveMachine {
     fn ipset(&self, name: &str) -> Option<Arc<model::Set>> {
         let mut known = self.ipsets.borrow_mut();
         known.entry(name.to_owned()).or_insert_with(|| self.filters.ipset(name).map(Arc::new)).clone()
+    }
+
+    fn listens(&self, protocol: u8, port: u16) -> Option<bool> {
+        let transport = match protocol {
+            6 => Transport::Tcp,
+            17 => Transport::Udp,
+            _ => return None,
+        };
+        let query = SocketQuery {
+            port: Some(port),
+            transports: vec![transport],
+            owners: Owners::None,
+            states: States::Listening,
+        };
+        self.host.sockets(&query).value().map(|table| !table.listeners.is_empty())
     }
 
     fn chain(&self, family: model::Family, table: &str, chain: &str) -> Option<Arc<Rules>> {

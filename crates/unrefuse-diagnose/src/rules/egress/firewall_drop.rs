@@ -34,7 +34,7 @@ cause! {
     /// `egress/unit-ip-deny`: a unit's own filter, which no rule list shows.
     id: "egress/firewall-drop",
     title: "a rule of this machine drops it on the way out",
-    instead_of: &["path/filtered"],
+    instead_of: &["path/filtered", "path/host-down"],
     needs: &["firewall rules"],
     likes: &["answer packet"],
     check: check,
@@ -50,6 +50,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let endpoint = view.endpoint();
     let what = match stop.leg {
         Leg::AnswerIn => format!("this machine itself drops the answers of {endpoint} on their way in"),
+        leg if leg.is_neighbours() => {
+            format!("this machine itself drops neighbour discovery, and so never finds {endpoint}")
+        }
         _ => format!("this machine itself drops packets to {endpoint} on their way out"),
     };
     let owner = owned_by(stop.decider().and_then(|d| d.owner()));
@@ -70,6 +73,20 @@ mod tests {
     fn scene() -> Scene {
         let rule = iptables(FilterHook::Output, "-A OUTPUT -d 10.9.0.1/32 -j DROP");
         Scene::remote("10.9.0.1:80").filtered(Some(dropped(Decider::Rule(rule))), None)
+    }
+
+    #[test]
+    fn neighbour_discovery_is_dropped_here() {
+        use unrefuse_facts::NeighbourState;
+        let input = || policy(chain(FilterBackend::Nft, "in", FilterHook::Input), RuleOwner::Hand);
+        let scene = |state| {
+            let scene = Scene::remote("[fd01::2]:80").filtered(Some(accepted()), None).silent();
+            scene.filters(|f| f.judgements[0].neighbour_in = Some(dropped(input()))).neighbour(2, state)
+        };
+        let roots = scene(NeighbourState::Failed).roots();
+        assert_eq!(roots, ["egress/firewall-drop"]);
+        // It was found before the rules came.
+        assert!(!scene(NeighbourState::Reachable).roots().contains(&"egress/firewall-drop".to_owned()));
     }
 
     #[test]

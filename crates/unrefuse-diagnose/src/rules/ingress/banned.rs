@@ -1,7 +1,7 @@
 //! ingress/banned
 
 use crate::View;
-use crate::filter::{Kind, allow, owned_by, safe, short, stopped_in, take_out};
+use crate::filter::{Kind, allow, and_without, owned_by, safe, short, stopped_in, take_out};
 use crate::finding::{CannotTell, Finding};
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
@@ -54,9 +54,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let does = if stop.rejects() { "rejected" } else { "dropped" };
     let title = format!("{who} is banned by {by}: its packets to {} are {does}", view.endpoint());
     let mut fired = stop.fired(view, title);
-    fired.fixes.extend(address.and_then(|ip| unban(view, rule, ip)));
+    fired.fixes.extend(address.and_then(|ip| unban(view, rule, ip)).map(|fix| and_without(fix, view, &stop)));
     if fired.fixes.is_empty() {
-        fired.fixes.extend(rule.set.as_ref().and_then(|set| take_out(view, rule, set)));
+        let taken = rule.set.as_ref().and_then(|set| take_out(view, rule, set));
+        fired.fixes.extend(taken.map(|fix| and_without(fix, view, &stop)));
     }
     if fired.fixes.is_empty() {
         fired.fixes = allow(view, &stop).into_iter().take(1).collect();

@@ -79,8 +79,20 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .evidences(rule.comment.as_ref().map(|c| Evidence::new(format!("its comment: {}", safe(c)), source(view))))
         .evidences(seen)
         .fix(Fix::new(view, Risk::Low, format!("let {who} listen on {to}{program}")))
-        .fix(remove_rule(view, rule).filter(|_| !to_container))
+        .fix(remove_rule(view, rule).filter(|_| !to_container && taken_here(view)))
         .fires())
+}
+
+/// Without the rule something would take the packet: the address is not this machine's, or a socket listens there. Where
+/// that is not known, it may be so.
+fn taken_here(view: &View<'_>) -> bool {
+    let (Some(address), Some(table)) = (view.address, view.case.host.sockets.value()) else { return true };
+    view.is_local() != Some(true)
+        || table.listeners.iter().any(|socket| {
+            Some(socket.transport) == view.transport()
+                && socket.local.port() == address.port()
+                && socket.takes(address.ip()) != Some(false)
+        })
 }
 
 /// NAT gives a packet from a wire a loopback address: the kernel takes that for a forgery (RFC 1122, 3.2.1.3), but for

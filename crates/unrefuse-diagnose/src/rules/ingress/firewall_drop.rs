@@ -6,7 +6,7 @@ use crate::finding::{CannotTell, Finding};
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, Decider, RuleOwner};
+use unrefuse_facts::{AttemptOutcome, Decider, Fate, RuleOwner};
 
 cause! {
     /// ## What it means
@@ -45,6 +45,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(stop) = stopped_in(view).filter(|s| !s.rejects() && s.kind() == Kind::Firewall) else {
         let question = "whether this machine's own rules let it in";
         let ingress = view.judged().and_then(|j| j.ingress.as_ref());
+        if let Some(depends) = undecided(view) {
+            return Err(depends);
+        }
         let open = view.is_local() == Some(true) && view.outcome() != Some(AttemptOutcome::Refused);
         return unread(view, ingress, question).filter(|_| open).map_or(Ok(Finding::Clear), Err);
     };
@@ -53,12 +56,43 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let endpoint = view.endpoint();
     let title = match stop.leg {
         Leg::AnswerOut => format!("the answer of {endpoint} is dropped on its way out: {by}{owner}"),
+        Leg::Later => format!("connections to {endpoint} open, and then the client's packets are dropped: {by}{owner}"),
+        leg if leg.is_neighbours() => {
+            let ip = endpoint_ip(view);
+            format!("neighbour discovery for {ip} is dropped, so that nobody on its link finds it: {by}{owner}")
+        }
         _ => format!("packets to {endpoint} are dropped: {by}{owner}"),
     };
     let mut fired = stop.fired(view, title).evidences(zone(view, &stop));
     fired.fixes = allow(view, &stop);
     fired.fixes.extend(other_zone(view, &stop));
     Ok(fired.fires())
+}
+
+fn endpoint_ip(view: &View<'_>) -> String {
+    view.ip().map_or_else(|| view.endpoint(), |ip| ip.to_string())
+}
+
+/// Nobody tried (`--from`), and what the rules do depends on more than rates, which one attempt keeps to.
+fn undecided(view: &View<'_>) -> Option<CannotTell> {
+    let judged = view.judged().filter(|_| view.judged_only())?;
+    let open = [&judged.ingress, &judged.reply].into_iter().flatten().find_map(|judgement| match &judgement.fate {
+        Fate::Depends { reason, fates } if fates.iter().any(Fate::is_stopped) && !is_rate(reason) => Some(reason),
+        _ => None,
+    })?;
+    let client = view.asker().map_or_else(|| "the client".to_owned(), |ip| ip.to_string());
+    Some(CannotTell::new(
+        format!("whether this machine's rules let {client} in to {}", view.endpoint()),
+        format!("it depends: {}", crate::filter::safe(open)),
+        "connect from there; the rule's counter tells (iptables-save -c, nft list ruleset)",
+    ))
+}
+
+/// A limit of how often or how many: it stops who exceeds it.
+fn is_rate(reason: &str) -> bool {
+    const RATES: [&str; 6] = ["limit", "hashlimit", "connlimit", "ct count", "quota", "add @"];
+    let counted = reason.starts_with("recent") && reason.contains("--hitcount");
+    counted || RATES.iter().any(|rate| reason.trim_start_matches("-m ").starts_with(rate))
 }
 
 /// The interface's zone, where firewalld decides.
@@ -102,7 +136,7 @@ mod tests {
     use crate::testing::Scene;
     use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy, rule};
     use unrefuse_facts::{
-        Decider, FilterBackend, FilterHook, FirewalldFacts, Judgement, Observed, RuleOwner, Source, UfwAction,
+        Decider, Fate, FilterBackend, FilterHook, FirewalldFacts, Judgement, Observed, RuleOwner, Source, UfwAction,
         UfwFacts, UfwRule,
     };
 
@@ -226,6 +260,81 @@ mod tests {
         assert_eq!(blocker.root, "ingress/firewall-drop");
         assert!(blocker.whys[0].title.starts_with("the answer of 10.1.0.2:80 is dropped on its way out: rule 3 of"));
         assert_eq!(commands(&blocker.fixes[0].steps), ["iptables-nft -I OUTPUT 3 -p tcp --sport 80 -j ACCEPT"]);
+    }
+
+    #[test]
+    fn what_this_machine_sends_itself_is_let_through_by_lo() {
+        let input = dropped(Decider::Rule(iptables(FilterHook::Input, "-A INPUT -j DROP")));
+        let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
+        let report =
+            scene.filtered(None, Some(accepted())).filters(|f| f.judgements[0].reply = Some(input)).silent().report();
+        let fixes = &report.blockers[0].fixes;
+        assert_eq!(commands(&fixes[0].steps), ["iptables-nft -I INPUT 1 -i lo -j ACCEPT"]);
+        assert_eq!(fixes[0].risk, Risk::Low);
+    }
+
+    #[test]
+    fn two_tables_that_drop_are_opened_together() {
+        let nft = policy(chain(FilterBackend::Nft, "in", FilterHook::Input), RuleOwner::Hand);
+        let first = Judgement { behind: Some(Box::new(dropped(nft))), ..dropped(input(RuleOwner::Hand)) };
+        let report = Scene::local("10.1.0.2:80").filtered(None, Some(first)).asked_from("10.5.0.9").report();
+        let fixes = &report.blockers.iter().find(|b| b.root == "ingress/firewall-drop").expect("a drop").fixes;
+        assert_eq!(
+            commands(&fixes[0].steps),
+            [
+                "iptables-nft -A INPUT -s 10.5.0.9 -p tcp --dport 80 -j ACCEPT",
+                "nft add rule inet filter in 'ip saddr 10.5.0.9 tcp dport 80 accept comment \"unrefuse-80-tcp\"'"
+            ]
+        );
+        assert_eq!(commands(&fixes[0].undo).len(), 2);
+        assert!(commands(&fixes[0].undo)[0].starts_with("nft delete rule"), "undone in the other order");
+    }
+
+    #[test]
+    fn a_connection_that_only_begins() {
+        let later = dropped(input(RuleOwner::Hand));
+        let scene = || Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx").filtered(None, Some(accepted()));
+        let report = scene().filters(|f| f.judgements[0].later = Some(later)).asked_from("10.5.0.9").report();
+        assert_eq!(report.outcome, crate::report::Outcome::Open);
+        let blocker = &report.blockers[0];
+        assert!(blocker.whys[0].title.starts_with("connections to 10.1.0.2:80 open, and then"), "{:?}", blocker.whys);
+        assert_eq!(
+            commands(&blocker.fixes[0].steps),
+            ["iptables-nft -I INPUT 1 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"]
+        );
+        assert!(scene().asked_from("10.5.0.9").report().blockers.is_empty());
+    }
+
+    #[test]
+    fn neighbour_discovery_is_dropped() {
+        let by = || dropped(policy(chain(FilterBackend::Nft, "in", FilterHook::Input), RuleOwner::Hand));
+        let scene = |ingress| Scene::local("[fd01::2]:80").listener("[::]:80", "nginx").filtered(None, Some(ingress));
+        let asked = |scene: Scene| scene.filters(|f| f.judgements[0].neighbour_in = Some(by())).asked_from("fd01::9");
+        let report = asked(scene(accepted())).report();
+        assert_eq!(report.outcome, crate::report::Outcome::Unreachable);
+        let whys = &report.blockers[0].whys;
+        assert!(whys[0].title.starts_with("neighbour discovery for fd01::2 is dropped"), "{whys:?}");
+        let rule = "nft add rule inet filter in 'icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept \
+                    comment \"unrefuse-nd\"'";
+        assert_eq!(commands(&report.blockers[0].fixes[0].steps), [rule]);
+        // Where the port is shut as well, one fix opens both.
+        let both = asked(scene(by())).report();
+        let steps = commands(&both.blockers[0].fixes[0].steps);
+        assert_eq!((steps.len(), steps[1]), (2, rule), "{steps:?}");
+    }
+
+    #[test]
+    fn what_depends_is_not_called_open() {
+        let depends = |reason: &str| {
+            let fate = Fate::Depends { reason: reason.into(), fates: vec![Fate::Dropped, Fate::Accepted] };
+            let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:80", "nginx");
+            scene.filtered(None, Some(Judgement { fate, ..accepted() })).asked_from("10.5.0.9").report()
+        };
+        let ban = depends("recent --rcheck --name bad --rsource");
+        assert_eq!((ban.blockers.len(), ban.exit_code()), (0, 3));
+        assert!(ban.unknown[0].why.contains("recent --rcheck"), "{:?}", ban.unknown);
+        // One attempt keeps to a rate.
+        assert_eq!(depends("limit --limit 10/second").exit_code(), 0);
     }
 
     #[test]

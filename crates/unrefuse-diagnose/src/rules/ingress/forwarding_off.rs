@@ -1,7 +1,7 @@
 //! ingress/forwarding-off
 
 use crate::View;
-use crate::filter::{Kind, allow, decider, keep_setting, owned_by, safe, stopped_in};
+use crate::filter::{Kind, allow, and_behind, decider, keep_setting, owned_by, safe, stopped_in};
 use crate::finding::{CannotTell, Finding};
 use crate::report::{Fix, Risk};
 use crate::rule::cause;
@@ -55,7 +55,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let v6 = if sysctl.contains("ipv6") { ", and it takes no more router advertisements" } else { "" };
     let title = format!("forward packets: this makes the machine a router for all its networks{v6}");
     let fix = Fix::new(view, Risk::Medium, title);
-    Ok(fired.fix(keep_setting(fix, sysctl, "1", Some("0"))).fires())
+    let fix = keep_setting(fix, sysctl, "1", Some("0")).map(|fix| and_behind(fix, view, &stop));
+    Ok(fired.fix(fix).fires())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! ingress/mixed-backends
 
 use crate::View;
-use crate::filter::{Kind, allow, decider, owned_by, remove, rule_text, short, source, stopped_in};
+use crate::filter::{Kind, allow, and_without, decider, owned_by, remove, rule_text, short, source, stopped_in};
 use crate::finding::{CannotTell, Finding};
 use crate::report::Evidence;
 use crate::rule::cause;
@@ -53,7 +53,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let mut fired = stop.fired(view, title);
     fired.evidence.insert(1.min(fired.evidence.len()), second);
     fired.fixes = allow(view, &stop);
-    fired.fixes.extend(remove(view, &stop));
+    fired.fixes.extend(remove(view, &stop).map(|fix| and_without(fix, view, &stop)));
     Ok(fired.fires())
 }
 

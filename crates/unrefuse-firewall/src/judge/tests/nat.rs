@@ -278,3 +278,25 @@ fn an_answer_that_is_not_translated_back_is_none_to_the_client() {
     assert_eq!(redirect(vec![Statement::Notrack]), ClientSees::Silence);
     assert_eq!(redirect(vec![ACCEPT]), ClientSees::Answer);
 }
+
+#[test]
+fn what_follows_the_first_packet_is_established_and_translated_again() {
+    use crate::conntrack::state as seen;
+    let only_new = || vec![dport(8080), state(seen::NEW), ACCEPT];
+    let with = |rules: Vec<Vec<Statement>>| {
+        let input = base(Hook::Input, 0, Policy::Drop, rules);
+        let translate = prerouting(vec![vec![dport(80), dnat(None, Some((8080, 8080)))]]);
+        ruleset(vec![table(Family::Ip, "t", vec![translate, ("in", input)])])
+    };
+    let confirmation = |r: &Ruleset, port| super::super::Judge::new(r, &machine()).confirmation(&syn(port));
+    let forgotten = with(vec![only_new()]);
+    assert!(ask(&forgotten, &syn(80)).fate.is_accepted());
+    let later = confirmation(&forgotten, 80).expect("a connection");
+    assert_eq!((later.fate, decider(later.decided_by.as_ref())), (Fate::Dropped, "in policy".to_owned()));
+    // A rule without a state lets it in by the new port, and established packets have a rule of their own.
+    for rest in [vec![dport(8080), ACCEPT], vec![state(seen::ESTABLISHED), ACCEPT]] {
+        let later = confirmation(&with(vec![only_new(), rest]), 80).expect("a connection");
+        assert!(later.fate.is_accepted(), "{later:?}");
+    }
+    assert_eq!(confirmation(&forgotten, 81), None, "the first packet does not get through");
+}

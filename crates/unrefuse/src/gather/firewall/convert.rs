@@ -1,6 +1,7 @@
 //! The judge's answers as facts.
 
 use super::super::machine::LiveMachine;
+use super::set_hit::set_hit;
 use super::what_if;
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts as facts;
@@ -8,7 +9,7 @@ use unrefuse_facts::{AttemptOutcome, Errno, Observed};
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate, Reply, RuleRef, StackReason, Step};
 use unrefuse_firewall::judge::{Question, Way};
 use unrefuse_firewall::machine::Machine;
-use unrefuse_firewall::model::{self, Backend, Cond, Hook, Reject, Rule, Statement, Table};
+use unrefuse_firewall::model::{self, Backend, Hook, Reject, Rule, Table};
 use unrefuse_firewall::owner::{self, Owner};
 
 /// What the judge says of the question's packet.
@@ -39,6 +40,47 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
         client_sees: client_sees(&answer.client_sees),
         assumptions: answer.assumptions.clone(),
         ignored: answer.ignored.clone(),
+        behind: behind(machine, question, answer),
+        without: rest
+            .as_ref()
+            .filter(|rest| rest.fate.is_stopped())
+            .map(|rest| Box::new(stop(machine, question, rest))),
+    }
+}
+
+/// What stops the packet behind the place that stops it first, and so on.
+fn behind(machine: &LiveMachine, question: &Question, answer: &Answer) -> Option<Box<facts::Judgement>> {
+    let mut found = None;
+    for later in what_if::let_in(machine, question, answer).stops.iter().rev() {
+        found = Some(Box::new(facts::Judgement { behind: found.take(), ..stop(machine, question, later) }));
+    }
+    found
+}
+
+/// What stops the packet, and no more.
+fn stop(machine: &LiveMachine, question: &Question, answer: &Answer) -> facts::Judgement {
+    facts::Judgement {
+        decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d)),
+        ..plain(fate(&answer.fate, question.packet.dst))
+    }
+}
+
+/// Only that much is known of the packet.
+fn plain(fate: facts::Fate) -> facts::Judgement {
+    facts::Judgement {
+        fate,
+        decided_by: None,
+        accepted_by: Vec::new(),
+        later_accept: None,
+        translated: None,
+        arrives_by: None,
+        forwarded_by: None,
+        way: Vec::new(),
+        client_sees: facts::ClientSees::Unclear,
+        assumptions: Vec::new(),
+        ignored: Vec::new(),
+        behind: None,
+        without: None,
     }
 }
 
@@ -46,23 +88,20 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
 /// answer were it let through.
 pub(super) fn reply(machine: &LiveMachine, question: &Question, answer: &Answer) -> Option<facts::Judgement> {
     if answer.fate.is_stopped() {
-        let rest = what_if::letting_in(machine, question, answer.decided_by.as_ref()?)?;
-        return if rest.fate.is_accepted() { reply(machine, question, &rest) } else { None };
+        let rest = what_if::let_in(machine, question, answer).passes?;
+        return reply(machine, question, &rest);
     }
-    let Reply { fate: reply_fate, decided_by, way } = answer.reply.as_ref()?;
-    Some(facts::Judgement {
-        fate: fate(reply_fate, question.packet.dst),
-        decided_by: decided_by.as_ref().map(|d| decider(machine, question, d)),
-        accepted_by: Vec::new(),
-        later_accept: None,
-        translated: None,
-        arrives_by: None,
-        forwarded_by: None,
-        way: way.iter().map(way_step).collect(),
-        client_sees: client_sees(&answer.client_sees),
-        assumptions: Vec::new(),
-        ignored: Vec::new(),
-    })
+    let judgement = later(machine, question, answer.reply.as_ref()?);
+    Some(facts::Judgement { client_sees: client_sees(&answer.client_sees), ..judgement })
+}
+
+/// What the judge says of a packet that follows the question's.
+pub(super) fn later(machine: &LiveMachine, question: &Question, packet: &Reply) -> facts::Judgement {
+    facts::Judgement {
+        decided_by: packet.decided_by.as_ref().map(|d| decider(machine, question, d)),
+        way: packet.way.iter().map(way_step).collect(),
+        ..plain(fate(&packet.fate, question.packet.dst))
+    }
 }
 
 fn fate(fate: &Fate, destination: IpAddr) -> facts::Fate {
@@ -207,82 +246,15 @@ pub(super) fn filter_rule(machine: &LiveMachine, question: &Question, at: &RuleR
         comment: at.comment.clone(),
         counters: counters(at.counters),
         owner: owner(machine, (at.family, &at.table, at.backend), &at.chain, itself.as_ref()),
-        set: itself.and_then(|rule| set_hit(machine, question, at, &rule)),
+        set: itself.and_then(|rule| {
+            let table = table(machine, at.family, &at.table, at.backend);
+            set_hit(machine, question, table, at, &rule)
+        }),
     }
 }
 
 fn priority(machine: &LiveMachine, family: model::Family, name: &str, backend: Backend, chain: &str) -> Option<i32> {
     Some(table(machine, family, name, backend)?.chains.get(chain)?.base.as_ref()?.priority)
-}
-
-/// The set that made the rule match, where it looks the packet's source up.
-fn set_hit(machine: &LiveMachine, question: &Question, at: &RuleRef, rule: &Rule) -> Option<facts::SetHit> {
-    let named = rule.statements.iter().find_map(|statement| match statement {
-        Statement::If(cond) => looked_up(cond),
-        _ => None,
-    })?;
-    let own = table(machine, at.family, &at.table, at.backend).and_then(|t| t.sets.get(&named));
-    // Sets of a rule's own (`{ 1.2.3.4, 5.6.7.8 }`) are part of its text, no ban list.
-    if named.starts_with("__") {
-        return None;
-    }
-    let source = question.packet.src?;
-    let key = match source {
-        std::net::IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        std::net::IpAddr::V6(v6) => u128::from(v6),
-    };
-    let place = own.map(|_| (at.family, at.table.as_str()));
-    let element = machine.element(place, &named, &[key]).flatten();
-    let by_source = element.is_some() || rule.text().contains("saddr") || rule.text().contains("src");
-    let set = machine.set(place, &named);
-    let listed = set.as_deref().and_then(|set| holding(set, key));
-    // A test of an ipset tells no more than that it holds the key.
-    let told = [element.as_ref(), listed.map(|(_, element)| element)];
-    Some(facts::SetHit {
-        kind: if own.is_some() { facts::SetKind::Nft } else { facts::SetKind::Ipset },
-        name: named.clone(),
-        element: listed.and_then(|(ends, _)| element_text(ends, source)).unwrap_or_else(|| source.to_string()),
-        by_source,
-        expires: told.iter().flatten().find_map(|e| e.expires),
-        comment: told.iter().flatten().find_map(|e| e.comment.clone()),
-    })
-}
-
-/// The set that a test looks the packet up in.
-fn looked_up(cond: &Cond) -> Option<String> {
-    match cond {
-        Cond::InSet { set, negated: false, .. } | Cond::InIpset { set, negated: false, .. } => Some(set.clone()),
-        Cond::All(all) | Cond::Any(all) => all.iter().find_map(looked_up),
-        _ => None,
-    }
-}
-
-/// The ends of the element that holds a key, and the element.
-fn holding(set: &model::Set, key: u128) -> Option<((u128, u128), &model::Element)> {
-    match &set.elements {
-        model::Elements::Exact(map) => Some(((key, key), map.get([key].as_slice())?)),
-        model::Elements::Ranges(ranges) => ranges.iter().find_map(|(parts, element)| match parts.as_slice() {
-            [(from, to)] if !element.nomatch && (*from..=*to).contains(&key) => Some(((*from, *to), element)),
-            _ => None,
-        }),
-        _ => None,
-    }
-}
-
-/// An element of addresses as its set's tool writes it: it is taken out by that name only.
-fn element_text((from, to): (u128, u128), source: IpAddr) -> Option<String> {
-    let (address, bits): (fn(u128) -> Option<IpAddr>, u32) = match source {
-        IpAddr::V4(_) => (|n| Some(IpAddr::from(u32::try_from(n).ok()?.to_be_bytes())), 32),
-        IpAddr::V6(_) => (|n| Some(IpAddr::from(n.to_be_bytes())), 128),
-    };
-    let (first, last) = (address(from)?, address(to)?);
-    let host_bits = (from ^ to).count_ones();
-    let is_prefix = from & (from ^ to) == 0 && (from ^ to).trailing_ones() == host_bits;
-    Some(match host_bits {
-        0 => first.to_string(),
-        _ if is_prefix => format!("{first}/{}", bits - host_bits),
-        _ => format!("{first}-{last}"),
-    })
 }
 
 fn decider(machine: &LiveMachine, question: &Question, decider: &Decider) -> facts::Decider {
@@ -412,25 +384,5 @@ fn family_name(family: model::Family) -> &'static str {
         model::Family::Arp => "arp",
         model::Family::Bridge => "bridge",
         model::Family::Netdev => "netdev",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_element_is_called_as_its_set_has_it() {
-        let set = |from: u128, to: u128| model::Set {
-            elements: model::Elements::Ranges(vec![(vec![(from, to)], model::Element::default())]),
-            ..model::Set::default()
-        };
-        let source: IpAddr = "10.0.0.9".parse().unwrap();
-        let key = 0x0a00_0009;
-        let text = |from, to| element_text(holding(&set(from, to), key)?.0, source);
-        assert_eq!(text(key, key).as_deref(), Some("10.0.0.9"));
-        assert_eq!(text(0x0a00_0000, 0x0a00_00ff).as_deref(), Some("10.0.0.0/24"));
-        assert_eq!(text(0x0a00_0001, 0x0a00_0010).as_deref(), Some("10.0.0.1-10.0.0.16"));
-        assert_eq!(text(0x0b00_0000, 0x0b00_00ff), None);
     }
 }

@@ -4,8 +4,8 @@ use unrefuse_facts::{AddressJudgement, Decider, FilterRule, RuleOwner, UfwAction
 
 /// Gives the rules of ufw's users, as far as a judgement names them, their numbers and comments.
 pub(super) fn name_rules(judged: &mut AddressJudgement, ufw: &UfwFacts) {
-    let AddressJudgement { egress, egress_reply, ingress, reply, .. } = judged;
-    for judgement in [egress, egress_reply, ingress, reply].into_iter().flatten() {
+    let AddressJudgement { egress, egress_reply, ingress, reply, later, .. } = judged;
+    for judgement in [egress, egress_reply, ingress, reply, later].into_iter().flatten() {
         let decider = judgement.decided_by.as_mut().and_then(|decider| match decider {
             Decider::Rule(rule) => Some(rule),
             _ => None,
