@@ -4,10 +4,10 @@ use super::proxied_to_nothing::forwarded_to_nothing;
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::{Distance, same_connection};
-use crate::report::{Certainty, Evidence};
+use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use crate::rules::listener::owner;
-use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS, Transport};
+use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno, FORWARDERS, Socket, SocketTable, Transport};
 
 cause! {
     /// ## What it means
@@ -26,9 +26,10 @@ cause! {
     ///
     /// ## How to fix
     ///
-    /// It depends on who closes. TCP wrappers: `/etc/hosts.deny` and `/etc/hosts.allow`. sshd: `MaxStartups` and
-    /// `PerSourcePenalties`. docker-proxy on the Docker host: nothing listens in the container on the published port, or
-    /// only on the container's loopback. A proxy or balancer: none of its servers is up.
+    /// It depends on who closes. A socket unit of systemd: `MaxConnections=`, or a service that ends at once. TCP wrappers:
+    /// `/etc/hosts.deny` and `/etc/hosts.allow`. sshd: `MaxStartups` and `PerSourcePenalties`. docker-proxy on the Docker
+    /// host: nothing listens in the container on the published port, or only on the container's loopback. A proxy or
+    /// balancer: none of its servers is up.
     ///
     /// ## What it is often mistaken for
     ///
@@ -92,10 +93,42 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
                     owner::short(table, socket)
                 );
                 fired = fired.evidence(Evidence::new(text, owner::source(view)));
+            } else {
+                fired = fired.evidences(custom(table, socket)).fix(own_words(view, table, socket));
             }
         }
     }
     Ok(fired.fires())
+}
+
+/// When a server that is known to do so closes what it accepted.
+fn custom(table: &SocketTable, socket: &Socket) -> Option<Evidence> {
+    let owners = table.owners(socket);
+    let held_by = |command: &str| owners.iter().any(|process| process.command == command);
+    let (text, source) = if owner::is_systemd(table, socket) {
+        (
+            "systemd accepts for a socket unit: it closes what exceeds MaxConnections= or MaxConnectionsPerSource=, and each \
+             connection ends with the service that it starts for it",
+            "systemd.socket(5)",
+        )
+    } else if held_by("sshd") {
+        ("sshd closes new connections above MaxStartups, and those of addresses under PerSourcePenalties", "sshd_config(5)")
+    } else {
+        return None;
+    };
+    Some(Evidence::new(text, source))
+}
+
+/// Where the server says why.
+fn own_words(view: &View<'_>, table: &SocketTable, socket: &Socket) -> Option<Fix> {
+    let title = if owner::is_systemd(table, socket) {
+        "see why: `systemctl list-sockets` names the socket unit, and `systemctl status` and `journalctl -b` with its name and \
+         that of its service say what it refused"
+            .to_owned()
+    } else {
+        format!("see why in its log: journalctl -b -u {}", owner::unit(table, socket)?)
+    };
+    Some(Fix::new(view, Risk::Low, title))
 }
 
 /// Without an attempt: an engine's proxy takes the packet, and what it would ask then is not there.
@@ -140,6 +173,33 @@ mod tests {
                 .iter()
                 .any(|e| e.text.contains("docker-proxy[800] accepts for a container"))
         );
+    }
+
+    #[test]
+    fn who_is_known_to_close_is_told_when_and_where_it_says_so() {
+        let said = |pid: u32, command: &str| {
+            let scene = Scene::local("127.0.0.1:22").listener("0.0.0.0:22", command).process(|p| {
+                p.running_as.unit = Some("ssh.service".into());
+            });
+            let scene = scene.with(|case| {
+                let unrefuse_facts::Observed::Known { value: table, .. } = &mut case.host.sockets else { panic!() };
+                let process = table.processes.remove(&800).unwrap();
+                table.processes.insert(pid, unrefuse_facts::Process { pid, ..process });
+                let unrefuse_facts::Observed::Known { value: holders, .. } = &mut table.holders else { panic!() };
+                holders.values_mut().flatten().for_each(|holder| holder.pid = pid);
+            });
+            let report = closed(scene, "127.0.0.1:22", None);
+            let texts: Vec<String> = report.blockers[0].whys[0].evidence.iter().map(|e| e.text.clone()).collect();
+            let fixes: Vec<String> = report.blockers[0].fixes.iter().map(|fix| fix.title.clone()).collect();
+            (texts.concat(), fixes.concat())
+        };
+        let (sshd, log) = said(800, "sshd");
+        assert!(sshd.contains("above MaxStartups") && log.ends_with("journalctl -b -u ssh.service"), "{log}");
+        let (systemd, names) = said(1, "systemd");
+        assert!(systemd.contains("exceeds MaxConnections=") && names.contains("systemctl list-sockets"), "{names}");
+        assert!(!said(1, "nginx").1.contains("list-sockets"), "process 1 of a container");
+        let (other, log) = said(800, "app");
+        assert!(!other.contains("above") && log.contains("ssh.service"), "{other}");
     }
 
     #[test]

@@ -98,8 +98,18 @@ impl<'a> Misfits<'a> {
     }
 
     /// The advice that its owner be configured so; none for a container engine's helper, which listens where it is told.
+    /// Process 1 listens for a socket unit, which has the settings.
     pub(super) fn configure(&self, view: &View<'_>, how: String) -> Option<Fix> {
-        (!containers::is_forwarded(self.table, self.first())).then(|| Fix::new(view, Risk::Medium, how))
+        if containers::is_forwarded(self.table, self.first()) {
+            return None;
+        }
+        let by_systemd = owner::is_systemd(self.table, self.first());
+        let of_unit = || {
+            "change ListenStream=, BindIPv6Only= or BindToDevice= of the socket unit that has it, by a drop-in, and restart \
+             that unit: `systemctl list-sockets` names it"
+                .to_owned()
+        };
+        Some(Fix::new(view, Risk::Medium, if by_systemd { of_unit() } else { how }))
     }
 
     /// A finding with that title, and every socket on the port as its evidence.

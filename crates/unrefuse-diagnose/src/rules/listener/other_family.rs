@@ -67,6 +67,21 @@ mod tests {
     use crate::testing::Scene;
 
     #[test]
+    fn a_socket_of_systemd_has_its_settings_in_its_unit() {
+        let scene = Scene::local("127.0.0.1:80").socket("[::]:80", "systemd", |s| s.v6only = Some(true)).with(|case| {
+            let unrefuse_facts::Observed::Known { value: table, .. } = &mut case.host.sockets else { panic!() };
+            let process = table.processes.remove(&800).unwrap();
+            table.processes.insert(1, unrefuse_facts::Process { pid: 1, ..process });
+            let unrefuse_facts::Observed::Known { value: holders, .. } = &mut table.holders else { panic!() };
+            holders.values_mut().flatten().for_each(|holder| holder.pid = 1);
+        });
+        let report = scene.rst().report();
+        let advice: Vec<&str> = report.blockers[0].fixes.iter().map(|fix| fix.title.as_str()).collect();
+        assert!(advice.iter().any(|title| title.contains("of the socket unit that has it")), "{advice:?}");
+        assert!(!advice.iter().any(|title| title.contains("systemd[1]")), "{advice:?}");
+    }
+
+    #[test]
     fn ipv4_only_and_asked_in_ipv6() {
         let report = Scene::local("[::1]:80").listener("0.0.0.0:80", "nginx").rst().report();
         let blocker = &report.blockers[0];

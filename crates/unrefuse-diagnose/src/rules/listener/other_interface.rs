@@ -4,7 +4,6 @@ use super::misfit::{Misfit, Misfits};
 use super::owner;
 use crate::View;
 use crate::finding::{CannotTell, Finding};
-use crate::report::{Fix, Risk};
 use crate::rule::cause;
 
 cause! {
@@ -60,7 +59,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let title = format!("{who} listens on {} bound to {device}, and {takes}", socket.local);
     let other = if to_loopback { String::new() } else { format!(", or ask from a machine behind {device}") };
     let unbind = format!("take the binding to {device} out of the configuration of {who} and restart it{other}");
-    Ok(found.fired(view, title).fix(Fix::new(view, Risk::Medium, unbind)).fires())
+    Ok(found.fired(view, title).fix(found.configure(view, unbind)).fires())
 }
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ pub(crate) fn unknown(table: &SocketTable, socket: &Socket) -> Option<Unknown> {
     })
 }
 
+/// systemd itself listens, for a socket unit. Process 1 of a container is something else.
+pub(crate) fn is_systemd(table: &SocketTable, socket: &Socket) -> bool {
+    table.owners(socket).iter().any(|process| process.pid == 1 && process.command == "systemd")
+}
+
 /// The systemd unit of a socket's first owner, where it is the system's and its name can be typed safely.
 pub(crate) fn unit(table: &SocketTable, socket: &Socket) -> Option<String> {
     let owner = table.owners(socket).into_iter().next()?;
