@@ -238,7 +238,11 @@ fn deeper(of: &Rule, asked: &[&str], view: &View<'_>, unknown: &mut Vec<Unknown>
 
 fn not_looked(question: &str, view: &View<'_>) -> Unknown {
     let how = if view.is_local() == Some(true) {
-        "systemctl list-units --all; journalctl -b -p err; and the service's own configuration".to_owned()
+        // Where systemd does not run, what is missing says whom to ask in its place.
+        let manager = view.case.host.services.value().and_then(|services| services.manager.missing());
+        let asked = manager.and_then(|missing| missing.remedy.as_deref());
+        let asked = asked.unwrap_or("systemctl list-units --all; journalctl -b -p err");
+        format!("{asked}; and the service's own log and configuration")
     } else {
         format!("run unrefuse on the server itself: {}", view.verify_there())
     };

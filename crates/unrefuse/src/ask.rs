@@ -32,8 +32,11 @@ impl<T> Asked<T> {
     pub(crate) fn wait(self) -> Result<T, Missing> {
         self.receiver.recv_timeout(self.until.saturating_duration_since(Instant::now())).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
-                let waited = self.started.elapsed().as_millis();
-                Missing::new(Reason::TimedOut, format!("{}: no answer within {waited} ms", self.what))
+                let waited = match self.started.elapsed().as_millis() {
+                    _ if self.until <= self.started => "no time was left to look".to_owned(),
+                    waited => format!("no answer within {waited} ms"),
+                };
+                Missing::new(Reason::TimedOut, format!("{}: {waited}", self.what))
                     .remedy("ask again with a longer --deadline")
             }
             RecvTimeoutError::Disconnected => Missing::new(Reason::Failed, format!("{}: the look failed", self.what)),
@@ -76,6 +79,17 @@ mod tests {
         let fact = asked.fact();
         assert_eq!(fact.missing().unwrap().reason, Reason::TimedOut);
         assert!(fact.missing().unwrap().detail.starts_with("a silent bus: no answer"));
+        drop(hold);
+    }
+
+    #[test]
+    fn without_time_it_is_said_that_nobody_waited() {
+        let (hold, held) = channel::<()>();
+        let asked: Asked<Observed<u8>> = ask("the bus", Instant::now(), move || {
+            let _ = held.recv();
+            Observed::default()
+        });
+        assert_eq!(asked.fact().missing().unwrap().detail, "the bus: no time was left to look");
         drop(hold);
     }
 

@@ -230,7 +230,7 @@ pub(crate) struct ListenersArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhoArgs {
-    /// Port number, with /tcp or /udp where only one is meant
+    /// Port number or name of a service, with /tcp or /udp where only one is meant
     pub(crate) port: String,
     /// Stand in another network namespace: a name of `ip netns`, or a process id
     #[arg(long, value_name = "NAME|PID")]

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &WhoArgs) -> anyhow::Result<u8> {
     Ok(if nobody { NOBODY } else { 0 })
 }
 
-/// `5432`, `53/udp`.
+/// `5432`, `53/udp`, `ssh`.
 fn port(word: &str) -> anyhow::Result<(u16, Vec<Transport>)> {
     let (number, protocol) = word.split_once('/').map_or((word, None), |(n, p)| (n, Some(p)));
     let transports = match protocol.map(str::to_ascii_lowercase).as_deref() {
@@ -62,15 +62,16 @@ fn port(word: &str) -> anyhow::Result<(u16, Vec<Transport>)> {
         Some("udp") => vec![Transport::Udp],
         Some(_) => return Err(wrong(word)),
     };
-    match number.trim_start_matches(':').parse() {
-        Ok(port) if port > 0 => Ok((port, transports)),
-        _ => Err(wrong(word)),
+    // As a target's port is read: a number, or the name of a service.
+    match unrefuse_parse::target::parse(&["localhost", number.trim_start_matches(':')], false) {
+        Ok(target) => Ok((target.port, transports)),
+        Err(_) => Err(wrong(word)),
     }
 }
 
 fn wrong(word: &str) -> anyhow::Error {
     WrongCall(format!(
-        "'{}' is no port: write 1 to 65535, with /tcp or /udp where only one is meant",
+        "'{}' is no port: write 1 to 65535 or a service's name, with /tcp or /udp where only one is meant",
         text::visible(word)
     ))
     .into()
@@ -142,7 +143,9 @@ mod tests {
         assert_eq!(port("5432").unwrap().0, 5432);
         assert_eq!(port(":80/tcp").unwrap(), (80, vec![Transport::Tcp]));
         assert_eq!(port("53/UDP").unwrap(), (53, vec![Transport::Udp]));
-        for wrong in ["0", "65536", "http", "80/sctp", "", "-1"] {
+        assert_eq!(port("domain/udp").unwrap(), (53, vec![Transport::Udp]));
+        assert_eq!(port("https").unwrap().0, 443);
+        for wrong in ["0", "65536", "no-such-service", "80/sctp", "", "-1", "/tcp"] {
             assert!(port(wrong).is_err(), "{wrong}");
         }
     }

@@ -139,7 +139,7 @@ fn unseen(view: &View<'_>) -> Unknown {
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
-    use unrefuse_facts::{Answer, AnswerKind, Protocol};
+    use unrefuse_facts::{Answer, AnswerKind, Missing, Observed, Protocol, Reason, Source};
 
     #[test]
     fn an_empty_table_and_a_refusal_prove_it() {
@@ -182,5 +182,18 @@ mod tests {
         let report = Scene::remote("10.9.0.1:53").with(|c| c.target.protocol = Protocol::Udp).refused(answer).report();
         let roots: Vec<(&str, Certainty)> = report.blockers.iter().map(|b| (b.root.as_str(), b.certainty)).collect();
         assert_eq!(roots, [("listener/none", Certainty::Possible)]);
+    }
+
+    #[test]
+    fn without_systemd_nobody_is_sent_to_it() {
+        let how = |manager: Observed<String>| {
+            let scene = Scene::local("127.0.0.1:7117").rst().services(|facts| facts.manager = manager);
+            scene.report().unknown.into_iter().map(|open| open.how_to_know).collect::<String>()
+        };
+        let runs = how(Observed::known("systemd 252".into(), Source::running("the bus")));
+        assert!(runs.contains("systemctl list-units --all"), "{runs}");
+        let none = Missing::new(Reason::Absent, "no system bus").remedy("ask the machine's own init: rc-status");
+        let none = how(Observed::Missing(none));
+        assert!(none.contains("rc-status") && !none.contains("systemctl"), "{none}");
     }
 }
