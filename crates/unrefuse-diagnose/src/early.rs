@@ -33,7 +33,10 @@ fn dropped(judged: &AddressJudgement) -> Option<String> {
     Some(match (decider.rule(), decider.place()) {
         (Some(rule), _) => unrefuse_facts::text::visible(&rule.text),
         (None, Some(place)) => format!("policy of chain {} of table {}", place.chain, place.table),
-        (None, None) => "the network stack".to_owned(),
+        (None, None) => match judged.marked.as_ref() {
+            Some(marking) => format!("by the mark {:#x} that it sets, no way is left", marking.mark),
+            None => "the network stack".to_owned(),
+        },
     })
 }
 

@@ -14,6 +14,7 @@ mod filter;
 mod finding;
 mod fix;
 mod gate;
+mod inside;
 mod journey;
 mod notes;
 mod reach;
@@ -28,7 +29,6 @@ mod unanswered;
 mod view;
 
 pub use early::{Early, gives_up};
-pub use engine::diagnose;
 pub use finding::{CannotTell, Finding, Fired};
 pub use gate::Gate;
 pub use reach::reachable_from;
@@ -37,3 +37,10 @@ pub use report::Report;
 pub use rule::{Check, HEADINGS, Rule, When};
 pub use rules::{find, registry};
 pub use view::View;
+
+/// Turns what was seen into the report. `elapsed` is the wall-clock time of the whole diagnosis so far.
+pub fn diagnose(case: &unrefuse_facts::Case, elapsed: std::time::Duration) -> Report {
+    let mut report = engine::diagnose(case, elapsed);
+    inside::moved(case, &mut report);
+    report
+}

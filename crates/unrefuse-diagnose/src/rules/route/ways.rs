@@ -68,8 +68,8 @@ pub(super) fn lookup(view: &View<'_>, ip: IpAddr) -> String {
 pub(in crate::rules) fn marked(view: &View<'_>) -> Option<Evidence> {
     let mark = view.routing()?.mark?;
     let by = view.judged()?.marked.as_ref()?.by.as_ref().map(filter::rule_text);
-    let by = by.map_or_else(|| "a rule of OUTPUT".to_owned(), |by| format!("the rule {by}"));
-    let said = format!("{by} gives packets to {} the mark {mark:#x}, and they are routed anew by it", view.endpoint());
+    let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let said = format!("packets to {} get the mark {mark:#x}, and are routed anew with it{by}", view.endpoint());
     Some(Evidence::new(said, filter::source(view)))
 }
 
