@@ -43,6 +43,7 @@ pub(in crate::rules) fn once_started(view: &View<'_>, unit: &UnitFacts) -> OnceS
         Ends::OtherPort(listen) => {
             OnceStarted::Misses(format!("{} gives it port {}", words::place(&listen.port_from.origin), listen.port))
         }
+        Ends::Nowhere => OnceStarted::Misses("its configuration names no address to listen on".to_owned()),
         Ends::CannotTell => OnceStarted::CannotTell(judge::unread(config).collect()),
     }
 }
@@ -52,6 +53,7 @@ enum Ends<'a> {
     Takes(&'a ConfiguredListen),
     OtherAddress(&'a ConfiguredListen),
     OtherPort(&'a ConfiguredListen),
+    Nowhere,
     CannotTell,
 }
 
@@ -86,6 +88,9 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
     if let Some(listen) = asked.iter().min_by_key(other_family) {
         return Ends::OtherAddress(listen);
     }
+    if config.listens.is_empty() && !config.files.is_empty() {
+        return Ends::Nowhere;
+    }
     let others = config.listens.iter().filter(|listen| listen.port != 0 && listen.protocol == target.protocol);
     others.min_by_key(|listen| judge::moved_first(view, listen)).map_or(Ends::CannotTell, Ends::OtherPort)
 }
@@ -117,7 +122,7 @@ mod tests {
     use crate::report::{Certainty, Step};
     use crate::testing::Scene;
     use crate::testing::service::{commands, unit};
-    use unrefuse_facts::{ActiveState, Clue, ClueKind, Missing, Observed, Reason, UnitFacts};
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, ConfigFile, Missing, Observed, Reason, UnitFacts};
 
     fn postgres() -> Config {
         Config::of("postgresql", "postgres")
@@ -205,6 +210,17 @@ mod tests {
         let all = unit("postgresql.service", ActiveState::Active, "exited");
         let report = report("10.1.0.2:5432", vec![all, config.of_stopped("postgresql@15-main.service")]);
         assert_eq!(report.blockers[0].root, "config/other-port");
+    }
+
+    #[test]
+    fn a_configuration_without_an_address_is_not_healed_by_a_start() {
+        let mut haproxy = Config::of("haproxy", "haproxy").of_stopped("haproxy.service");
+        let Observed::Known { value, .. } = &mut haproxy.config else { return };
+        value.files.push(ConfigFile { path: "/etc/haproxy/haproxy.cfg".into(), size: 1, changed_ms: None });
+        let report = report("10.1.0.2:80", vec![haproxy]);
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("service/stopped", Certainty::Likely));
+        assert!(blocker.fixes[0].steps.is_empty() && blocker.fixes[0].title.contains("no address"), "{blocker:?}");
     }
 
     #[test]

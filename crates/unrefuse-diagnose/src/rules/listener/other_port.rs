@@ -94,7 +94,7 @@ fn moved_by_unit(view: &View<'_>, table: &SocketTable, transport: Transport) -> 
         let runs_by = |process: &&Process| {
             !process.running_as.user_unit && process.running_as.unit.as_deref() == Some(unit.name.as_str())
         };
-        let own = |socket: &&Socket| socket.transport == transport && table.owners(socket).iter().any(|p| runs_by(&p));
+        let own = |socket: &&Socket| socket.transport == transport && table.owners(socket).iter().any(runs_by);
         let Some(socket) = table.listeners.iter().filter(own).max_by_key(|s| view.takes(s) == Some(true)) else {
             continue;
         };

@@ -116,7 +116,9 @@ fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
     let port = view.case.target.port;
     if let Some(config) = unit.config.value() {
         let says = config.listens.iter().any(|listen| listen.port == port && listen.port != 0);
-        let uncertain = config.is_uncertain() || config.disabled.is_some() || config.listens.is_empty();
+        // Read in full, and no address in it: haproxy as it is packaged.
+        let nothing = config.listens.is_empty() && config.files.is_empty();
+        let uncertain = config.is_uncertain() || config.disabled.is_some() || nothing;
         return if says { Some(true) } else { (!uncertain && port != 0).then_some(false) };
     }
     // The configurations of what runs are the system's.

@@ -142,11 +142,13 @@ fn last_words(unit: &UnitFacts) -> Option<Evidence> {
 fn fixes(view: &View<'_>, meant: &Meant<'_>) -> Vec<Fix> {
     let mut fixes = Vec::new();
     for unit in std::iter::once(meant.unit).chain(meant.others.iter().copied()) {
-        if matches!(config::once_started(view, unit), OnceStarted::Misses(_)) {
-            // Starting alone would not help: what its configuration says comes with its own fix.
+        let shown = act::name(unit);
+        if let OnceStarted::Misses(does) = config::once_started(view, unit) {
+            // Starting alone would not help. The line that decides comes with a fix, which stands in place of this.
+            let title = format!("start {shown}, and change its configuration: {does}");
+            fixes.push(act::advice(view, Risk::Medium, title));
             continue;
         }
-        let shown = act::name(unit);
         let pair = |one: &str, other: &str| act::systemctl(view, one, unit).zip(act::systemctl(view, other, unit));
         let enable = pair("enable --now", "disable --now");
         let (Some((start, stop)), Some((enable, disable))) = (pair("start", "stop"), enable) else { continue };
