@@ -16,7 +16,7 @@ use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Case, ClientSees, Judg
 const LONGEST_CHAIN: usize = 8;
 
 /// Turns what was seen into the report. `elapsed` is the wall-clock time of the whole diagnosis so far.
-pub fn diagnose(case: &Case, elapsed: Duration) -> Report {
+pub(crate) fn diagnose(case: &Case, elapsed: Duration) -> Report {
     let views = View::all(case);
     let judged: Vec<Judged> = views.iter().map(judge).collect();
     let mut report = Report {
