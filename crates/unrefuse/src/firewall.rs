@@ -6,7 +6,7 @@ mod places;
 mod question;
 
 use crate::cli::{FirewallArgs, WrongCall};
-use crate::{check, output};
+use crate::{check, output, progress::Progress};
 use question::ask;
 use std::sync::Arc;
 use unrefuse_collect::{Host, live::Live};
@@ -60,6 +60,7 @@ fn of_files(arguments: &FirewallArgs) -> anyhow::Result<Report> {
 
 fn of_this_machine(arguments: &FirewallArgs) -> anyhow::Result<Report> {
     check::enter(arguments.netns.as_deref())?;
+    let _progress = Progress::start("judging the packet".to_owned());
     let host: Arc<dyn Host> = Arc::new(Live::new());
     let own = places::Here::new(&host);
     let asked = ask(arguments, &own, &host).map_err(WrongCall)?;
