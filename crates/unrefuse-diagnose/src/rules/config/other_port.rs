@@ -11,8 +11,8 @@ use unrefuse_facts::{AttemptOutcome, ConfiguredListen, Origin, catalogue};
 cause! {
     /// ## What it means
     ///
-    /// The service runs, and its configuration (or, where nothing says it, its default) gives it another port than the one
-    /// that is asked.
+    /// The configuration of the service (or, where nothing says it, its default) gives it another port than the one that is
+    /// asked. It runs and listens there, or it would if it were started.
     ///
     /// ## How it shows
     ///

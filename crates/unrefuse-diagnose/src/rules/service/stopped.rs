@@ -29,6 +29,9 @@ cause! {
     /// `systemctl start UNIT`; `systemctl enable --now UNIT` also starts it at each boot. Where something else starts
     /// services: `service NAME start`, `rc-service NAME start`, `sv start NAME`, `supervisorctl start NAME`.
     ///
+    /// Where its configuration gives it another port, or an address that is not the asked one, a start alone opens the wrong
+    /// door: that line is named as the deeper cause, and must be changed first.
+    ///
     /// ## What it is often mistaken for
     ///
     /// A service that failed (`service/failed`): that one was started and gave up, and starting it again fails again.
