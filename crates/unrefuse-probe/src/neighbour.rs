@@ -73,10 +73,10 @@ fn ask(
     let whole = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     let mut size = whole;
     let pointer = (&raw mut here).cast::<libc::sockaddr>();
-    // SAFETY: `here` is a sockaddr_ll of that size, and lives across both calls.
-    if unsafe { libc::bind(fd.as_raw_fd(), pointer, size) } < 0
-        || unsafe { libc::getsockname(fd.as_raw_fd(), pointer, &raw mut size) } < 0
-    {
+    // SAFETY: `here` is a sockaddr_ll of that size, and lives across the call.
+    let bound = unsafe { libc::bind(fd.as_raw_fd(), pointer, whole) };
+    // SAFETY: the same; the kernel writes no more than `size` says.
+    if bound < 0 || unsafe { libc::getsockname(fd.as_raw_fd(), pointer, &raw mut size) } < 0 {
         return Err(std::io::Error::last_os_error());
     }
     let Some(own) = here.sll_addr.first_chunk::<6>().copied().filter(|_| here.sll_halen == 6) else {
