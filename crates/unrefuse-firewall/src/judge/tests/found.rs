@@ -80,6 +80,29 @@ fn what_tproxy_took_is_not_forwarded() {
     assert!(judge(&r, &machine, &syn(80)).fate.is_accepted());
 }
 
+/// tproxy_tg4 drops where no proxy listens; nft_tproxy_eval_v4 ends the rule.
+#[test]
+fn tproxy_without_a_proxy() {
+    struct NoProxy;
+    impl crate::machine::Machine for NoProxy {
+        fn addr_type(&self, address: IpAddr, _: Option<&str>) -> Option<crate::machine::RouteKind> {
+            (address == ip(HERE)).then_some(crate::machine::RouteKind::Local)
+        }
+        fn listens(&self, protocol: u8, port: u16) -> Option<bool> {
+            ((protocol, port) == (6, 5555)).then_some(false)
+        }
+    }
+    let fate = |backend, port| {
+        let tproxy = Statement::Tproxy { address: None, port: Some(port), mark: None };
+        let mut r = v4(vec![chain(Hook::Prerouting, -150, vec![vec![tproxy]])]);
+        r.tables[0].backend = backend;
+        judge(&r, &NoProxy, &syn(80)).fate
+    };
+    assert_eq!(fate(Backend::IptablesNft, 5555), Fate::Dropped);
+    assert!(fate(Backend::Nft, 5555).is_accepted());
+    assert!(fate(Backend::IptablesNft, 5556).is_accepted(), "a proxy may be there");
+}
+
 /// icmp_send: only at the packet's destination does the error come from that address.
 #[test]
 fn an_error_of_a_router_comes_from_its_own_address() {
