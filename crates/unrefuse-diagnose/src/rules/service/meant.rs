@@ -57,9 +57,12 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     // its last try name the port, too.
     let tried = unit.active != ActiveState::Inactive && log::listens(unit, view.case.target.port);
     let logged = tried || unit.clues.iter().any(|clue| clue.kind == ClueKind::Log);
+    let by_number = unit.is_masked() && unit.clues.iter().all(|clue| clue.kind < ClueKind::Log);
     let certainty = match () {
         () if !others.is_empty() => Certainty::Possible,
-        () if alone && (best.0 > PLAIN || logged) && !elsewhere && !is_outdone(facts, unit) => Certainty::Proven,
+        () if alone && (best.0 > PLAIN && !by_number || logged) && !elsewhere && !is_outdone(facts, unit) => {
+            Certainty::Proven
+        }
         () => Certainty::Likely,
     };
     Ok(Some(Meant { facts, unit, certainty, others, elsewhere }))
@@ -149,7 +152,9 @@ fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
     // Read as a whole, the configuration overrules the number in one of its lines.
     let counts = |clue: &&Clue| configured != Some(false) || clue.kind != ClueKind::Configuration;
     let clue = unit.clues.iter().filter(counts).map(|clue| by_clue(clue.kind)).max().unwrap_or(0);
-    if configured == Some(true) { clue.max(PLAIN + 1) } else { clue }
+    // The configuration of a masked unit is not read: the number in it counts as much as what is read of others.
+    let unread = unit.is_masked() && clue == PLAIN;
+    if configured == Some(true) || unread { clue.max(PLAIN + 1) } else { clue }
 }
 
 /// How much shows that somebody wanted it to run: it was tried, it is masked, it starts at boot, it ran since boot.
