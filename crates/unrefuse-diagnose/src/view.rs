@@ -5,9 +5,7 @@ use crate::finding::CannotTell;
 use crate::journey::Reach;
 use crate::refuser::{self, Refuser};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use unrefuse_facts::{
-    Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport,
-};
+use unrefuse_facts::{Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport};
 
 /// One address of a case with its attempts; for a name that did not resolve, the case alone.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! One question with everything that was seen for it.
 
 use crate::{
-    AddressJudgement, Attempt, Family, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt, Resolution,
-    Routing, Target,
+    AddressJudgement, Attempt, Family, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt,
+    Resolution, Routing, Target,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
