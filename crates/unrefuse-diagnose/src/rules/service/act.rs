@@ -60,12 +60,36 @@ pub(super) fn journalctl(unit: &UnitFacts) -> Option<String> {
     })
 }
 
+/// The socket unit that listens for a service, and failed with it: systemd gives it up where what it starts fails again
+/// and again (`TriggerLimitBurst=`, systemd.socket(5)), and starting the service does not bring it back.
+pub(super) fn failed_socket<'a>(view: &View<'a>, unit: &UnitFacts) -> Option<&'a UnitFacts> {
+    let facts = view.case.host.services.value()?;
+    let units = if unit.user.is_some() { &facts.user_units } else { &facts.units };
+    let starts = |socket: &&UnitFacts| {
+        let listens = socket.is_socket() && socket.active == ActiveState::Failed && socket.user == unit.user;
+        listens && (socket.triggers.contains(&unit.name) || unit.triggered_by.contains(&socket.name))
+    };
+    units.iter().find(starts)
+}
+
+/// The words for systemctl that start a unit anew, each with the unit that they are for.
+fn again<'a>(view: &View<'a>, unit: &'a UnitFacts) -> Vec<(&'static str, &'a UnitFacts)> {
+    if let Some(socket) = failed_socket(view, unit) {
+        return vec![("reset-failed", unit), ("reset-failed", socket), ("start", socket)];
+    }
+    match unit.active {
+        ActiveState::Failed | ActiveState::Activating => vec![("reset-failed", unit), ("restart", unit)],
+        _ if unit.is_running() => vec![("restart", unit)],
+        _ => vec![("start", unit)],
+    }
+}
+
 /// The commands that start a unit anew, after a failure or a start limit too.
-pub(super) fn start_again(view: &View<'_>, fix: Fix, unit: &UnitFacts) -> Option<Fix> {
-    let failed = matches!(unit.active, ActiveState::Failed | ActiveState::Activating);
-    let fix = if failed { fix.command(systemctl(view, "reset-failed", unit)?) } else { fix };
-    let verb = if failed || unit.is_running() { "restart" } else { "start" };
-    Some(fix.command(systemctl(view, verb, unit)?))
+pub(super) fn start_again(view: &View<'_>, mut fix: Fix, unit: &UnitFacts) -> Option<Fix> {
+    for (words, unit) in again(view, unit) {
+        fix = fix.command(systemctl(view, words, unit)?);
+    }
+    Some(fix)
 }
 
 /// Starting a unit, as a fix of its own.
@@ -75,8 +99,12 @@ pub(super) fn start(view: &View<'_>, unit: &UnitFacts, title: String) -> Option<
 
 /// Starting a unit anew helps only when what it stumbles over is mended: no command can know what that is.
 pub(super) fn mend(view: &View<'_>, unit: &UnitFacts) -> Fix {
-    let command = |verb| systemctl(view, verb, unit);
-    let commands = command("reset-failed").zip(command("restart")).map(|(reset, start)| format!(": {reset}; {start}"));
+    let mut words = vec![("reset-failed", unit), ("restart", unit)];
+    if failed_socket(view, unit).is_some() {
+        words = again(view, unit);
+    }
+    let commands: Option<Vec<String>> = words.into_iter().map(|(words, unit)| systemctl(view, words, unit)).collect();
+    let commands = commands.map(|commands| format!(": {}", commands.join("; ")));
     let name = name(unit);
     advice(
         view,
@@ -99,7 +127,7 @@ pub(super) fn advice(view: &View<'_>, risk: Risk, title: impl Into<String>) -> F
 mod tests {
     use crate::testing::Scene;
     use crate::testing::service::{commands, failed, unit, user};
-    use unrefuse_facts::{ActiveState, UnitFacts, UnitUser};
+    use unrefuse_facts::{ActiveState, UnitExit, UnitFacts, UnitUser};
 
     fn scene(own: u32, user: UnitUser, mut app: UnitFacts) -> Scene {
         app.user = Some(user);
@@ -120,6 +148,21 @@ mod tests {
         assert_eq!(start(0, user()), words(as_alice));
         assert_eq!(start(1000, UnitUser { in_session: true, ..by_bus.clone() }), words("systemctl --user"));
         assert_eq!(start(1000, by_bus), words("XDG_RUNTIME_DIR=/run/user/1000 systemctl --user"));
+    }
+
+    #[test]
+    fn a_socket_unit_that_was_given_up_is_what_is_started() {
+        let mut service = failed("app@.service", &["some error"]);
+        service.name = "app.service".into();
+        service.exit = Some(UnitExit { by_signal: true, status: 9, command: None });
+        let mut socket = unit("app.socket", ActiveState::Failed, "failed");
+        socket.clues.clear();
+        socket.triggers = vec!["app.service".into()];
+        let report = Scene::local("127.0.0.1:6379").rst().units(vec![service, socket]).report();
+        let wanted = ["reset-failed app.service", "reset-failed app.socket", "start app.socket"];
+        assert_eq!(commands(&report, 0), wanted.map(|words| format!("systemctl {words}")));
+        let evidence = &report.blockers[0].whys[1].evidence;
+        assert!(evidence.iter().any(|e| e.text == "app.socket, which listens for it, was given up, too"), "{evidence:?}");
     }
 
     #[test]

@@ -56,6 +56,9 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             meant.source(),
         ))
         .evidences(log::error(unit).map(|line| line.evidence(unit)))
+        .evidences(act::failed_socket(view, unit).map(|socket| {
+            Evidence::new(format!("{}, which listens for it, was given up, too", act::name(socket)), meant.source())
+        }))
         .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     if let Some(missing) = log::missing(unit) {
