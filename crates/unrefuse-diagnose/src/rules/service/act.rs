@@ -162,7 +162,10 @@ mod tests {
         let wanted = ["reset-failed app.service", "reset-failed app.socket", "start app.socket"];
         assert_eq!(commands(&report, 0), wanted.map(|words| format!("systemctl {words}")));
         let evidence = &report.blockers[0].whys[1].evidence;
-        assert!(evidence.iter().any(|e| e.text == "app.socket, which listens for it, was given up, too"), "{evidence:?}");
+        assert!(
+            evidence.iter().any(|e| e.text == "app.socket, which listens for it, was given up, too"),
+            "{evidence:?}"
+        );
     }
 
     #[test]
