@@ -37,7 +37,7 @@ pub fn edit_command(edit: &Edit) -> Option<String> {
     } else {
         words.push(old);
         let seen = if tabs { "\"$(printf %b \"$2\")\"" } else { "\"$2\"" };
-        (format!("[ \"$(sed -n {line}p \"$1\")\" = {seen} ]"), after)
+        (format!("[ \"$(tail -n +{line} \"$1\" | head -n 1)\" = {seen} ]"), after)
     };
     let head = if before == 0 { String::new() } else { format!("head -n {before} \"$1\"; ") };
     let put = if edit.new.is_empty() {
