@@ -121,6 +121,7 @@ fn contend(name: &str, contest: &Contest, rounds: Option<usize>) -> Result<Vec<R
     let fitting = BUDGET.as_nanos() / once.as_nanos().max(1);
     let rounds = rounds.unwrap_or_else(|| usize::try_from(fitting).unwrap_or(MOST).clamp(FEWEST, MOST));
     println!("  {rounds} rounds of about {}", seconds(once));
+    measure::stay_small();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::with_capacity(rounds); subjects.len()];
     for round in 0..rounds {
         for turn in 0..subjects.len() {
