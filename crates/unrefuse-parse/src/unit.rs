@@ -16,6 +16,7 @@
 
 use crate::lines::numbered;
 use crate::secret::{Trust, redact};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use unrefuse_facts::{AddressFamilies, IpPrefix, UnitFacts, UnitListen, text};
 
@@ -33,12 +34,30 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// Whether it takes back an earlier one: an empty value empties the list of its key (systemd.unit(5)), and of all
-    /// addresses of a socket unit (systemd.socket(5), `ListenStream=`).
-    pub fn resets(&self, earlier: &Assignment) -> bool {
-        let listens = |key: &str| self.section == "Socket" && key.starts_with("Listen");
-        let same_list = self.key == earlier.key || (listens(&self.key) && listens(&earlier.key));
-        self.value.is_empty() && self.section == earlier.section && same_list
+    /// The section and the list that it adds to or empties: that of its key (systemd.unit(5)), and one of all addresses of a
+    /// socket unit (systemd.socket(5), `ListenStream=`).
+    fn list(&self) -> (&str, &str) {
+        let listens = self.section == "Socket" && self.key.starts_with("Listen");
+        (&self.section, if listens { "Listen" } else { &self.key })
+    }
+}
+
+/// Tells which assignments are in effect, where they come from the last back to the first: an empty value takes back all
+/// that stand before it in its list (systemd.unit(5)).
+#[derive(Debug, Default)]
+pub struct Backwards<'a> {
+    emptied: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Backwards<'a> {
+    /// Whether no later one, which it was told of before, takes this one back.
+    pub fn in_effect(&mut self, assignment: &'a Assignment) -> bool {
+        let list = assignment.list();
+        let kept = !self.emptied.contains(&list);
+        if assignment.value.is_empty() {
+            self.emptied.insert(list);
+        }
+        kept
     }
 }
 

@@ -3,10 +3,13 @@
 use super::{UnitFiles, holds, names, small, template};
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{Clue, ClueKind};
-use unrefuse_parse::unit::Assignment;
+use unrefuse_parse::unit::{Assignment, Backwards};
 
 /// Units that name a port: no more are looked for.
 const MOST_NAMING: usize = 16;
+
+/// Environment files of one unit: no more are looked into.
+const MOST_ENVIRONMENTS: usize = 16;
 
 /// Keys whose values name a port that the service listens on.
 const PORT_KEYS: [&str; 4] = ["ExecStart", "ExecStartPre", "Environment", "ListenStream"];
@@ -29,8 +32,9 @@ impl UnitFiles {
         let files = self.read(unit);
         let all: Vec<(&String, &Assignment)> =
             files.iter().flat_map(|(path, file)| file.iter().map(move |assignment| (path, assignment))).collect();
-        let in_effect = |at: usize| !all[at + 1..].iter().any(|(_, later)| later.resets(all[at].1));
-        let effective: Vec<_> = (0..all.len()).rev().filter(|at| in_effect(*at)).map(|at| all[at]).collect();
+        let mut backwards = Backwards::default();
+        let last_first = all.iter().rev();
+        let (effective, gone): (Vec<_>, Vec<_>) = last_first.partition(|(_, one)| backwards.in_effect(one));
         let names = |assignment: &Assignment| {
             let value = match instance {
                 Some(instance) => &assignment.value.replace("%i", instance),
@@ -46,8 +50,7 @@ impl UnitFiles {
             });
         }
         let taken_back = || {
-            let (path, assignment) =
-                all.iter().find(|(_, set)| names(set) && !effective.iter().any(|(_, e)| e == set))?;
+            let (path, assignment) = gone.iter().rev().find(|(_, set)| names(set))?;
             let (by, wins) = effective.iter().find(|(_, set)| set.key == assignment.key)?;
             let text = format!(
                 "{path}:{} says port {port}, and {by}:{} takes it back: {}={}",
@@ -59,15 +62,16 @@ impl UnitFiles {
             Some(Clue { kind: ClueKind::TakenBack, text, source: format!("{by}:{}", wins.line) })
         };
         let environments = effective.iter().filter(|(_, assignment)| assignment.key == ENVIRONMENT_FILE);
-        let by_environment = environments.map(|(_, assignment)| assignment.value.as_str()).find_map(|path| {
-            // A minus sign: the file may be absent.
-            let path = path.strip_prefix('-').unwrap_or(path).trim_matches('"');
-            let plain = path.starts_with('/') && !path.contains(['%', '*', '?', '[']);
-            let bytes = small(&format!("{}{path}", plain.then_some(&self.root)?))?;
-            let line = line_naming(&bytes, port)?;
-            let text = format!("the environment of {unit} names port {port}");
-            Some(Clue { kind: ClueKind::UnitFile, text, source: format!("{path}:{line}") })
-        });
+        let by_environment =
+            environments.take(MOST_ENVIRONMENTS).map(|(_, assignment)| assignment.value.as_str()).find_map(|path| {
+                // A minus sign: the file may be absent.
+                let path = path.strip_prefix('-').unwrap_or(path).trim_matches('"');
+                let plain = path.starts_with('/') && !path.contains(['%', '*', '?', '[']);
+                let bytes = small(&format!("{}{path}", plain.then_some(&self.root)?))?;
+                let line = line_naming(&bytes, port)?;
+                let text = format!("the environment of {unit} names port {port}");
+                Some(Clue { kind: ClueKind::UnitFile, text, source: format!("{path}:{line}") })
+            });
         by_environment.or_else(taken_back)
     }
 
