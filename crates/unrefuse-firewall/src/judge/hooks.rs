@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::conntrack::{Conntrack, state, status};
+use crate::conntrack::{Conntrack, Tuple, state, status};
 use crate::model::{ChainKind, Direction, Family, Hook, Policy};
 use crate::packet::{Device, Packet, proto};
 use crate::spec::tcp_flags;
@@ -351,12 +351,9 @@ fn track(packet: &mut Packet) {
 /// The addresses of a later packet in the connection's first direction (net/netfilter/nf_nat_core.c `nf_nat_packet`).
 fn translate_again(packet: &mut Packet, destination: bool) {
     let Some(ct) = packet.ct.clone().filter(|ct| ct.status & status::SEEN_REPLY != 0) else { return };
-    if destination && ct.status & status::DST_NAT != 0 {
-        packet.set_destination(ct.reply.src);
-        packet.set_dport(ct.reply.sport);
-    } else if !destination && ct.status & status::SRC_NAT != 0 {
-        packet.set_source(ct.reply.dst);
-        packet.set_sport(ct.reply.dport);
+    let done = if destination { status::DST_NAT } else { status::SRC_NAT };
+    if ct.status & done != 0 {
+        readdress(packet, destination, &ct.reply);
     }
 }
 
@@ -364,11 +361,19 @@ fn translate_again(packet: &mut Packet, destination: bool) {
 /// the other way round.
 fn untranslate(packet: &mut Packet, destination: bool) {
     let Some(ct) = packet.ct.clone() else { return };
-    if destination && ct.status & status::SRC_NAT != 0 {
-        packet.set_destination(ct.original.src);
-        packet.set_dport(ct.original.sport);
-    } else if !destination && ct.status & status::DST_NAT != 0 {
-        packet.set_source(ct.original.dst);
-        packet.set_sport(ct.original.dport);
+    let done = if destination { status::SRC_NAT } else { status::DST_NAT };
+    if ct.status & done != 0 {
+        readdress(packet, destination, &ct.original);
+    }
+}
+
+/// Sends the packet to where packets of that direction come from, or makes it come from where they go.
+fn readdress(packet: &mut Packet, destination: bool, direction: &Tuple) {
+    if destination {
+        packet.set_destination(direction.src);
+        packet.set_dport(direction.sport);
+    } else {
+        packet.set_source(direction.dst);
+        packet.set_sport(direction.dport);
     }
 }
