@@ -42,7 +42,8 @@ pub(super) fn set_hit(
     let set = machine.set(place, name);
     let parts = match tested {
         Cond::InSet { key, .. } => key.iter().map(part).collect(),
-        Cond::InIpset { source, .. } => ipset_parts(set.as_deref()?, source),
+        // Its type is known of a set that is too large to be read, too.
+        Cond::InIpset { source, .. } => ipset_parts(machine.ruleset().ipsets.get(name)?, source),
         _ => Vec::new(),
     };
     let values: Option<Vec<u128>> = parts.iter().map(|part| value(*part, question)).collect();
