@@ -51,7 +51,7 @@ pub(crate) fn address_judgement(
     let machine = LiveMachine::new(host, Family::of(&address.ip()))?;
     let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
-    let convert = |question: &Question, answer: &Answer| convert::judgement(&machine, question, answer);
+    let convert = |question: &Question, answer: &Answer| convert::both_ways(&machine, question, answer);
     let mut judged = AddressJudgement::of(address);
     match sender {
         Sender::From(client, interface) => {
@@ -62,8 +62,8 @@ pub(crate) fn address_judgement(
                 question.server_uid = listeners_user(target, address, host);
                 answer = ask(&question);
             }
-            judged.ingress = Some(convert(&question, &answer));
-            judged.reply = convert::reply(&machine, &question, &answer);
+            let (ingress, reply) = convert(&question, &answer);
+            (judged.ingress, judged.reply) = (Some(ingress), reply);
             judged.later = Judge::new(machine.ruleset(), &machine)
                 .confirmation(&question)
                 .map(|later| convert::later(&machine, &question, &later));
@@ -74,9 +74,8 @@ pub(crate) fn address_judgement(
             let mut question = Question::outgoing(packet(None));
             question.packet.uid = Some(uid);
             let answer = ask(&question);
-            let out = convert(&question, &answer);
+            let (out, reply) = convert(&question, &answer);
             judged.marked = marked::marking(&machine, &question, &answer, host);
-            let reply = convert::reply(&machine, &question, &answer);
             let local = machine.is_own(address.ip());
             if !local {
                 judged.egress = Some(out);
@@ -95,8 +94,7 @@ pub(crate) fn address_judgement(
             } else {
                 // What the way in would do were it let out.
                 let question = Question::incoming(Some("lo"), packet(Some(address.ip())));
-                let answer = ask(&question);
-                judged.ingress = Some(convert(&question, &answer)).filter(|j| !ends_in_stack(j));
+                judged.ingress = Some(judged_in(&machine, &question)).filter(|j| !ends_in_stack(j));
                 judged.egress = Some(out);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::machine::LiveMachine;
 use super::set_hit::set_hit;
-use super::what_if;
+use super::what_if::{self, LetIn};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts as facts;
 use unrefuse_facts::{AttemptOutcome, Errno, Observed};
@@ -12,8 +12,22 @@ use unrefuse_firewall::machine::Machine;
 use unrefuse_firewall::model::{self, Backend, Hook, Reject, Rule, Table};
 use unrefuse_firewall::owner::{self, Owner};
 
+/// What the judge says of the question's packet, and of the answer to it.
+pub(super) fn both_ways(
+    machine: &LiveMachine,
+    question: &Question,
+    answer: &Answer,
+) -> (facts::Judgement, Option<facts::Judgement>) {
+    let let_in = what_if::let_in(machine, question, answer);
+    (told(machine, question, answer, &let_in), reply(machine, question, answer, &let_in))
+}
+
 /// What the judge says of the question's packet.
 pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Answer) -> facts::Judgement {
+    told(machine, question, answer, &what_if::let_in(machine, question, answer))
+}
+
+fn told(machine: &LiveMachine, question: &Question, answer: &Answer, let_in: &LetIn) -> facts::Judgement {
     let to = match &answer.fate {
         Fate::Accepted { to } => to.first(),
         _ => None,
@@ -40,7 +54,7 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
         client_sees: client_sees(&answer.client_sees),
         assumptions: answer.assumptions.clone(),
         ignored: answer.ignored.clone(),
-        behind: behind(machine, question, answer),
+        behind: behind(machine, question, let_in),
         without: rest
             .as_ref()
             .filter(|rest| rest.fate.is_stopped())
@@ -49,9 +63,9 @@ pub(super) fn judgement(machine: &LiveMachine, question: &Question, answer: &Ans
 }
 
 /// What stops the packet behind the place that stops it first, and so on.
-fn behind(machine: &LiveMachine, question: &Question, answer: &Answer) -> Option<Box<facts::Judgement>> {
+fn behind(machine: &LiveMachine, question: &Question, let_in: &LetIn) -> Option<Box<facts::Judgement>> {
     let mut found = None;
-    for later in what_if::let_in(machine, question, answer).stops.iter().rev() {
+    for later in let_in.stops.iter().rev() {
         found = Some(Box::new(facts::Judgement { behind: found.take(), ..stop(machine, question, later) }));
     }
     found
@@ -86,11 +100,8 @@ fn plain(fate: facts::Fate) -> facts::Judgement {
 
 /// What the judge says of the answer to the question's packet; of a packet that is stopped, what it would say of the
 /// answer were it let through.
-pub(super) fn reply(machine: &LiveMachine, question: &Question, answer: &Answer) -> Option<facts::Judgement> {
-    if answer.fate.is_stopped() {
-        let rest = what_if::let_in(machine, question, answer).passes?;
-        return reply(machine, question, &rest);
-    }
+fn reply(machine: &LiveMachine, question: &Question, answer: &Answer, let_in: &LetIn) -> Option<facts::Judgement> {
+    let answer = if answer.fate.is_stopped() { let_in.passes.as_ref()? } else { answer };
     let judgement = later(machine, question, answer.reply.as_ref()?);
     Some(facts::Judgement { client_sees: client_sees(&answer.client_sees), ..judgement })
 }
