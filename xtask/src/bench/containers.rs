@@ -26,7 +26,7 @@ const FIRST_PORT: u16 = 20_000;
 /// How often `docker ps` is timed for that limit.
 const TIMED: usize = 7;
 /// Where the program for the facts lies on the machine.
-const FACTS: &str = "/run/lab/work/bench_containers";
+const FACTS: &str = "/run/bench_containers";
 
 /// The facts alone, and the two commands that show as much. Half of the containers run.
 pub(super) fn facts(unrefuse: &Path, run: Run<'_>) -> Result<Vec<Row>> {
