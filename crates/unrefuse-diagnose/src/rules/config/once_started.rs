@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_configuration_without_an_address_is_not_healed_by_a_start() {
         let mut haproxy = Config::of("haproxy", "haproxy").of_stopped("haproxy.service");
-        let Observed::Known { value, .. } = &mut haproxy.config else { return };
+        let Observed::Known { value, .. } = &mut haproxy.config else { panic!() };
         value.files.push(ConfigFile { path: "/etc/haproxy/haproxy.cfg".into(), size: 1, changed_ms: None });
         let report = report("10.1.0.2:80", vec![haproxy]);
         let blocker = &report.blockers[0];

@@ -171,7 +171,7 @@ mod tests {
         let roots = |kind, name: &str| {
             let app = UnitFacts { clues: vec![clue(kind)], ..unit("app.service", ActiveState::Active, "running") };
             let scene = Scene::local("127.0.0.1:8091").listener("127.0.0.1:8092", "app").with(|case| {
-                let Observed::Known { value, .. } = &mut case.host.sockets else { return };
+                let Observed::Known { value, .. } = &mut case.host.sockets else { panic!() };
                 value.processes.values_mut().for_each(|process| process.running_as.unit = Some(name.to_owned()));
             });
             scene.units(vec![app]).rst().report().blockers[0].whys[0].title.clone()
