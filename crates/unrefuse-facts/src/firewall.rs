@@ -3,8 +3,10 @@
 //! Plain data: the judge's answers, converted. What a rule file says (configured) and what the kernel holds (running) stay
 //! apart: judgements are of the running rules, [`SavedRules`] of the files.
 
+mod beyond;
 mod manager;
 
+pub use beyond::{Beyond, SharedLink};
 pub use manager::{
     FirewalldFacts, RuleKeeper, RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, UfwAction, UfwFacts, UfwPlaced,
     UfwRule,
@@ -81,6 +83,9 @@ pub struct AddressJudgement {
     /// The same, as it leaves: the answer, where this machine is the server, else the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbour_out: Option<Judgement>,
+    /// Where this machine passes the packets of a client elsewhere on to, where it is not their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Beyond>,
 }
 
 impl AddressJudgement {
@@ -96,6 +101,7 @@ impl AddressJudgement {
             later: None,
             neighbour_in: None,
             neighbour_out: None,
+            beyond: None,
         }
     }
 }

@@ -35,10 +35,10 @@ pub use container::{
 };
 pub use errno::Errno;
 pub use firewall::{
-    AddressJudgement, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
+    AddressJudgement, Beyond, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
     FilterRule, FirewallFacts, FirewalldFacts, FromElsewhere, Judgement, Marking, RejectKind, RuleCounters, RuleKeeper,
-    RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, SetHit, SetKind, StackReason, TableFamily, Translation,
-    UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
+    RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, SetHit, SetKind, SharedLink, StackReason, TableFamily,
+    Translation, UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
 pub use name::{

@@ -4,7 +4,7 @@ use crate::sniff::Sniffer;
 use crate::sys::{unmapped, wait};
 use crate::trial::{Sniffing, Trial, Wants, Watch};
 use nix::poll::{PollFd, PollFlags};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{Attempt, Observed, Protocol, Reference};
 
@@ -75,6 +75,15 @@ pub fn attempts(addresses: &[SocketAddr], options: &AttemptOptions<'_>) -> Vec<A
         }
     }
     done.into_iter().flatten().collect()
+}
+
+/// Tries `address` once, sending from `source`, which must be this machine's own; packets are not looked at.
+pub fn attempt_from(source: IpAddr, address: SocketAddr, options: &AttemptOptions<'_>) -> Attempt {
+    let wants = Wants { tos: true, look: true, reference: false, sniffing: Sniffing::Off };
+    let mut trial = Trial::new(options.protocol, address, 0, wants);
+    trial.source = Some(source);
+    run(std::slice::from_mut(&mut trial), None, options.timeout, options.deadline, options.watch);
+    trial.attempt
 }
 
 /// The host's other answer, asked for in an earlier round.

@@ -28,7 +28,7 @@ mod trial;
 mod udp;
 mod unix;
 
-pub use attempts::{AttemptOptions, MAX_ADDRESSES, attempts};
+pub use attempts::{AttemptOptions, MAX_ADDRESSES, attempt_from, attempts};
 pub use neighbour::claimants;
 pub use ports::{MAX_PORTS, ports};
 pub use unix::unix;

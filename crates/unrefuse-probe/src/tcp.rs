@@ -5,10 +5,10 @@ use crate::sniff::SeenKind;
 use crate::sys::{answering, errno, is_self_connected, local_address, uninterrupted};
 use crate::trial::{State, TOS, Trial};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, connect, getsockopt, recv, setsockopt, socket,
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, recv, setsockopt, socket,
     sockopt,
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno};
@@ -20,7 +20,14 @@ use unrefuse_facts::{AnswerKind, AttemptOutcome, Errno};
 /// there (counter `LockDroppedIcmps`) and connect(2) fails only at the SYN's first repetition, after 1 s. On IPv4
 /// `tcp_v4_err` queues the error always; the option is set all the same. The error number is the one that a plain
 /// blocking connect(2) ends with (measured for all types and codes).
-pub(crate) fn open(target: SocketAddr, kind: SockType, tos: bool) -> nix::Result<(OwnedFd, Option<u8>)> {
+///
+/// With a `source` it is bound to that address, at a port of the kernel's choice.
+pub(crate) fn open(
+    target: SocketAddr,
+    source: Option<IpAddr>,
+    kind: SockType,
+    tos: bool,
+) -> nix::Result<(OwnedFd, Option<u8>)> {
     let family = if target.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let fd = uninterrupted(|| socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None))?;
     // Neither is needed for the attempt itself, so an error here is none of it.
@@ -31,12 +38,15 @@ pub(crate) fn open(target: SocketAddr, kind: SockType, tos: bool) -> nix::Result
         let _ = setsockopt(&fd, sockopt::Ipv4RecvErr, &true);
         tos && setsockopt(&fd, sockopt::Ipv4Tos, &i32::from(TOS)).is_ok()
     };
+    if let Some(source) = source {
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    }
     Ok((fd, set.then_some(TOS)))
 }
 
 /// Sends the SYN.
 pub(crate) fn start(trial: &mut Trial) {
-    let (fd, tos_sent) = match open(trial.target, SockType::Stream, trial.wants.tos) {
+    let (fd, tos_sent) = match open(trial.target, trial.source, SockType::Stream, trial.wants.tos) {
         Ok(opened) => opened,
         Err(error) => return trial.fail_locally(errno(error)),
     };

@@ -72,6 +72,8 @@ pub(crate) struct Trial {
     pub(crate) wants: Wants,
     /// Where the packets go.
     pub(crate) target: SocketAddr,
+    /// The address that they are sent from, where the kernel is not to choose.
+    pub(crate) source: Option<IpAddr>,
     pub(crate) fd: Option<OwnedFd>,
     pub(crate) state: State,
     pub(crate) started: Instant,
@@ -90,6 +92,7 @@ impl Trial {
             protocol,
             wants,
             target: unmapped(address),
+            source: None,
             fd: None,
             state: State::Waiting,
             started: now,

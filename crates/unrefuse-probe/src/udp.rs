@@ -32,7 +32,7 @@ fn datagram(port: u16) -> Vec<u8> {
 /// Sends the datagram.
 pub(crate) fn start(trial: &mut Trial) {
     trial.ends = trial.ends.min(trial.started + PATIENCE);
-    let (fd, tos_sent) = match tcp::open(trial.target, SockType::Datagram, trial.wants.tos) {
+    let (fd, tos_sent) = match tcp::open(trial.target, trial.source, SockType::Datagram, trial.wants.tos) {
         Ok(opened) => opened,
         Err(error) => return trial.fail_locally(errno(error)),
     };

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use unrefuse_facts::{AnswerKind, Attempt, AttemptOutcome, Errno, Protocol};
-use unrefuse_probe::{AttemptOptions, attempts, ports};
+use unrefuse_probe::{AttemptOptions, attempt_from, attempts, ports};
 
 const FAMILIES: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
 
@@ -257,4 +257,19 @@ fn other_ports_are_asked_side_by_side() {
     let probes = ports(open.ip(), 0, &[refused.port(), open.port()], Duration::from_secs(2));
     let found: Vec<_> = probes.iter().map(|probe| (probe.address, probe.outcome)).collect();
     assert_eq!(found, [(refused, AttemptOutcome::Refused), (open, AttemptOutcome::Open)]);
+}
+
+#[test]
+fn an_attempt_from_another_address_of_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let source = "127.0.0.9".parse().unwrap();
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let mut options = options(protocol);
+        options.timeout = Duration::from_millis(50);
+        let attempt = attempt_from(source, listener.local_addr().unwrap(), &options);
+        assert_eq!(attempt.local.map(|local| local.ip()), Some(source), "{protocol}");
+    }
+    // Another machine's address cannot be bound (ip(7)).
+    let attempt = attempt_from("203.0.113.7".parse().unwrap(), listener.local_addr().unwrap(), &options(Protocol::Tcp));
+    assert_eq!(attempt.errno, Some(Errno::EADDRNOTAVAIL));
 }
