@@ -12,14 +12,14 @@ cause! {
     /// ## What it means
     ///
     /// An entry of the routing tables, or a rule of the routing policy, is there to stop packets: `blackhole`,
-    /// `unreachable`, `prohibit`, or a `throw` after which no other table knows the way. Somebody, or a daemon, put it there: against spoofed or private networks, for a
-    /// ban, or as a guard route of a VPN or of a container network.
+    /// `unreachable`, `prohibit`, or a `throw` after which no other table knows the way. Somebody, or a daemon, put it
+    /// there: against spoofed or private networks, for a ban, or as a guard route of a VPN or of a container network.
     ///
     /// ## How it shows
     ///
-    /// `connect()` fails at once, without a packet: `EINVAL` for blackhole, `EHOSTUNREACH` for unreachable, `EACCES` for
-    /// prohibit, `ENETUNREACH` for throw. Where a firewall rule of OUTPUT marks the packet, the kernel looks its way up
-    /// again by the mark: then TCP is silent until it times out, though `ip route get ADDRESS` shows a way.
+    /// `connect()` fails at once, without a packet: `EINVAL` for blackhole, `EHOSTUNREACH` for unreachable, `EACCES`
+    /// for prohibit, `ENETUNREACH` for throw. Where a firewall rule of OUTPUT marks the packet, the kernel looks its
+    /// way up again by the mark: then TCP is silent until it times out, though `ip route get ADDRESS` shows a way.
     ///
     /// ## How to confirm by hand
     ///
@@ -28,8 +28,8 @@ cause! {
     ///
     /// ## How to fix
     ///
-    /// Take the entry out: `ip route del blackhole NETWORK`, or `ip rule del pref NUMBER`. If it comes back, find what sets it: the network
-    /// configuration, a routing daemon (FRR, BIRD), fail2ban's `route` action, a VPN.
+    /// Take the entry out: `ip route del blackhole NETWORK`, or `ip rule del pref NUMBER`. If it comes back, find what
+    /// sets it: the network configuration, a routing daemon (FRR, BIRD), fail2ban's `route` action, a VPN.
     ///
     /// ## What it is often mistaken for
     ///
