@@ -14,6 +14,9 @@ cause! {
     /// entry), and another machine has that address now: a network card or a virtual machine was replaced, or the entry was
     /// wrong from the beginning. The kernel believes such an entry and never asks the link.
     ///
+    /// It is never more than likely: that another machine answers for the address does not prove that it has it. A router may
+    /// answer for others (proxy ARP), and an entry may have been set because somebody on the link lies.
+    ///
     /// ## How it shows
     ///
     /// Silence: the packets leave, and the machine that they are handed to is not there, or throws them away. Other machines
@@ -54,7 +57,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     }
     let title = format!("packets to {} are handed to the wrong machine: {}", view.endpoint(), entry.said());
-    let fired = Fired::new(Certainty::Proven, title)
+    // Another one that answers is not proof: proxy ARP answers for others, and some lie (arp(7)): entries are set for that.
+    let fired = Fired::new(Certainty::Likely, title)
         .predicts(&[AttemptOutcome::TimedOut])
         .evidences(entry.evidence())
         .evidence(Evidence::new(format!("no answer from {}", view.endpoint()), "connect(2)"));
@@ -81,7 +85,7 @@ mod tests {
         let report = scene(Observed::known(vec!["02:00:00:00:00:02".into()], Source::probed("ARP"))).report();
         assert_eq!(report.blockers.len(), 1, "{:?}", report.blockers);
         let blocker = &report.blockers[0];
-        assert_eq!((blocker.root.as_str(), blocker.certainty), ("path/static-neighbour", Certainty::Proven));
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("path/static-neighbour", Certainty::Likely));
         assert_eq!(commands(&blocker.fixes[0].steps), ["ip neigh del 10.1.0.9 dev eth0"]);
     }
 
