@@ -7,6 +7,7 @@ use crate::{connect, hold, node, rootfs, run, scenarios, serve, shell};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -138,7 +139,12 @@ fn list(choice: &Choice) -> Result<ExitCode> {
         }
         let scenario = job.source.read(job.variant)?;
         let families: Vec<_> = job.source.variants.iter().map(|variant| variant.name()).collect();
-        println!("{:34} {:6} {:44} {}", job.source.name, families.join(","), scenario.covers.join(" "), scenario.title);
+        let (families, covers) = (families.join(","), scenario.covers.join(" "));
+        let line = writeln!(std::io::stdout(), "{:34} {families:6} {covers:44} {}", job.source.name, scenario.title);
+        if line.is_err() {
+            // Its reader has gone (`list | head`).
+            break;
+        }
         last = job.source.name;
     }
     Ok(ExitCode::SUCCESS)

@@ -14,8 +14,8 @@ use unrefuse_facts::text::shell_quote;
 /// Its lines may be pasted with any indentation, which a here-document would not take. Where only the first of them are
 /// pasted nothing runs, or a text is unset and nothing is written.
 ///
-/// Only `sh`, `sed`, `head`, `tail`, `wc`, `mktemp`, `cat` and `rm` are used, each as POSIX or busybox has it: no pattern,
-/// no escape sequence, and so nothing in the texts that could be taken for one. `None` for a text with control characters
+/// Only `sh`, `head`, `tail`, `wc`, `mktemp`, `cat` and `rm` are used, each as POSIX or busybox has it: no pattern, no
+/// escape sequence, and so nothing in the texts that could be taken for one. `None` for a text with control characters
 /// other than tabs, for a path that is not absolute, and for a line number of 0.
 pub fn edit_command(edit: &Edit) -> Option<String> {
     if !edit.path.starts_with('/') || edit.line == 0 || edit.old == edit.new {

@@ -57,7 +57,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(Finding::Clear);
     }
     let title = format!("packets to {} are handed to the wrong machine: {}", view.endpoint(), entry.said());
-    // Another one that answers is not proof: proxy ARP answers for others, and some lie (arp(7)): entries are set for that.
+    // Another one that answers is no proof: proxy ARP answers for others, and some lie, which entries are set against.
     let fired = Fired::new(Certainty::Likely, title)
         .predicts(&[AttemptOutcome::TimedOut])
         .evidences(entry.evidence())
