@@ -45,12 +45,18 @@ pub(crate) fn diagnose(case: &Case, elapsed: Duration) -> Report {
 }
 
 /// Causes that leave a client without any answer.
-const SILENT: [&str; 4] =
-    ["listener/queue-full", "listener/md5-required", "ingress/no-way-back", "ingress/unit-ip-deny"];
+const SILENT: [&str; 5] = [
+    "listener/queue-full",
+    "listener/md5-required",
+    "ingress/no-way-back",
+    "ingress/forwarded-no-way-back",
+    "ingress/unit-ip-deny",
+];
 
 /// What a client elsewhere will see: foreseen, for no attempt was made.
 fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     let judged = |view: &View<'_>| case.judgement(view.address?);
+    let udp = case.target.protocol == Protocol::Udp;
     let stops = |judgement: &Option<Judgement>| judgement.as_ref().is_some_and(|j| j.fate.is_stopped());
     if views.iter().filter_map(judged).any(|j| stops(&j.neighbour_in) || stops(&j.neighbour_out)) {
         // The last machine before this one says so (EHOSTUNREACH), after three questions.
@@ -70,6 +76,10 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
         None if report.blockers.iter().any(|b| b.gate == Gate::Access) => Outcome::ClosedOnAccept,
         None if report.blockers.iter().flat_map(|b| &b.whys).any(|why| SILENT.contains(&why.id.as_str())) => {
             Outcome::TimedOut
+        }
+        // This machine only passes the packets on, and the one behind it did not take its own.
+        None if let Some(outcome) = views.iter().filter_map(judged).find_map(|j| j.beyond.as_ref()?.failure(udp)) => {
+            one_outcome(outcome)
         }
         // The kernel shakes hands, and all that follows is lost.
         None if views.iter().filter_map(judged).any(|j| stops(&j.later))

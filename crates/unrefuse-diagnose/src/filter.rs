@@ -8,12 +8,14 @@ mod managers;
 mod nat;
 mod neighbours;
 mod remove;
+mod source_nat;
 
 pub(crate) use allow::{allow, and_behind, and_without, take_out};
 pub(crate) use command::{keep_setting, setting_name};
 pub(crate) use describe::{decider, evidence, owned_by, rule as rule_text, safe, short, source};
 pub(crate) use nat::{end_of, listener_beside};
 pub(crate) use remove::{remove, remove_rule};
+pub(crate) use source_nat::{Clients, masquerade};
 
 use crate::finding::{CannotTell, Fired};
 use crate::report::Certainty;

@@ -47,7 +47,7 @@ pub use name::{
 };
 pub use net::{
     Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing, RoutingRule,
-    within,
+    network, within,
 };
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};

@@ -2,7 +2,7 @@
 
 use crate::Errno;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -239,6 +239,21 @@ pub fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
     let ((address, size), (network, other)) = (bits(address), bits(network));
     let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
     size == other && u32::from(prefix) <= size && (address ^ network) & mask == 0
+}
+
+/// `10.9.0.7` and 24 give `10.9.0.0/24`.
+pub fn network(address: IpAddr, prefix: u8) -> String {
+    let length = u32::from(prefix);
+    match address {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
+            format!("{}/{prefix}", Ipv4Addr::from_bits(ip.to_bits() & mask))
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length)).unwrap_or(0);
+            format!("{}/{prefix}", Ipv6Addr::from_bits(ip.to_bits() & mask))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -48,4 +48,13 @@ impl Beyond {
     pub fn is_hidden(&self, client: IpAddr) -> bool {
         self.source.is_none_or(|source| source != client)
     }
+    /// How an attempt from here ended that was not taken. Silence says nothing of a UDP service.
+    pub fn failure(&self, udp: bool) -> Option<AttemptOutcome> {
+        let attempts = [&self.probed, &self.probed_facing];
+        attempts.into_iter().filter_map(Observed::value).copied().find(|ended| match ended {
+            AttemptOutcome::Open | AttemptOutcome::ClosedOnAccept => false,
+            AttemptOutcome::TimedOut => !udp,
+            _ => true,
+        })
+    }
 }

@@ -2,6 +2,7 @@
 //! facts. Nothing here decides what that means.
 
 mod around;
+mod beyond;
 mod convert;
 mod imagined;
 pub(super) mod marked;
@@ -18,10 +19,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_facts::{
-    AddressJudgement, Case, Family, Fate, FilterHook, FirewallFacts, Judgement, Missing, Observed, Protocol, Source,
-    Target, Transport,
+    AddressJudgement, Attempt, AttemptOutcome, Case, Family, Fate, FilterHook, FirewallFacts, Judgement, Missing,
+    Observed, Protocol, Source, Target, Transport,
 };
-use unrefuse_firewall::answer::Answer;
 use unrefuse_firewall::judge::{Judge, Question, judge};
 use unrefuse_firewall::spec::PacketSpec;
 
@@ -51,7 +51,6 @@ pub(crate) fn address_judgement(
     let machine = LiveMachine::new(host, Family::of(&address.ip()))?;
     let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
-    let convert = |question: &Question, answer: &Answer| convert::both_ways(&machine, question, answer);
     let mut judged = AddressJudgement::of(address);
     match sender {
         Sender::From(client, interface) => {
@@ -62,8 +61,10 @@ pub(crate) fn address_judgement(
                 question.server_uid = listeners_user(target, address, host);
                 answer = ask(&question);
             }
-            let (ingress, reply) = convert(&question, &answer);
+            let let_in = what_if::let_in(&machine, &question, &answer);
+            let (ingress, reply) = convert::both_ways(&machine, &question, &answer, &let_in);
             (judged.ingress, judged.reply) = (Some(ingress), reply);
+            judged.beyond = beyond::beyond(&machine, &question, let_in.passes.as_ref().unwrap_or(&answer), *client);
             judged.later = Judge::new(machine.ruleset(), &machine)
                 .confirmation(&question)
                 .map(|later| convert::later(&machine, &question, &later));
@@ -74,7 +75,8 @@ pub(crate) fn address_judgement(
             let mut question = Question::outgoing(packet(None));
             question.packet.uid = Some(uid);
             let answer = ask(&question);
-            let (out, reply) = convert(&question, &answer);
+            let let_in = what_if::let_in(&machine, &question, &answer);
+            let (out, reply) = convert::both_ways(&machine, &question, &answer, &let_in);
             judged.marked = marked::marking(&machine, &question, &answer, host);
             let local = machine.is_own(address.ip());
             if !local {
@@ -233,19 +235,26 @@ pub(crate) fn sent_here(case: &Case) -> bool {
 /// Where NAT sends the packets elsewhere, that place is asked.
 fn probed(mut judged: AddressJudgement, case: &Case, options: &Options) -> AddressJudgement {
     let legs = [&mut judged.egress, &mut judged.ingress];
+    let how = unrefuse_probe::AttemptOptions {
+        protocol: case.target.protocol,
+        timeout: options.timeout.min(NAT_TARGET_WAIT),
+        deadline: options.deadline,
+        rounds: 1,
+        sniff: false,
+        watch: &|_, _| None,
+    };
     for translation in legs.into_iter().flatten().filter_map(|judgement| judgement.translated.as_mut()) {
-        let how = unrefuse_probe::AttemptOptions {
-            protocol: case.target.protocol,
-            timeout: options.timeout.min(NAT_TARGET_WAIT),
-            deadline: options.deadline,
-            rounds: 1,
-            sniff: false,
-            watch: &|_, _| None,
-        };
-        let attempts = unrefuse_probe::attempts(&[translation.to], &how);
-        if let Some(attempt) = attempts.first() {
-            translation.probed = Observed::known(attempt.outcome, Source::probed("connect(2)"));
-        }
+        translation.probed = attempted(translation.to, &how);
     }
+    beyond::probed(&mut judged, &how);
     judged
+}
+
+fn attempted(to: SocketAddr, how: &unrefuse_probe::AttemptOptions<'_>) -> Observed<AttemptOutcome> {
+    let attempts = unrefuse_probe::attempts(&[to], how);
+    attempts.first().map_or_else(Observed::default, ended)
+}
+
+fn ended(attempt: &Attempt) -> Observed<AttemptOutcome> {
+    Observed::known(attempt.outcome, Source::probed("connect(2)"))
 }

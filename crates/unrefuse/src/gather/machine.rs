@@ -92,6 +92,12 @@ impl LiveMachine {
         self.route(&RouteQuery::to(destination))?.source
     }
 
+    /// The networks that the interface has addresses in: an address, and the prefix length.
+    pub(crate) fn networks(&self, interface: &str) -> impl Iterator<Item = (IpAddr, u8)> {
+        let index = self.links.iter().find(|link| link.name == interface).map(|link| link.index);
+        self.addresses.iter().filter(move |a| Some(a.link) == index).map(|a| (a.address, a.prefix))
+    }
+
     fn as_route(&self, decision: &RouteDecision) -> Route {
         let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
         match decision {

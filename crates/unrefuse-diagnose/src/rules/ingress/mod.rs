@@ -8,6 +8,7 @@ crate::rules::causes! {
     forwarding_off,
     conntrack_full,
     dnat_dead_end,
+    forwarded_no_way_back,
     rule_order,
     mixed_backends,
     firewall_drop,

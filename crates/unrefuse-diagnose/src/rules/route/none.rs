@@ -7,7 +7,7 @@ use crate::fix::quote;
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use std::net::IpAddr;
-use unrefuse_facts::{AttemptOutcome, Errno, Family, InterfaceAddress, RouteDecision};
+use unrefuse_facts::{AttemptOutcome, Errno, Family, InterfaceAddress, RouteDecision, network};
 
 cause! {
     /// ## What it means
@@ -104,21 +104,6 @@ fn connected(view: &View<'_>, ip: IpAddr) -> Option<Fix> {
     let fix = Fix::new(view, Risk::Low, format!("give the network {network} of {} its entry again", link.name));
     let entry = format!("{network} dev {name}");
     Some(fix.command(format!("{ip_command} route add {entry}")).undo(format!("{ip_command} route del {entry}")))
-}
-
-/// `10.9.0.7` and 24 give `10.9.0.0/24`.
-fn network(address: IpAddr, prefix: u8) -> String {
-    let length = u32::from(prefix);
-    match address {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
-            format!("{}/{prefix}", std::net::Ipv4Addr::from_bits(ip.to_bits() & mask))
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length)).unwrap_or(0);
-            format!("{}/{prefix}", std::net::Ipv6Addr::from_bits(ip.to_bits() & mask))
-        }
-    }
 }
 
 #[cfg(test)]

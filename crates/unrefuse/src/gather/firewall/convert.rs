@@ -17,9 +17,9 @@ pub(super) fn both_ways(
     machine: &LiveMachine,
     question: &Question,
     answer: &Answer,
+    let_in: &LetIn,
 ) -> (facts::Judgement, Option<facts::Judgement>) {
-    let let_in = what_if::let_in(machine, question, answer);
-    (told(machine, question, answer, &let_in), reply(machine, question, answer, &let_in))
+    (told(machine, question, answer, let_in), reply(machine, question, answer, let_in))
 }
 
 /// What the judge says of the question's packet.
@@ -168,7 +168,7 @@ fn client_sees(sees: &ClientSees) -> facts::ClientSees {
     facts::ClientSees::Failure { outcome, errno }
 }
 
-fn family(family: model::Family) -> facts::TableFamily {
+pub(super) fn family(family: model::Family) -> facts::TableFamily {
     match family {
         model::Family::Ip => facts::TableFamily::Ip,
         model::Family::Ip6 => facts::TableFamily::Ip6,
@@ -179,7 +179,7 @@ fn family(family: model::Family) -> facts::TableFamily {
     }
 }
 
-fn backend(backend: Backend) -> facts::FilterBackend {
+pub(super) fn backend(backend: Backend) -> facts::FilterBackend {
     match backend {
         Backend::Legacy => facts::FilterBackend::Legacy,
         Backend::Nft => facts::FilterBackend::Nft,
@@ -362,12 +362,16 @@ fn translated(machine: &LiveMachine, question: &Question, answer: &Answer) -> Op
     if to.ip() == question.packet.dst && Some(to.port()) == question.packet.dport() {
         return None;
     }
-    let by = answer.way.iter().find_map(|step| match &step.by {
-        Decider::Rule(rule) if step.what.starts_with("dnat") || step.what.starts_with("redirect") => Some(rule),
-        _ => None,
-    })?;
-    let by = filter_rule(machine, question, by);
+    let by = filter_rule(machine, question, translating(answer)?);
     Some(facts::Translation { to, by, probed: Observed::default() })
+}
+
+/// The rule that changed the packet's destination.
+pub(super) fn translating(answer: &Answer) -> Option<&RuleRef> {
+    answer.way.iter().find_map(|step| match &step.by {
+        Decider::Rule(rule) if step.what.starts_with("dnat") || step.what.starts_with("redirect") => Some(&**rule),
+        _ => None,
+    })
 }
 
 fn way_step(step: &Step) -> facts::WayStep {
