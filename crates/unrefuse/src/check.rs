@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         (_, true) => Some(Family::V6),
         _ => None,
     };
-    if let (Some(wanted), Some(address)) = (family, target.literal())
+    if let (Some(wanted), Some(address)) = (family, target.literal().map(|ip| ip.to_canonical()))
         && Family::of(&address) != wanted
     {
         let option = if wanted == Family::V4 { "-4" } else { "-6" };

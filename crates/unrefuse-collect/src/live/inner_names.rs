@@ -6,7 +6,7 @@
 
 use super::names::Files;
 use super::{dns, links, names};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{DnsAnswer, Family, HostsFile, NameError, NsSwitch, Resolution, Target};
 
@@ -39,10 +39,7 @@ pub(super) fn resolve(target: &Target, family: Option<Family>, files: &Files) ->
     let result = result.and_then(|addresses| {
         let mut wanted: Vec<SocketAddr> = Vec::new();
         for ip in addresses.into_iter().filter(|ip| family.is_none_or(|family| Family::of(ip) == family)) {
-            let address = match ip {
-                IpAddr::V4(v4) => SocketAddr::from((v4, target.port)),
-                IpAddr::V6(v6) => SocketAddrV6::new(v6, target.port, 0, 0).into(),
-            };
+            let address = SocketAddr::new(ip.to_canonical(), target.port);
             if !wanted.contains(&address) {
                 wanted.push(address);
             }

@@ -2,7 +2,7 @@
 
 use super::routes::index;
 use std::ffi::{CStr, CString};
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Instant;
 use unrefuse_facts::{Family, NameError, Protocol, Resolution, Target, text::from_bytes};
 
@@ -86,7 +86,12 @@ fn address(info: &libc::addrinfo, port: u16) -> Option<SocketAddr> {
         libc::AF_INET6 if long(size_of::<libc::sockaddr_in6>()) => {
             // SAFETY: as above, for sockaddr_in6.
             let v6 = unsafe { info.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
-            Some(SocketAddrV6::new(v6.sin6_addr.s6_addr.into(), port, 0, v6.sin6_scope_id).into())
+            // An IPv4-mapped address, which a hosts file may give, is that of a host that is asked by IPv4.
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some(match ip.to_ipv4_mapped() {
+                Some(v4) => SocketAddrV4::new(v4, port).into(),
+                None => SocketAddrV6::new(ip, port, 0, v6.sin6_scope_id).into(),
+            })
         }
         _ => None,
     }

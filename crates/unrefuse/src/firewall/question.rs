@@ -109,7 +109,7 @@ fn client(from: &str, host: &Arc<dyn Host>) -> Result<(IpAddr, Option<String>), 
         None => (bare, None),
     };
     if let Ok(address) = address.parse::<IpAddr>() {
-        return Ok((address, scope));
+        return Ok((address.to_canonical(), scope));
     }
     // The port is of no interest: it only makes the word one that names a host and nothing else.
     let target = unrefuse_parse::target::parse(&[address, "1"], false)
@@ -121,7 +121,7 @@ fn client(from: &str, host: &Arc<dyn Host>) -> Result<(IpAddr, Option<String>), 
 
 fn resolve(target: &Target, family: Option<Family>, option: &str, host: &Arc<dyn Host>) -> Result<IpAddr, String> {
     if let Some(address) = target.literal() {
-        return Ok(address);
+        return Ok(address.to_canonical());
     }
     let resolution = host.resolve(target, family);
     let found = resolution.result.ok().and_then(|found| found.first().map(std::net::SocketAddr::ip));

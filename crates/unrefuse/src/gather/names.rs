@@ -2,7 +2,7 @@
 
 use super::{Options, look, not_needed};
 use crate::ask::{Asked, ask};
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrefuse_collect::Host;
@@ -125,12 +125,10 @@ impl Names {
     }
 }
 
-/// An address literal resolves to itself. (A scoped one goes through the resolver, which knows interface names.)
+/// An address literal resolves to itself, an IPv4-mapped one (`::ffff:10.0.0.5`) to the IPv4 address that its packets go to
+/// (RFC 4291, 2.5.5.2). (A scoped one goes through the resolver, which knows interface names.)
 fn literal(target: &Target) -> Resolution {
-    let addresses = target.literal().map(|ip| match ip {
-        std::net::IpAddr::V4(v4) => SocketAddr::from((v4, target.port)),
-        std::net::IpAddr::V6(v6) => SocketAddrV6::new(v6, target.port, 0, 0).into(),
-    });
+    let addresses = target.literal().map(|ip| SocketAddr::new(ip.to_canonical(), target.port));
     let addresses: Vec<SocketAddr> = match target.protocol {
         Protocol::Unix => vec![SocketAddr::from(([0, 0, 0, 0], 0))],
         _ => addresses.into_iter().collect(),

@@ -62,10 +62,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let in_hosts = lines::giving(view, name);
     let hosts_read = view.case.host.resolver.hosts.value().is_some();
     let denied = answers.iter().any(|a| says_no(&a.answer));
+    // The hosts file is compared letter by letter, and its names have no dot at their end.
+    let dotted = view.case.target.host.ends_with('.') && !in_hosts.is_empty();
     let certainty =
-        if hosts_read && in_hosts.is_empty() && (denied || !dns_asked) { Certainty::Proven } else { Certainty::Likely };
+        if hosts_read && (in_hosts.is_empty() || dotted) && (denied || !dns_asked) { Certainty::Proven } else { Certainty::Likely };
     let title = match error {
         NameError::NoAddress => format!("{shown} has no address that could be used here"),
+        _ if dotted => format!("{shown}. with a dot at its end is asked of the DNS only, which does not know it"),
         _ if !dns_asked => format!("{shown} is not in the hosts file, and this machine does not ask the DNS"),
         _ => format!("the name {shown} does not exist"),
     };
@@ -77,6 +80,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     fired = fired.evidences(dns_asked.then(|| answers.iter().map(lines::said)).into_iter().flatten());
     fired = fired.evidences((!dns_asked).then(|| switch::evidence(view)).flatten());
     fired = fired.evidences(ignored(view, name));
+    if dotted {
+        let fix = Fix::new(view, Risk::Low, format!("ask for {shown} without the dot"));
+        fired = fired.fix(match view.again().at(&format!("{name}:{}", view.case.target.port)) {
+            Some(verify) => fix.verify(verify),
+            None => fix,
+        });
+        return Ok(fired.fires());
+    }
     Ok(suggestions(view, name, &shown, fired).fires())
 }
 
@@ -147,28 +158,11 @@ fn near_names<'a>(view: &View<'a>, name: &str) -> Vec<(&'a str, String)> {
 
 /// Letters to change, add, take away or swap with their neighbour (optimal string alignment), without regard to case.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) =
-        (a.to_ascii_lowercase().chars().collect(), b.to_ascii_lowercase().chars().collect());
     // A name is at most 253 bytes (RFC 1035); a longer word is none and is not worth the table.
-    if a.len() > 255 || b.len() > 255 || a.len().abs_diff(b.len()) > 2 {
+    if a.len() > 255 || b.len() > 255 {
         return usize::MAX;
     }
-    let mut rows = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(rows[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    rows[a.len()][b.len()]
+    strsim::osa_distance(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -214,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn a_dot_at_the_end_keeps_it_out_of_the_hosts_file() {
+        let report = scene("db-server.").dns("10.1.0.53", DnsAnswer::NoSuchName).report();
+        let blocker = &report.blockers[0];
+        assert_eq!((blocker.root.as_str(), blocker.certainty), ("name/not-found", Certainty::Proven));
+        assert_eq!(blocker.fixes[0].verify, "unrefuse db-server:80", "{:?}", blocker.fixes);
+        let without = scene("db-server").dns("10.1.0.53", DnsAnswer::NoSuchName).report();
+        assert_eq!(without.blockers[0].certainty, Certainty::Likely, "a line gives it");
+    }
+
+    #[test]
     fn a_silent_name_server_says_nothing_about_the_name() {
         let roots = scene("db").dns("10.1.0.53", DnsAnswer::Silent).roots();
         assert!(!roots.contains(&"name/not-found".to_owned()), "{roots:?}");
@@ -224,6 +228,6 @@ mod tests {
         assert_eq!(distance("db", "DB"), 0);
         assert_eq!(distance("sevrer", "server"), 1);
         assert_eq!(distance("web1", "web12"), 1);
-        assert_eq!(distance("a", "abcd"), usize::MAX);
+        assert_eq!(distance("a", &"b".repeat(256)), usize::MAX);
     }
 }
