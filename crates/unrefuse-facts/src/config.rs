@@ -16,7 +16,7 @@ pub struct ServiceConfig {
     pub process: Option<ConfiguredProcess>,
     /// The files that were read, in the order of reading.
     pub files: Vec<ConfigFile>,
-    /// Where it says that the service listens.
+    /// Where it says that the service listens; where TCP is switched off, where it would listen without that.
     pub listens: Vec<ConfiguredListen>,
     /// What switches TCP off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct ConfigFile {
 pub struct ConfiguredListen {
     /// Address.
     pub address: ListenAddress,
-    /// Port; 0 for a unix socket.
+    /// Port; 0 for a unix socket, and where the port 0 switches TCP off.
     pub port: u16,
     /// TCP, UDP or a unix socket.
     pub protocol: Protocol,

@@ -135,7 +135,8 @@ impl Options {
             let addresses: Addresses = vec![(address, None)];
             let bind = (addresses, Setting::from(origin.clone()));
             for (port, protocol) in [(&tcp, Protocol::Tcp), (&udp, Protocol::Udp)] {
-                if port.0 != 0 {
+                // The address is told all the same where TCP is switched off.
+                if port.0 != 0 || protocol == Protocol::Tcp {
                     let own = own.map(|own| (own, Setting::from(origin.clone())));
                     listen_on(out, &bind, own.as_ref().unwrap_or(port), protocol);
                 }
@@ -183,6 +184,6 @@ mod tests {
         let parsed = Tree::of(&[("/m", "-s /run/m.sock\n")]).parse("memcached", &["/m"]);
         assert_eq!((shown(&parsed), parsed.disabled.is_some()), (vec!["/run/m.sock /m:1".to_owned()], true));
         let parsed = Tree::of(&[("/m", "-p 0\n")]).parse("memcached", &["/m"]);
-        assert_eq!((shown(&parsed).len(), parsed.disabled.is_some()), (0, true));
+        assert_eq!((shown(&parsed), parsed.disabled.is_some()), (vec!["*:0 default /m:1".to_owned()], true));
     }
 }

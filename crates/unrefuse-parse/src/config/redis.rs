@@ -155,6 +155,7 @@ impl Redis<'_> {
             }
         }
         if plain.0 == 0 && tls.0 == 0 {
+            listen_on(out, &bind, &plain, Protocol::Tcp);
             out.disabled = Some(plain.1);
         } else if bind.0.is_empty() {
             out.disabled = Some(bind.1);
@@ -212,7 +213,7 @@ mod tests {
     fn port_0_switches_tcp_off_unless_there_is_another() {
         let parsed = Tree::of(&[("/r", "port 0\nunixsocket /run/redis.sock\n")]).parse("redis", &["/r"]);
         assert_eq!(parsed.disabled.as_ref().unwrap().origin.line().unwrap().text, "port 0");
-        assert_eq!(shown(&parsed), ["/run/redis.sock /r:2"]);
+        assert_eq!(shown(&parsed), ["*:0 default /r:1", "/run/redis.sock /r:2"]);
         let parsed = Tree::of(&[("/r", "port 0\ntls-port 6380\nbind * -::*\n")]).parse("redis", &["/r"]);
         assert_eq!(
             (shown(&parsed).join(","), parsed.disabled),

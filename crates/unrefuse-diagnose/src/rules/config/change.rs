@@ -1,10 +1,10 @@
 //! How each service writes addresses and ports: the line as it becomes.
 
 use super::judge::Decided;
+use crate::fix::line_edit as edit;
 use crate::report::Edit;
-use std::net::IpAddr;
-use unrefuse_facts::text::visible;
-use unrefuse_facts::{ConfigLine, Location, Origin, ServiceConfig};
+use std::net::{IpAddr, SocketAddr};
+use unrefuse_facts::{ConfigLine, ConfiguredListen, Location, Origin, ServiceConfig};
 
 /// How far a change opens the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,20 +15,56 @@ pub(super) enum Scope {
     Every,
 }
 
+/// The changes that let the service take `ip` at `asked`, where it has another address and another port; in the order in
+/// which they are made, so that line numbers hold.
+///
+/// Where one value says both and lines add up (nginx, Apache, sshd, HAProxy), what is there stays.
+pub(super) fn endpoint(decided: &Decided<'_>, ip: IpAddr, asked: u16, scope: Scope) -> Option<Vec<Edit>> {
+    let listen = decided.listen;
+    let lines = listen.address_from.origin.line().zip(listen.port_from.origin.line());
+    match lines.filter(|(address, port)| address.location == port.location) {
+        Some((address, port)) if address.value == port.value => Some(vec![address_at(decided, ip, asked, scope)?]),
+        Some((at, beside)) => {
+            let moved = port(decided, asked)?;
+            let ((start, end), (other, _)) = (at.value?, beside.value?);
+            let shifted = |place: usize| match other < start {
+                true => (place + moved.new.len()).checked_sub(moved.old.len()),
+                false => Some(place),
+            };
+            let value = Some((shifted(start)?, shifted(end)?));
+            let line = ConfigLine { text: moved.new.clone(), value, ..at.clone() };
+            let listen = ConfiguredListen { address_from: Origin::Line(line).into(), ..listen.clone() };
+            let both = address_at(&Decided { listen: &listen, ..*decided }, ip, asked, scope)?;
+            (both.old == moved.new).then_some(())?;
+            Some(vec![edit(&at.location, &at.text, both.new)?])
+        }
+        None => in_order(vec![port(decided, asked)?, address_at(decided, ip, asked, scope)?]),
+    }
+}
+
+/// Edits in an order in which line numbers hold: the last line first; what takes a line's number after what is changed
+/// there. `None` where two change the same line.
+pub(super) fn in_order(mut edits: Vec<Edit>) -> Option<Vec<Edit>> {
+    edits.sort_by_key(|edit| (std::cmp::Reverse(edit.line), edit.old.is_empty()));
+    let clash = |pair: &[Edit]| matches!(pair, [one, other] if one.path == other.path && one.line == other.line && !other.old.is_empty());
+    (!edits.windows(2).any(clash)).then_some(edits)
+}
+
 /// The change of one line that lets the service take `ip` at the port that it has; `None` where none is known to be right.
 pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option<Edit> {
+    address_at(decided, ip, decided.listen.port, scope)
+}
+
+fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Option<Edit> {
     let listen = decided.listen;
-    let endpoint = match ip {
-        IpAddr::V4(ip) => format!("{ip}:{}", listen.port),
-        IpAddr::V6(ip) => format!("[{ip}]:{}", listen.port),
-    };
+    let endpoint = SocketAddr::new(ip, port).to_string();
     let line = match &listen.address_from.origin {
         Origin::Line(line) => line,
         Origin::Default(_) => return new_address(decided, ip, scope),
         Origin::CommandLine(_) => return None,
     };
     let value = line.value()?;
-    let (port, v4) = (listen.port, ip.is_ipv4());
+    let v4 = ip.is_ipv4();
     let every = if v4 { "0.0.0.0" } else { "::" };
     let of_unit = line.text.trim_start().starts_with("ExecStart");
     match (decided.config.service.as_str(), scope) {
@@ -54,8 +90,8 @@ pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option
         ("postgresql", Scope::Every) => replace(line, "'*'"),
         ("redis", Scope::Asked) => replace(line, &format!("{value} {ip}")),
         ("redis", Scope::Every) => replace(line, "* -::*"),
-        ("memcached", Scope::Asked) => replace(line, &format!("{value},{ip}")),
-        ("memcached", Scope::Every) => replace(line, every),
+        ("memcached", Scope::Asked) => replace(line, &format!("{value},{}", at_its_port(value, &ip.to_string(), port))),
+        ("memcached", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         ("sshd", _) if line.text.trim_start().to_ascii_lowercase().starts_with("addressfamily") => replace(line, "any"),
         ("sshd", Scope::Asked) => insert(line, &at_its_port(value, &ip.to_string(), port), "ListenAddress"),
         ("sshd", Scope::Every) => replace(line, &at_its_port(value, every, port)),
@@ -80,12 +116,18 @@ pub(super) fn address(decided: &Decided<'_>, ip: IpAddr, scope: Scope) -> Option
             replace(line, &format!("{}:{port}", bracketed(every)))
         }
         ("dnsmasq", Scope::Asked) if line.text.contains("listen-address") => replace(line, &format!("{value},{ip}")),
+        // Interfaces and addresses add up.
+        ("dnsmasq", Scope::Asked) if line.text.trim_start().starts_with("interface") => {
+            edit(&below(line)?, "", format!("listen-address={ip}"))
+        }
         _ => None,
     }
 }
 
-/// `new` in place of what sshd's `ListenAddress` says, with a port where there is one: without it those of `Port` hold.
+/// `new` in place of what sshd's `ListenAddress` or memcached's `-l` says, with a port where there is one: without it that of
+/// `Port` or `-p` holds.
 fn at_its_port(old: &str, new: &str, port: u16) -> String {
+    let old = old.split(',').next().unwrap_or_default();
     let has_port = old.contains("]:") || old.matches(':').count() == 1;
     if has_port { format!("{}:{port}", bracketed(new)) } else { new.to_owned() }
 }
@@ -197,8 +239,12 @@ fn insert(line: &ConfigLine, value: &str, word: &str) -> Option<Edit> {
     if !alone {
         return replace(line, value);
     }
-    let at = Location { path: line.location.path.clone(), line: line.location.line.checked_add(1)? };
-    edit(&at, "", for_any_family(&line.with_value(value)?))
+    edit(&below(line)?, "", for_any_family(&line.with_value(value)?))
+}
+
+/// The place of a new line behind this one.
+fn below(line: &ConfigLine) -> Option<Location> {
+    Some(Location { path: line.location.path.clone(), line: line.location.line.checked_add(1)? })
 }
 
 /// Without what nginx takes for IPv6 addresses alone.
@@ -212,13 +258,13 @@ pub(super) fn takes_away(decided: &Decided<'_>, edit: &Edit) -> bool {
     edit.old.contains(&old) && !edit.new.contains(&old)
 }
 
-fn new_line(config: &ServiceConfig, new: String) -> Option<Edit> {
-    edit(config.place.as_ref()?, "", new)
+/// The changed line no longer names that port.
+pub(super) fn takes_away_port(edit: &Edit, port: u16) -> bool {
+    let number = port.to_string();
+    let names = |text: &str| text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == number);
+    names(&edit.old) && !names(&edit.new)
 }
 
-/// `None` for a line that cannot be shown as it is.
-fn edit(at: &Location, old: &str, new: String) -> Option<Edit> {
-    let shows = |text: &str| visible(text).replace("\\t", "\t") == text;
-    let edit = Edit { path: at.path.clone(), line: at.line, old: old.to_owned(), new };
-    (shows(&edit.old) && shows(&edit.new) && shows(&edit.path) && edit.old != edit.new).then_some(edit)
+fn new_line(config: &ServiceConfig, new: String) -> Option<Edit> {
+    edit(config.place.as_ref()?, "", new)
 }

@@ -8,7 +8,7 @@ use crate::View;
 use crate::finding::Fired;
 use crate::fix::quote;
 use crate::report::{Edit, Fix, Risk};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::catalogue::{self, Apply};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{AttemptOutcome, ConfiguredProcess, Origin, ServiceConfig};
@@ -17,7 +17,7 @@ use unrefuse_facts::{AttemptOutcome, ConfiguredProcess, Origin, ServiceConfig};
 const STORES: [&str; 5] = ["mariadb", "postgresql", "redis", "memcached", "mongodb"];
 
 /// What opening the service means, in words that follow a semicolon.
-fn warning(config: &ServiceConfig) -> &'static str {
+pub(super) fn warning(config: &ServiceConfig) -> &'static str {
     match config.service.as_str() {
         "redis" => "; without a password its protected mode still turns others away",
         "memcached" => "; it asks nobody for a password: let the firewall admit only who should come",
@@ -51,8 +51,7 @@ pub(super) fn start_and_ask(view: &View<'_>, decided: &Decided<'_>) -> Option<Fi
     let mut target = view.case.target.clone();
     target.port = decided.listen.port;
     let title = format!("start {} by `{command}` and ask port {}", decided.runner.name(), target.port);
-    let takes = decided.listen.takes(view.ip()?) != Some(false);
-    takes.then(|| Fix::new(view, Risk::Low, title).verify(view.verify_at(&target.endpoint())))
+    (!decided.misses(view)).then(|| Fix::new(view, Risk::Low, title).verify(view.verify_at(&target.endpoint())))
 }
 
 /// The ways to let the service take the asked address: narrow before broad.
@@ -66,18 +65,37 @@ pub(super) fn addresses(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
     let instead = if replaces { "in place of what it has" } else { "too" };
     let narrow = format!("let {} listen on {ip}, {instead}{}", config.name, warning(config));
     let broad = format!("let {} listen on every address{}", config.name, warning(config));
-    // A wildcard address takes the place of an open socket on the same port: nginx must close that first.
-    let broad_apply = if config.service == "nginx" { Apply::Restart } else { apply_of(config) };
     if let Some(fix) = started_anew(view, decided, ip) {
         return vec![fix];
     }
     [
         (asked_edit, asked, narrow, apply_of(config)),
-        (change::address(decided, ip, Scope::Every), every, broad, broad_apply),
+        (change::address(decided, ip, Scope::Every), every, broad, broad_apply(config)),
     ]
     .into_iter()
-    .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.runner, edit?, risk, title, apply))
+    .filter_map(|(edit, risk, title, apply)| edited(view, config, decided.runner, vec![edit?], risk, title, apply))
     .collect()
+}
+
+/// The ways to let the service take the asked address at the asked port, where it has neither: narrow before broad.
+pub(super) fn endpoints(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
+    let Some(ip) = view.ip() else { return Vec::new() };
+    let (config, asked, old) = (decided.config, view.case.target.port, decided.listen.port);
+    let way = |scope, risk, place: String, apply| {
+        let edits = change::endpoint(decided, ip, asked, scope)?;
+        let leaves = edits.iter().any(|edit| change::takes_away_port(edit, old));
+        let told = if leaves { format!("; who uses port {old} must be told") } else { String::new() };
+        let title = format!("let {} listen on {place}{}{told}", config.name, warning(config));
+        edited(view, config, decided.runner, edits, risk, title, apply)
+    };
+    let narrow = way(Scope::Asked, Risk::Medium, SocketAddr::new(ip, asked).to_string(), apply_of(config));
+    let broad = way(Scope::Every, Risk::High, format!("port {asked} of every address"), broad_apply(config));
+    narrow.into_iter().chain(broad).collect()
+}
+
+/// A wildcard address takes the place of an open socket on the same port: nginx must close that first.
+fn broad_apply(config: &ServiceConfig) -> Apply {
+    if config.service == "nginx" { Apply::Restart } else { apply_of(config) }
 }
 
 /// A process without a unit is started by somebody: what its command line must say instead.
@@ -126,27 +144,30 @@ pub(super) fn apply_of(config: &ServiceConfig) -> Apply {
     catalogue::by_id(&config.service).map_or(Apply::Restart, |service| service.apply)
 }
 
-/// The fix of one edit. Without a unit to restart there are no steps: half of it would be no fix.
+/// The fix of these edits, made in their order. Without a unit to restart there are no steps: half of it would be no fix.
 pub(super) fn edited(
     view: &View<'_>,
     config: &ServiceConfig,
     runner: Runner<'_>,
-    edit: Edit,
+    edits: Vec<Edit>,
     risk: Risk,
     title: String,
     apply: Apply,
 ) -> Option<Fix> {
-    let of_unit = ["/systemd/system/", "/systemd/user/"].iter().any(|folder| edit.path.contains(folder));
+    let folders = ["/systemd/system/", "/systemd/user/"];
+    let of_unit = edits.iter().any(|edit| folders.iter().any(|folder| edit.path.contains(folder)));
     let Some(command) = runner.take_up(view, config, if of_unit { Apply::Restart } else { apply }) else {
-        let place = format!("{}:{}", edit.path, edit.line);
-        let title = format!("{title}: {place} becomes `{}`, then restart {}", edit.new.trim(), runner.name());
-        return Some(Fix::new(view, risk, unrefuse_facts::text::visible(&title)));
+        let becomes = |edit: &Edit| format!("{}:{} becomes `{}`", edit.path, edit.line, edit.new.trim());
+        let changes: Vec<String> = edits.iter().map(becomes).collect();
+        let title = format!("{title}: {}, then restart {}", changes.join(", "), runner.name());
+        return Some(Fix::new(view, risk, visible(&title)));
     };
     let title = runner.fixed(title);
     let undo = runner.undo(view, &command)?;
     let read = if of_unit { runner.reread(view) } else { None };
     let with_read = |command: String| read.iter().fold(command, |command, read| format!("{read} && {command}"));
-    let fix = Fix::new(view, risk, title).edit(edit).command(with_read(command)).undo(with_read(undo));
+    let fix = edits.into_iter().fold(Fix::new(view, risk, title), Fix::edit);
+    let fix = fix.command(with_read(command)).undo(with_read(undo));
     Some(if runner.lasts() { fix.persistent() } else { fix })
 }
 

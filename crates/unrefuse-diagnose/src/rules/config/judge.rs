@@ -21,6 +21,30 @@ pub(super) struct Decided<'a> {
     pub(super) listen: &'a ConfiguredListen,
 }
 
+impl Decided<'_> {
+    /// Its address does not take the packet, whatever the port.
+    pub(super) fn misses(&self, view: &View<'_>) -> bool {
+        view.ip().is_some_and(|ip| takes(view, self.listen, ip) == Some(false))
+    }
+}
+
+/// Whether a packet to `ip` would be taken, port aside; an interface takes what is for its own addresses.
+pub(super) fn takes(view: &View<'_>, listen: &ConfiguredListen, ip: IpAddr) -> Option<bool> {
+    match &listen.address {
+        ListenAddress::Interface(name) => has_address(view, name, ip),
+        _ => listen.takes(ip),
+    }
+}
+
+/// Whether it is an address of that interface; `None` where there is no such interface, or that was not seen.
+fn has_address(view: &View<'_>, interface: &str, ip: IpAddr) -> Option<bool> {
+    let host = &view.case.host;
+    let link = host.links.value()?.iter().find(|link| link.name == interface)?.index;
+    // Every address of 127.0.0.0/8 is the loopback interface's.
+    let loopback = interface == "lo" && ip.is_loopback();
+    Some(loopback || host.addresses.value()?.iter().any(|own| own.link == link && own.address == ip))
+}
+
 /// Why a configured address is not the one that is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -79,10 +103,12 @@ pub(super) fn is_guess(config: &ServiceConfig, listen: &ConfiguredListen) -> boo
 /// A configured address that takes what is asked: address, port and protocol.
 pub(super) fn taker<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Option<&'a ConfiguredListen> {
     let ip = view.ip()?;
-    let takes = |listen: &&ConfiguredListen| {
-        listen.port == view.case.target.port && listen.protocol == protocol(view) && listen.takes(ip) == Some(true)
+    let is_taker = |listen: &&ConfiguredListen| {
+        listen.port == view.case.target.port
+            && listen.protocol == protocol(view)
+            && takes(view, listen, ip) == Some(true)
     };
-    let taker = config.listens.iter().find(takes).filter(|_| config.disabled.is_none());
+    let taker = config.listens.iter().find(is_taker).filter(|_| config.disabled.is_none());
     taker.filter(|listen| !is_guess(config, listen))
 }
 
@@ -155,12 +181,7 @@ pub(super) fn made(view: &View<'_>, listen: &ConfiguredListen, socket: &Socket) 
         ListenAddress::Ip(ip) => ip.to_canonical() == own,
         name @ ListenAddress::Name(_) if name.is_loopback() => own.is_loopback(),
         ListenAddress::Name(_) => !own.is_unspecified() && !own.is_loopback(),
-        ListenAddress::Interface(name) => {
-            let host = &view.case.host;
-            let link = host.links.value().into_iter().flatten().find(|link| link.name == *name).map(|link| link.index);
-            let addresses = host.addresses.value().into_iter().flatten();
-            link.is_some() && addresses.filter(|a| Some(a.link) == link).any(|a| a.address == own)
-        }
+        ListenAddress::Interface(name) => has_address(view, name, own) == Some(true),
         ListenAddress::Unix(_) => false,
     }
 }
@@ -198,7 +219,7 @@ pub(super) fn runs_elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>,
 /// Orders addresses with other ports than the asked one: a port that somebody wrote down was moved; a default one may serve
 /// something else (IMAP beside IMAPS).
 pub(super) fn moved_first(view: &View<'_>, listen: &ConfiguredListen) -> (bool, bool, u16) {
-    let takes = view.ip().and_then(|ip| listen.takes(ip)) == Some(true);
+    let takes = view.ip().and_then(|ip| takes(view, listen, ip)) == Some(true);
     (!takes, matches!(listen.port_from.origin, Origin::Default(_)), listen.port)
 }
 

@@ -1,12 +1,14 @@
 //! config/networking-disabled
 
+use super::change::{self, Scope};
+use super::judge::{self, Decided};
 use super::runner::Runner;
-use super::{change, fixes, judge, once_started, words};
+use super::{fixes, once_started, words};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
-use crate::report::Risk;
+use crate::report::{Fix, Risk};
 use crate::rule::cause;
-use unrefuse_facts::{AttemptOutcome, ServiceConfig, Setting};
+use unrefuse_facts::{AttemptOutcome, Protocol, ServiceConfig, Setting};
 
 cause! {
     /// ## What it means
@@ -49,7 +51,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             return Ok(fired(view, config, setting, Runner::Process(process)));
         }
     }
-    let stopped = once_started::stopped(view).and_then(|(unit, config)| Some((unit, config, config.disabled.as_ref()?)));
+    let stopped =
+        once_started::stopped(view).and_then(|(unit, config)| Some((unit, config, config.disabled.as_ref()?)));
     Ok(stopped.map_or(Finding::Clear, |(unit, config, setting)| fired(view, config, setting, Runner::Stopped(unit))))
 }
 
@@ -58,14 +61,48 @@ fn fired(view: &View<'_>, config: &ServiceConfig, setting: &Setting, runner: Run
     let mut fired = Fired::new(runner.certainty(view, config), runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
         .evidences(words::evidence(setting, runner));
-    let line = setting.origin.line();
-    let edit = line.zip(view.ip()).and_then(|(line, ip)| change::enable(config, line, ip, view.case.target.port));
-    if let Some(edit) = edit {
-        let title = format!("let {} listen on {}", config.name, view.endpoint());
-        fired = fired.fix(fixes::edited(view, config, runner, edit, Risk::Medium, title, fixes::apply_of(config)));
+    let misses = misses(view, config, runner);
+    if let Some(listen) = misses.as_ref().map(|decided| decided.listen) {
+        fired = fired.evidences(words::evidence(&listen.address_from, runner));
+    }
+    for scope in if misses.is_some() { &[Scope::Asked, Scope::Every][..] } else { &[Scope::Asked] } {
+        fired.fixes.extend(enabled(view, config, setting, runner, misses.as_ref().map(|decided| (decided, *scope))));
     }
     fired.unknown = judge::unread(config).collect();
     fired.fires()
+}
+
+/// The address that it would listen on with TCP, where that is not the asked one either.
+fn misses<'a>(view: &View<'_>, config: &'a ServiceConfig, runner: Runner<'a>) -> Option<Decided<'a>> {
+    let of_tcp = config.listens.iter().filter(|listen| listen.protocol == Protocol::Tcp);
+    let mut all = of_tcp.map(|listen| Decided { config, runner, listen }).peekable();
+    let first = Decided { ..*all.peek()? };
+    all.all(|decided| decided.misses(view)).then_some(first)
+}
+
+/// TCP switched on, and the address opened where it is another one.
+fn enabled(
+    view: &View<'_>,
+    config: &ServiceConfig,
+    setting: &Setting,
+    runner: Runner<'_>,
+    address: Option<(&Decided<'_>, Scope)>,
+) -> Option<Fix> {
+    let (ip, asked) = (view.ip()?, view.case.target.port);
+    let on = change::enable(config, setting.origin.line()?, ip, asked)?;
+    let title = |place: &str| format!("let {} listen on {place}{}", config.name, fixes::warning(config));
+    let (edits, risk, title) = match address {
+        None => (vec![on], Risk::Medium, title(&view.endpoint())),
+        Some((decided, scope)) => {
+            let edits = change::in_order(vec![on, change::address(decided, ip, scope)?])?;
+            let (risk, place) = match scope {
+                Scope::Asked => (Risk::Medium, view.endpoint()),
+                Scope::Every => (Risk::High, format!("port {asked} of every address")),
+            };
+            (edits, risk, title(&place))
+        }
+    };
+    fixes::edited(view, config, runner, edits, risk, title, fixes::apply_of(config))
 }
 
 #[cfg(test)]
@@ -97,6 +134,25 @@ mod tests {
         let report = config.of_last(Scene::local("10.1.0.2:5432")).rst().report();
         let Step::Edit { edit } = &report.blockers[0].fixes[0].steps[0] else { panic!() };
         assert_eq!(edit.new, "listen_addresses = '10.1.0.2'");
+    }
+
+    #[test]
+    fn an_address_that_is_not_the_asked_one_is_opened_as_well() {
+        let origin = line("/etc/mysql/50.cnf", 27, "bind-address = 127.0.0.1", "127.0.0.1");
+        let config = mariadb().listen("127.0.0.1", 3306, origin);
+        let report = config.of_last(Scene::local("10.1.0.2:3306")).rst().report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "config/networking-disabled");
+        let edits: Vec<&str> = blocker.fixes[0]
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Edit { edit } => Some(edit.new.as_str()),
+                Step::Command { .. } => None,
+            })
+            .collect();
+        assert_eq!(edits, ["bind-address = 10.1.0.2", "# skip-networking"]);
+        assert_eq!(blocker.fixes.len(), 2);
     }
 
     #[test]

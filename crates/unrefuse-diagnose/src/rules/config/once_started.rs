@@ -65,13 +65,14 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
         .iter()
         .filter(|listen| listen.port == target.port && listen.protocol == target.protocol && listen.port != 0)
         .collect();
-    let may_take = |listen: &&&ConfiguredListen| listen.takes(ip) != Some(false) && !judge::is_guess(config, listen);
+    let may_take =
+        |listen: &&&ConfiguredListen| judge::takes(view, listen, ip) != Some(false) && !judge::is_guess(config, listen);
     if let Some(listen) = asked.iter().find(may_take) {
         return Ends::Takes(listen);
     }
     // One of the name's addresses is enough: clients try one after the other.
     let others = view.case.resolution.result.iter().flatten().map(|address| address.ip());
-    let by_another = |ip| asked.iter().find(|listen| listen.takes(ip) != Some(false));
+    let by_another = |ip| asked.iter().find(|listen| judge::takes(view, listen, ip) != Some(false));
     if let Some(listen) = others.filter(|other| *other != ip).find_map(by_another) {
         return Ends::Takes(listen);
     }

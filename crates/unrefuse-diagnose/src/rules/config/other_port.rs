@@ -52,14 +52,17 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let mut fired = Fired::new(decided.runner.certainty(view, decided.config), decided.runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
         .evidences(words::evidence(setting, decided.runner));
-    fired.fixes = moved(view, &decided).into_iter().collect();
+    if decided.misses(view) && decided.listen.address_from.origin != setting.origin {
+        fired = fired.evidences(words::evidence(&decided.listen.address_from, decided.runner));
+    }
+    fired.fixes = moved(view, &decided);
     fired.fixes.extend(fixes::start_and_ask(view, &decided));
     fired.unknown = judge::unread(decided.config).collect();
     Ok(fired.fires())
 }
 
-/// The line with the asked port, where its address takes the packet: else it alone would not help.
-fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
+/// The line with the asked port; where its address does not take the packet, that changed as well: one alone would not help.
+fn moved(view: &View<'_>, decided: &Decided<'_>) -> Vec<Fix> {
     let asked = view.case.target.port;
     // Of several ports that somebody wrote down each has its purpose: none of them is moved.
     let written = |listen: &&ConfiguredListen| !matches!(listen.port_from.origin, Origin::Default(_));
@@ -68,21 +71,25 @@ fn moved(view: &View<'_>, decided: &Decided<'_>) -> Option<Fix> {
     // A web server on 80 is where it belongs: who asks for 443 wants more of it, and who asks for 8080 asks amiss.
     let own = catalogue::by_id(&decided.config.service).and_then(|known| known.ports.first()).map(|port| port.port);
     let customary = [own, Some(443)].contains(&Some(decided.listen.port));
-    if others || customary || decided.listen.takes(view.ip()?) == Some(false) {
-        return None;
+    if others || customary {
+        return Vec::new();
+    }
+    if decided.misses(view) {
+        return fixes::endpoints(view, decided);
     }
     let title = format!(
         "let {} listen on port {asked} in place of {}: who uses the old one must be told",
         decided.config.name, decided.listen.port
     );
-    let edit = change::port(decided, asked)?;
-    fixes::edited(view, decided.config, decided.runner, edit, Risk::Medium, title, fixes::apply_of(decided.config))
+    let apply = fixes::apply_of(decided.config);
+    let fix = |edit| fixes::edited(view, decided.config, decided.runner, vec![edit], Risk::Medium, title, apply);
+    change::port(decided, asked).and_then(fix).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::scenes::{Config, line};
-    use crate::report::Step;
+    use crate::report::{Fix, Step};
     use crate::testing::Scene;
     use crate::testing::service::unit;
     use unrefuse_facts::{ActiveState, Clue, ClueKind, Origin};
@@ -110,6 +117,67 @@ mod tests {
         assert_eq!(edit.new, "listen *:80;");
         let command = "nginx -t && systemctl reload nginx.service".to_owned();
         assert_eq!(report.blockers[0].fixes[0].steps[1], Step::Command { command });
+    }
+
+    fn edits(fix: &Fix) -> Vec<(u32, &str, &str)> {
+        let edits = fix.steps.iter().filter_map(|step| match step {
+            Step::Edit { edit } => Some((edit.line, edit.old.as_str(), edit.new.as_str())),
+            Step::Command { .. } => None,
+        });
+        edits.collect()
+    }
+
+    #[test]
+    fn another_address_is_changed_with_the_port() {
+        let scene = || Scene::local("10.1.0.2:5432").rst();
+        let config = Config::of("postgresql", "postgres");
+        let (address, port) = (Origin::Default("localhost".into()), line("/etc/p.conf", 64, "port = 5433", "5433"));
+        let config = config.listen_at("localhost", 5433, address, port);
+        let report = scene().units(vec![config.of_stopped("postgresql@15-main.service")]).report();
+        let blocker = &report.blockers[0];
+        assert_eq!(blocker.root, "config/other-port");
+        let new = "listen_addresses = 'localhost,10.1.0.2'";
+        assert_eq!(edits(&blocker.fixes[0]), [(64, "port = 5433", "port = 5432"), (9, "", new)]);
+        assert!(blocker.fixes[0].title.starts_with("let PostgreSQL listen on 10.1.0.2:5432;"));
+        assert!(blocker.fixes[0].title.contains("; who uses port 5433 must be told"), "{}", blocker.fixes[0].title);
+        assert_eq!(edits(&blocker.fixes[1])[1].2, "listen_addresses = '*'");
+        assert!(blocker.whys[2].evidence.iter().any(|evidence| evidence.text == "localhost"));
+    }
+
+    #[test]
+    fn a_line_with_address_and_port_gets_another_beside_it() {
+        let config = Config::of("nginx", "nginx");
+        let config = config.listen("127.0.0.1", 8081, line("/n", 3, "listen 127.0.0.1:8081;", "127.0.0.1:8081"));
+        let units = vec![config.of_stopped("nginx.service")];
+        let report = Scene::local("10.1.0.2:80").rst().units(units).report();
+        let fixes = &report.blockers[0].fixes;
+        assert_eq!(edits(&fixes[0]), [(4, "", "listen 10.1.0.2:80;")]);
+        assert_eq!(fixes[0].title, "let nginx listen on 10.1.0.2:80, and start nginx.service");
+        assert_eq!(edits(&fixes[1]), [(3, "listen 127.0.0.1:8081;", "listen 80;")]);
+    }
+
+    #[test]
+    fn options_of_one_line_are_changed_together() {
+        let text = "ExecStart=/usr/bin/redis-server --port 7000 --bind 127.0.0.1";
+        let path = "/etc/systemd/system/redis.service";
+        let (address, port) = (line(path, 4, text, "127.0.0.1"), line(path, 4, text, "7000"));
+        let config = Config::of("redis", "redis-server").listen_at("127.0.0.1", 7000, address, port);
+        let report = Scene::local("10.1.0.2:6379").rst().units(vec![config.of_stopped("redis.service")]).report();
+        let new = "ExecStart=/usr/bin/redis-server --port 6379 --bind 127.0.0.1 10.1.0.2";
+        assert_eq!(edits(&report.blockers[0].fixes[0]), [(4, text, new)]);
+    }
+
+    #[test]
+    fn what_somebody_had_running_comes_before_what_only_a_package_brought() {
+        let mut bind = unit("named.service", ActiveState::Inactive, "dead");
+        bind.file_state = Some("disabled".into());
+        let config = Config::of("dnsmasq", "dnsmasq").listen("*", 5353, line("/d", 1, "port=5353", "5353"));
+        let units = vec![bind, config.of_stopped("dnsmasq.service")];
+        let report = Scene::local("10.1.0.2:53").rst().units(units.clone()).report();
+        assert_eq!(report.blockers[0].root, "config/other-port");
+        let mut wanted = units;
+        wanted[0].file_state = Some("enabled".into());
+        assert_eq!(Scene::local("10.1.0.2:53").rst().units(wanted).roots(), ["service/stopped"]);
     }
 
     #[test]

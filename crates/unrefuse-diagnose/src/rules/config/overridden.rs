@@ -51,7 +51,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if !setting.beats.iter().any(|beaten| beaten.port == Some(view.case.target.port)) {
         return Ok(Finding::Clear);
     }
-    let fixes = unsay(view, &decided, setting);
+    // Where the address is not the asked one either, that line taken out would open nothing.
+    let fixes = match decided.misses(view) {
+        true => fixes::endpoints(view, &decided),
+        false => unsay(view, &decided, setting),
+    };
     Ok(fired(view, &decided, setting, &format!("port {}", decided.listen.port), fixes))
 }
 
@@ -83,7 +87,8 @@ fn unsay(view: &View<'_>, decided: &Decided<'_>, setting: &Setting) -> Vec<Fix> 
             decided.config.name
         );
         let apply = fixes::apply_of(decided.config);
-        fixes::edited(view, decided.config, decided.runner, change::without(line)?, Risk::Medium, title, apply)
+        let edits = vec![change::without(line)?];
+        fixes::edited(view, decided.config, decided.runner, edits, Risk::Medium, title, apply)
     };
     if says { fix().into_iter().collect() } else { Vec::new() }
 }

@@ -82,9 +82,6 @@ fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> (Vec<&'a UnitFact
     units.retain(|u| u.name.contains('@') || u.service.is_none() || !instances.contains(&u.service.as_deref()));
     let (mut elsewhere, meant): (Vec<&UnitFacts>, Vec<&UnitFacts>) =
         units.into_iter().partition(|unit| configured(view, unit) == Some(false));
-    if !meant.is_empty() {
-        return (meant, false);
-    }
     // Where one of the same service runs, that is the one.
     let runs = |unit: &UnitFacts| {
         let configs = view.case.host.configs.value().into_iter().flatten();
@@ -96,6 +93,11 @@ fn candidates<'a>(view: &View<'_>, facts: &'a ServiceFacts) -> (Vec<&'a UnitFact
         unit.clues.iter().any(|clue| matches!(clue.kind, ClueKind::CustomaryPort | ClueKind::Scheme))
     };
     elsewhere.retain(|unit| unit.config.value().is_some() && by_custom(unit) && !runs(unit));
+    // What only a package brought stands back behind what somebody had running, as long as custom alone speaks for it.
+    let unwanted = |unit: &&UnitFacts| wanted(unit) == 0 && strength(view, unit) < PLAIN;
+    if !meant.iter().all(unwanted) || !elsewhere.iter().any(|unit| wanted(unit) > 0) && !meant.is_empty() {
+        return (meant, false);
+    }
     (elsewhere, true)
 }
 
