@@ -1,6 +1,6 @@
 //! One unit of the service manager (systemd.unit(5)).
 
-use crate::{Clue, JournalLine, LogFile, Observed, ServiceConfig, within};
+use crate::{Clue, ConfigLine, JournalLine, LogFile, Observed, ServiceConfig, within};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -107,6 +107,10 @@ pub struct UnitFacts {
     pub bind_allow: Vec<String>,
     /// The words of `ExecStart=`, without secrets.
     pub exec_start: Vec<String>,
+    /// The line of its files that has the `ExecStart=` in force, where a clue tells of one that was taken back. Only a line
+    /// that is the administrator's to change (/etc), without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_line: Option<ConfigLine>,
     /// Units that it cannot do without (`Requires=`, `BindsTo=`, `Requisite=`).
     pub requires: Vec<String>,
     /// Units that start it: its `.socket`, `.timer`, `.path`.

@@ -1,9 +1,10 @@
 //! Configurations of the services that run here and matter to a question, or that may be meant and do not run: which
 //! files, read with which grammar.
 //!
-//! The running process, or the unit that would start it, says where its configuration is: the command line names the file,
-//! else it is the one that the catalogue knows. Files are read bounded (size, count, depth); what this user may not read is a problem in the
-//! result, never an empty configuration. Files are configured state: what the process does may differ.
+//! The running process, or the unit that would start it, says where its configuration is: the command line names the
+//! file, else it is the one that the catalogue knows. Files are read bounded (size, count, depth); what this user may
+//! not read is a problem in the result, never an empty configuration. Files are configured state: what the process does
+//! may differ.
 
 mod files;
 mod instances;
@@ -14,7 +15,7 @@ mod unit_line;
 use crate::live::missing::missing;
 use files::LiveFiles;
 use instances::Instance;
-pub(crate) use not_running::of_unit;
+pub(crate) use not_running::{exec_line, of_unit};
 use std::collections::BTreeSet;
 use unit_line::CommandLine;
 use unrefuse_facts::catalogue::{self, KnownService};
@@ -37,8 +38,8 @@ pub struct ConfigQuery {
     pub holders: BTreeSet<u32>,
 }
 
-/// The configurations of running services whose port or scheme it is, and of those who hold the port; where nobody holds
-/// it, of all that run: one of them may have a line for it that it has not read yet.
+/// The configurations of running services whose port or scheme it is, and of those who hold the port; where nobody
+/// holds it, of all that run: one of them may have a line for it that it has not read yet.
 pub fn configs(query: &ConfigQuery) -> Observed<Vec<ServiceConfig>> {
     let processes = match instances::processes() {
         Ok(processes) => processes,
@@ -91,8 +92,8 @@ fn of_service(
     finished(service.id, service.name, instance, command_line, parsed, problems)
 }
 
-/// memcached itself reads no file: where the file says otherwise than the running command line and was not changed since
-/// the start, it is not what starts it.
+/// memcached itself reads no file: where the file says otherwise than the running command line and was not changed
+/// since the start, it is not what starts it.
 fn memcached(grammar: config::Grammar, start: &Start<'_>, from_file: Parsed, instance: &Instance) -> Parsed {
     let from_line = grammar(&Start { files: &[], ..*start }, &mut LiveFiles);
     let ends = |parsed: &Parsed| parsed.listens.iter().map(|l| (l.endpoint(), l.protocol)).collect::<Vec<_>>();

@@ -1,11 +1,13 @@
 //! The configuration of a service that does not run, as its unit would start it.
 
+mod dnsmasq_script;
+
 use super::instances::Instance;
 use super::unit_line::{CommandLine, exec_start};
 use super::{of_command_line, of_service};
 use crate::unit_files::UnitFiles;
 use unrefuse_facts::catalogue::{self, KnownService};
-use unrefuse_facts::{ActiveState, Missing, Observed, Reason, ServiceConfig, Source, UnitFacts};
+use unrefuse_facts::{ActiveState, ConfigLine, Missing, Observed, Reason, ServiceConfig, Source, UnitFacts};
 use unrefuse_parse::config;
 
 /// What `unit` would start its service with; not looked at where it runs, cannot be started, or nobody knows how to read it.
@@ -21,12 +23,18 @@ pub(crate) fn of_unit(unit: &UnitFacts, files: &UnitFiles, port: Option<u16>) ->
     match service.and_then(|service| Some((service, config::grammar(service.id)?))) {
         // Debian's postgresql.service only stands for the clusters.
         Some(_) if program == "true" => not_looked("it starts nothing itself"),
-        // The script in front of dnsmasq tells it which folders to read.
-        Some((service, _)) if !is_of(service, &program) && service.id == "dnsmasq" => {
-            not_looked("a script gives it its configuration")
-        }
         Some((service, grammar)) => {
             let is_program = is_of(service, &program);
+            // The script in front of dnsmasq tells it which folders to read.
+            let exec = match exec.words.first().map(String::as_str) {
+                _ if is_program || service.id != "dnsmasq" => exec,
+                Some(dnsmasq_script::SCRIPT) => match dnsmasq_script::arguments(exec.arguments(), files.root()) {
+                    Ok(arguments) => exec.with_arguments(arguments),
+                    Err(missing) => return Observed::Missing(missing),
+                },
+                _ => return not_looked("a script gives it its configuration"),
+            };
+            let is_program = is_program || service.id == "dnsmasq";
             let command = service.processes.first().copied().filter(|_| !service.has_process(&program));
             let instance = Instance::of_unit(&unit.name, command.map_or(program, str::to_owned));
             let command_line = CommandLine::of_unit(exec, is_program);
@@ -44,6 +52,11 @@ pub(crate) fn of_unit(unit: &UnitFacts, files: &UnitFiles, port: Option<u16>) ->
     }
 }
 
+/// The line of `unit`'s files that says what it starts, where it is the administrator's to change.
+pub(crate) fn exec_line(unit: &str, files: &UnitFiles) -> Option<ConfigLine> {
+    exec_start(files, unit)?.own_line()
+}
+
 /// The program is the service itself.
 fn is_of(service: &KnownService, program: &str) -> bool {
     service.has_process(program) || service.binaries.iter().any(|path| path.rsplit('/').next() == Some(program))
@@ -57,6 +70,9 @@ mod tests {
     fn read(name: &str, unit_file: &str, port: u16) -> Observed<ServiceConfig> {
         let root = Root::new(&format!("not-running-{port}-{}", name.len()));
         root.file("/own.conf", "bind 127.0.0.1\nport 7000\n");
+        let dnsmasq = format!("DNSMASQ_OPTS=--conf-file={}/d.conf\n", root.path());
+        root.file("/etc/default/dnsmasq", &dnsmasq);
+        root.file("/d.conf", "bind-interfaces\nlisten-address=10.0.0.1\nport=5353\n");
         let unit_file = unit_file.replace("ROOT", root.path());
         root.file(&format!("/usr/lib/systemd/system/{name}"), &format!("[Service]\n{unit_file}\n"));
         let files = UnitFiles::list(root.path());
@@ -97,6 +113,13 @@ mod tests {
     fn a_known_program_under_a_name_of_one_s_own() {
         let config = read("cache.service", "ExecStart=/usr/bin/redis-server --port 8090 --bind ::1", 4);
         assert_eq!((config.value().unwrap().service.as_str(), ends(&config)), ("redis", vec!["[::1]:8090".to_owned()]));
+    }
+
+    #[test]
+    fn a_script_in_front_of_it() {
+        let config = read("dnsmasq.service", "ExecStart=/usr/share/dnsmasq/systemd-helper exec", 53);
+        assert_eq!(ends(&config), ["10.0.0.1:5353", "10.0.0.1:5353"]);
+        assert!(read("dnsmasq.service", "ExecStart=/opt/own-script", 54).value().is_none());
     }
 
     #[test]

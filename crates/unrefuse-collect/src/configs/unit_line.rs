@@ -79,10 +79,7 @@ impl CommandLine {
     /// An option that stands in the unit's own file or a drop-in of /etc, or of its user's, is a line that can be changed.
     pub(super) fn place(&self, setting: &mut Setting) {
         let Origin::CommandLine(shown) = &setting.origin else { return };
-        let own = |path: &str| path.starts_with("/etc/") || path.contains("/.config/systemd/user/");
-        let Some(exec) = self.exec_start.as_ref().filter(|exec| own(&exec.location.path)) else {
-            return;
-        };
+        let Some(exec) = self.exec_start.as_ref().filter(|exec| exec.is_own()) else { return };
         if let Some(line) = exec.line(shown) {
             setting.origin = Origin::Line(line);
         }
@@ -90,6 +87,26 @@ impl CommandLine {
 }
 
 impl ExecStart {
+    /// It is the administrator's to change, or its user's.
+    fn is_own(&self) -> bool {
+        self.location.path.starts_with("/etc/") || self.location.path.contains("/.config/systemd/user/")
+    }
+
+    /// The words behind the program.
+    pub(super) fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    /// The same where a script in front of the program gives it others.
+    pub(super) fn with_arguments(self, arguments: Vec<String>) -> Self {
+        Self { arguments, ..self }
+    }
+
+    /// The line, where it may be changed. No option of it is its value.
+    pub(super) fn own_line(self) -> Option<ConfigLine> {
+        self.is_own().then_some(ConfigLine { location: self.location, text: self.text, value: None })
+    }
+
     /// The line with the option's value as its value; `None` where the option does not stand in it once and as it is.
     fn line(&self, shown: &str) -> Option<ConfigLine> {
         let at = self.text.find(shown).filter(|_| self.text.matches(shown).count() == 1)?;

@@ -180,6 +180,9 @@ impl Machine {
     pub(super) fn configure(&self, units: &mut [UnitFacts], port: Option<u16>, until: Instant) {
         let Some(disk) = &self.disk else { return };
         for unit in units.iter_mut().filter(|unit| !unit.clues.is_empty()) {
+            if unit.clues.iter().any(|clue| clue.kind == ClueKind::TakenBack) {
+                unit.exec_line = configs::exec_line(&unit.name, &disk.files);
+            }
             unit.config = if Instant::now() < until {
                 configs::of_unit(unit, &disk.files, port)
             } else {

@@ -2,6 +2,7 @@
 
 mod misfit;
 pub(crate) mod owner;
+mod taken_back;
 
 crate::rules::causes! {
     queue_full,

@@ -109,12 +109,20 @@ fn listener(view: &View<'_>, namespace: &NetNamespace, table: &SocketTable, sock
     let holder =
         if table.owners(socket).is_empty() { who(namespace, table, socket) } else { owner::full(table, socket) };
     let text = format!(
-        "{holder} listens on {}/{} in namespace {}{at}",
+        "{holder} listens on {}/{} in {}{at}",
         socket.local,
         socket.transport.name(),
-        visible(&namespace.label())
+        visible(&named(namespace))
     );
     Evidence::new(text, namespace.table.source().map_or_else(|| owner::source(view).to_owned(), |s| s.what.clone()))
+}
+
+/// `namespace web`; one without a name by what runs in it.
+fn named(namespace: &NetNamespace) -> String {
+    match (&namespace.name, &namespace.container, &namespace.command, namespace.pid) {
+        (None, None, Some(command), Some(pid)) => format!("the network namespace of {command}[{pid}]"),
+        _ => format!("namespace {}", namespace.label()),
+    }
 }
 
 /// The namespace's addresses that others can reach.

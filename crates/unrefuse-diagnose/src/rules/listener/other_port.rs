@@ -1,13 +1,12 @@
 //! listener/other-port
 
-use super::owner;
+use super::{owner, taken_back};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::catalogue::{self, KnownService};
-use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, ClueKind, Process, Socket, SocketTable, Transport};
+use unrefuse_facts::{AttemptOutcome, Socket, SocketTable, Transport};
 
 cause! {
     /// ## What it means
@@ -60,7 +59,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             }
         }
     }
-    let Some((service, socket)) = best else { return Ok(moved_by_unit(view, table, transport)) };
+    let Some((service, socket)) = best else { return Ok(taken_back::moved(view, table, transport)) };
     let port = socket.local.port();
     let title = format!(
         "{} is {}, and listens on port {port}, not on {}",
@@ -82,34 +81,6 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         target.port
     );
     Ok(fired.fix(ask(view, port)).fix(Fix::new(view, Risk::Medium, listen)).fires())
-}
-
-/// The unit whose file has the asked port, and a drop-in moved it away: what runs by it listens on another one.
-fn moved_by_unit(view: &View<'_>, table: &SocketTable, transport: Transport) -> Finding {
-    let services = view.case.host.services.value();
-    let clues = services.into_iter().flat_map(|facts| &facts.units).filter(|unit| unit.is_running()).flat_map(|unit| {
-        unit.clues.iter().filter(|clue| clue.kind == ClueKind::TakenBack).map(move |clue| (unit, clue))
-    });
-    for (unit, clue) in clues {
-        let runs_by = |process: &&Process| {
-            !process.running_as.user_unit && process.running_as.unit.as_deref() == Some(unit.name.as_str())
-        };
-        let own = |socket: &&Socket| socket.transport == transport && table.owners(socket).iter().any(runs_by);
-        let Some(socket) = table.listeners.iter().filter(own).max_by_key(|s| view.takes(s) == Some(true)) else {
-            continue;
-        };
-        let (name, asked, port) = (visible(&unit.name), view.case.target.port, socket.local.port());
-        let again =
-            format!("let {name} listen on port {asked} again: change {}, then restart it", visible(&clue.source));
-        return Fired::new(Certainty::Likely, format!("{name} listens on port {port}, not on {asked}"))
-            .predicts(&[AttemptOutcome::Refused])
-            .evidence(owner::evidence(view, table, socket))
-            .evidence(Evidence::new(visible(&clue.text), visible(&clue.source)))
-            .fix(ask(view, port))
-            .fix(Fix::new(view, Risk::Medium, again))
-            .fires();
-    }
-    Finding::Clear
 }
 
 /// The services that a target means: by its scheme where it has one, else by its port.
@@ -137,7 +108,7 @@ fn is_another(service: &KnownService, asked: u16, has: u16) -> bool {
 const WEB: [u16; 4] = [80, 443, 8080, 8443];
 
 /// The advice to ask that port.
-fn ask(view: &View<'_>, port: u16) -> Fix {
+pub(super) fn ask(view: &View<'_>, port: u16) -> Fix {
     let fix = Fix::new(view, Risk::Low, format!("ask port {port}"));
     let mut target = view.case.target.clone();
     target.port = port;
