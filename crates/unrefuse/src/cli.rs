@@ -158,9 +158,10 @@ impl std::str::FromStr for Client {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, interface) = text.split_once('%').map_or((text, None), |(a, i)| (a, Some(i)));
-        let address: std::net::IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
-            format!("'{}' is no address: write 10.0.0.9, or 10.0.0.9%eth0", unrefuse_facts::text::visible(text))
-        })?;
+        let address: std::net::IpAddr =
+            address.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
+                format!("'{}' is no address: write 10.0.0.9, or 10.0.0.9%eth0", unrefuse_facts::text::visible(text))
+            })?;
         let address = address.to_canonical();
         match interface {
             Some("") => Err("the interface after % is missing".to_owned()),
