@@ -55,15 +55,15 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if dns_asked && !answers.is_empty() && !answered {
         return Ok(Finding::Clear);
     }
-    if let Some(fired) = switch::hides(view, name) {
+    let in_hosts = lines::giving(view, name);
+    // The hosts file is compared letter by letter, and its names have no dot at their end.
+    let dotted = view.case.target.host.ends_with('.') && !in_hosts.is_empty();
+    if let Some(fired) = switch::hides(view, name).filter(|_| !dotted) {
         return Ok(fired.evidence(failed(view, error)).fires());
     }
     let shown = text::visible(name);
-    let in_hosts = lines::giving(view, name);
     let hosts_read = view.case.host.resolver.hosts.value().is_some();
     let denied = answers.iter().any(|a| says_no(&a.answer));
-    // The hosts file is compared letter by letter, and its names have no dot at their end.
-    let dotted = view.case.target.host.ends_with('.') && !in_hosts.is_empty();
     let certainty =
         if hosts_read && (in_hosts.is_empty() || dotted) && (denied || !dns_asked) { Certainty::Proven } else { Certainty::Likely };
     let title = match error {
