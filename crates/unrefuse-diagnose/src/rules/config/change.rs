@@ -78,7 +78,12 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         ("apache", Scope::Every) => replace(line, &port.to_string()),
         ("haproxy", Scope::Asked) => replace(line, &format!("{value},{endpoint}")),
         ("haproxy", Scope::Every) if value.contains(',') => None,
-        ("haproxy", Scope::Every) => replace(line, &format!("{}:{port}", if v4 { "" } else { "::" })),
+        // A range keeps its other ports.
+        ("haproxy", Scope::Every) => {
+            let ports = value.rsplit(':').next().filter(|ports| ports.contains('-')).map(str::to_owned);
+            let ports = ports.unwrap_or_else(|| port.to_string());
+            replace(line, &format!("{}:{ports}", if v4 { "" } else { "::" }))
+        }
         // Lists are understood from MariaDB 10.11 and MySQL 8.0.13 on: which one runs is not known.
         ("mariadb", Scope::Asked) => replace(line, &ip.to_string()),
         ("mariadb", Scope::Every) => replace(line, "*"),

@@ -181,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn what_only_a_package_brought_stands_back_behind_what_was_tried() {
+        let config = Config::of("dnsmasq", "dnsmasq").listen("*", 53, Origin::Default("its port is 53".into()));
+        let mut dnsmasq = config.of_stopped("dnsmasq.service");
+        dnsmasq.file_state = Some("disabled".into());
+        let bind = unit("named.service", ActiveState::Failed, "failed");
+        let report = Scene::local("10.1.0.2:53").rst().units(vec![dnsmasq, bind]).report();
+        assert!(report.blockers[0].whys[1].title.starts_with("named.service failed"), "{report:?}");
+    }
+
+    #[test]
     fn of_several_ports_none_is_moved() {
         let scene = Scene::local("10.1.0.2:80").listener("0.0.0.0:443", "nginx").listener("0.0.0.0:8443", "nginx");
         let config = Config::of("nginx", "nginx").unit("nginx.service");

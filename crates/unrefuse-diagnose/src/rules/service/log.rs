@@ -165,7 +165,23 @@ pub(super) fn missing(unit: &UnitFacts) -> Option<&Missing> {
 impl Line<'_> {
     /// The line as evidence.
     pub(super) fn evidence(&self, unit: &UnitFacts) -> Evidence {
-        Evidence::new(format!("{} says: {}", act::name(unit), visible(&self.line.message)), self.source)
+        Evidence::new(format!("{} says: {}", act::name(unit), visible(&self.told(unit))), self.source)
+    }
+
+    /// What it says; where that is in the line behind it (`Syntax error on line 1 of FILE:`) or before it (`Failed to
+    /// configure TLS. Check logs for more info.`), with that.
+    fn told(&self, unit: &UnitFacts) -> String {
+        let message = self.line.message.trim_end();
+        let mut all = lines(unit);
+        all.retain(|line| line.source == self.source);
+        let at = all.iter().position(|line| std::ptr::eq(line.line, self.line));
+        let beside = |newer: bool| {
+            let at = if newer { at?.checked_sub(1)? } else { at? + 1 };
+            Some(all.get(at)?.line.message.trim())
+        };
+        let before = if has(self, &["check logs", "see log"]) { beside(false) } else { None };
+        let behind = if message.ends_with(':') { beside(true) } else { None };
+        before.into_iter().chain([message]).chain(behind).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -222,6 +238,20 @@ pub(super) fn place(message: &str) -> Option<Location> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_line_beside_it_says() {
+        let said = |lines: &[&str]| {
+            let unit = crate::testing::service::failed("x.service", lines);
+            error(&unit).unwrap().evidence(&unit).text
+        };
+        let apache =
+            ["AH00526: Syntax error on line 1 of /etc/a.conf:", "Cannot define multiple Listeners", "Action failed."];
+        assert!(said(&apache[..2]).ends_with("/etc/a.conf: Cannot define multiple Listeners"));
+        let redis = ["# No tls-cert-file configured!", "# Failed to configure TLS. Check logs for more info."];
+        assert!(said(&redis).starts_with("x.service says: # No tls-cert-file configured! # Failed"));
+        assert_eq!(said(&["error: one", "bye"]), "x.service says: error: one");
+    }
 
     #[test]
     fn ports_of_lines_about_listening() {

@@ -45,7 +45,10 @@ pub(super) fn facts<'a>(view: &View<'a>) -> Result<Option<&'a ServiceFacts>, Can
 /// Cannot tell where looking failed.
 pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell> {
     let Some(facts) = facts(view)? else { return Ok(None) };
-    let (candidates, elsewhere) = candidates(view, facts);
+    let (mut candidates, elsewhere) = candidates(view, facts);
+    if candidates.iter().any(|unit| wanted(unit) > 0 && !is_outdone(facts, unit)) {
+        candidates.retain(|unit| !is_outdone(facts, unit));
+    }
     let units: Vec<(u8, u8, &UnitFacts)> =
         candidates.into_iter().map(|unit| (strength(view, unit), wanted(unit), unit)).collect();
     let Some(best) = units.iter().map(|(strength, wanted, _)| (*strength, *wanted)).max() else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! service/socket-unit
 
-use super::{act, drop_in};
 use super::meant::{Meant, meant};
+use super::{act, drop_in};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
@@ -68,7 +68,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         format!("systemd listens for {service}: {name} says {}", streams.join(", ")),
     )
     .evidence(Evidence::new(format!("{name} is active and listens on {}", streams.join(", ")), meant.source()))
-    .evidence(Evidence::new(format!("{name} hands its sockets to {service}: what its own configuration says does not count"), "systemd.socket(5)"))
+    .evidence(Evidence::new(
+        format!("{name} hands its sockets to {service}: what its own configuration says does not count"),
+        "systemd.socket(5)",
+    ))
     .evidences(meant.because(view));
     fired.fixes.extend(listen_too(view, socket, &meant));
     fired.fixes.extend(without(view, socket, &meant));
@@ -86,12 +89,10 @@ fn reaches(view: &View<'_>, listen: &UnitListen) -> bool {
 fn stopped(view: &View<'_>, meant: &Meant<'_>, socket: &UnitFacts) -> Finding {
     let name = act::name(socket);
     let failed = if socket.active == ActiveState::Failed { "failed" } else { "not active" };
-    let mut fired = Fired::new(
-        meant.certainty,
-        format!("{name}, which listens for {}, is {failed}", act::name(meant.unit)),
-    )
-    .evidence(Evidence::new(format!("{name} is {failed}"), meant.source()))
-    .evidences(meant.because(view));
+    let mut fired =
+        Fired::new(meant.certainty, format!("{name}, which listens for {}, is {failed}", act::name(meant.unit)))
+            .evidence(Evidence::new(format!("{name} is {failed}"), meant.source()))
+            .evidences(meant.because(view));
     if let Some((start, stop)) = act::systemctl(view, "start", socket).zip(act::systemctl(view, "stop", socket)) {
         fired = fired.fix(Fix::new(view, Risk::Low, format!("start {name}")).command(start).undo(stop));
     }
@@ -101,11 +102,33 @@ fn stopped(view: &View<'_>, meant: &Meant<'_>, socket: &UnitFacts) -> Finding {
 /// The socket unit listens on the port that was asked for as well.
 fn listen_too(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix> {
     let port = view.case.target.port;
-    let fix = Fix::new(view, Risk::Medium, format!("let {} listen on port {port} too", act::name(socket)));
-    let fix = drop_in::file(view, fix, socket, "listen", "Socket", &[&format!("ListenStream={port}")])?;
+    // A wildcard address is not to be had beside another address of the port: that goes, and the others are said anew, for
+    // what empties the list takes all (systemd.socket(5)).
+    let only_v6 = socket.bind_ipv6_only.as_deref() == Some("ipv6-only") && view.ip().is_some_and(|ip| ip.is_ipv4());
+    let stays =
+        |listen: &&UnitListen| listen.port() != Some(port) || only_v6 && listen.ip().is_some_and(|ip| ip.is_ipv6());
+    let kept: Vec<String> = socket.listens.iter().filter(stays).map(assignment).collect::<Option<_>>()?;
+    let place = if only_v6 { format!("0.0.0.0:{port}") } else { port.to_string() };
+    let (mut settings, mut how) = (Vec::new(), "too");
+    if kept.len() < socket.listens.len() {
+        settings.push("ListenStream=".to_owned());
+        settings.extend(kept);
+        how = "of every address";
+    }
+    settings.push(format!("ListenStream={place}"));
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let fix = Fix::new(view, Risk::Medium, format!("let {} listen on port {port} {how}", act::name(socket)));
+    let fix = drop_in::file(view, fix, socket, "listen", "Socket", &settings)?;
     // A socket unit cannot be restarted while its service holds the sockets (systemd.socket(5)).
     let (stop, restart) = (act::systemctl(view, "stop", meant.unit)?, act::systemctl(view, "restart", socket)?);
     Some(fix.command(stop.clone()).command(restart.clone()).undo(stop).undo(restart))
+}
+
+/// The address as a socket unit says it; `None` where it holds what does not go into a drop-in as it is.
+fn assignment(listen: &UnitListen) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.[]@_-".contains(c);
+    let is_plain = |text: &str| !text.is_empty() && text.chars().all(plain);
+    (is_plain(&listen.kind) && is_plain(&listen.address)).then(|| format!("Listen{}={}", listen.kind, listen.address))
 }
 
 /// The service listens itself.
@@ -125,7 +148,7 @@ fn without(view: &View<'_>, socket: &UnitFacts, meant: &Meant<'_>) -> Option<Fix
 #[cfg(test)]
 mod tests {
     use crate::testing::Scene;
-    use crate::testing::service::unit;
+    use crate::testing::service::{commands, unit};
     use unrefuse_facts::{ActiveState, UnitFacts, UnitListen};
 
     fn units(active: ActiveState, address: &str) -> Vec<UnitFacts> {
@@ -155,6 +178,17 @@ mod tests {
         let report = scene.report();
         assert_eq!(report.blockers[0].root, "service/socket-unit");
         assert_eq!(report.blockers[0].fixes.len(), 2);
+    }
+
+    #[test]
+    fn another_address_of_the_port_makes_room() {
+        let mut units = units(ActiveState::Active, "127.0.0.1:22");
+        units[1].listens.push(UnitListen { kind: "Stream".into(), address: "/run/s".into() });
+        let report = Scene::local("10.1.0.2:22").listener("127.0.0.1:22", "systemd").rst().units(units).report();
+        assert_eq!(report.blockers[0].root, "service/socket-unit");
+        let command = &commands(&report, 0)[1];
+        let says = "'[Socket]\\nListenStream=\\nListenStream=/run/s\\nListenStream=22\\n'";
+        assert!(command.contains(says), "{command}");
     }
 
     #[test]
