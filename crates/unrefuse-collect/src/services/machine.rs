@@ -1,7 +1,7 @@
 //! Where units are looked up: the manager's memory, else their files.
 
 use super::bus::{Bus, Listed};
-use super::{MOST_UNITS, ServiceQuery, installed, is_path_of, journal, properties};
+use super::{MOST_UNITS, ServiceQuery, conditions, installed, is_path_of, journal, properties};
 use crate::configs;
 use crate::unit_files::UnitFiles;
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,6 +182,9 @@ impl Machine {
         for unit in units.iter_mut().filter(|unit| !unit.clues.is_empty()) {
             if unit.clues.iter().any(|clue| clue.kind == ClueKind::TakenBack) {
                 unit.exec_line = configs::exec_line(&unit.name, &disk.files);
+            }
+            if unit.load == LoadState::NotLoaded && unit.active == ActiveState::Inactive {
+                unit.conditions_failed = conditions::unmet(&disk.files, &unit.name);
             }
             unit.config = if Instant::now() < until {
                 configs::of_unit(unit, &disk.files, port)

@@ -4,6 +4,7 @@
 //! they can.
 
 mod bus;
+mod conditions;
 mod installed;
 mod journal;
 mod machine;

@@ -10,7 +10,7 @@ use crate::report::{Certainty, Evidence, Unknown};
 use crate::rules::config::{self, OnceStarted};
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ActiveState, Clue, ClueKind, Protocol, Reason, ServiceFacts, UnitFacts};
+use unrefuse_facts::{ActiveState, Clue, ClueKind, LoadState, Protocol, Reason, ServiceFacts, UnitFacts};
 
 /// The unit that was meant.
 pub(super) struct Meant<'a> {
@@ -169,7 +169,9 @@ fn wanted(unit: &UnitFacts) -> u8 {
         ActiveState::Failed | ActiveState::Activating | ActiveState::Deactivating => 4,
         // It runs, and listens elsewhere: why is another matter.
         ActiveState::Active | ActiveState::Reloading => 3,
-        _ if unit.is_masked() || unit.is_enabled() == Some(true) || !unit.conditions_failed.is_empty() => 2,
+        _ if unit.is_masked() || unit.is_enabled() == Some(true) => 2,
+        // The manager remembers that it was tried.
+        _ if unit.load != LoadState::NotLoaded && !unit.conditions_failed.is_empty() => 2,
         _ if ran => 1,
         _ => 0,
     }

@@ -1,7 +1,7 @@
 //! service/stopped
 
-use super::{act, others};
 use super::meant::{Meant, meant};
+use super::{act, others};
 use crate::View;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
@@ -77,7 +77,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let disabled = unit.is_enabled() == Some(false);
     let mut title = format!("{name} is not running");
     if !unit.conditions_failed.is_empty() {
-        title = format!("{name} did not start: a condition of its unit does not hold");
+        let does = if unit.load == LoadState::NotLoaded { "is not running, and does" } else { "did" };
+        title = format!("{name} {does} not start: a condition of its unit does not hold");
     } else if disabled {
         title.push_str(", and will not start at boot");
     }
@@ -98,6 +99,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     if unit.conditions_failed.is_empty() {
         fired.fixes.extend(fixes(view, &meant));
+    } else if let Some(start) = act::systemctl(view, "start", unit) {
+        let conditions = unit.conditions_failed.iter().map(|condition| visible(condition)).collect::<Vec<_>>();
+        let title = format!("see to it that {} holds, then {start}", conditions.join(" and "));
+        fired.fixes.push(act::advice(view, Risk::Low, title));
     }
     Ok(fired.fires())
 }
@@ -163,11 +168,7 @@ fn fixes(view: &View<'_>, meant: &Meant<'_>) -> Vec<Fix> {
                     .persistent(),
             );
         }
-        fixes.push(
-            Fix::new(view, Risk::Low, format!("start {shown}"))
-                .command(start)
-                .undo(stop),
-        );
+        fixes.push(Fix::new(view, Risk::Low, format!("start {shown}")).command(start).undo(stop));
     }
     fixes
 }
@@ -177,7 +178,7 @@ mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
     use crate::testing::service::unit;
-    use unrefuse_facts::{ActiveState, Clue, ClueKind, Installed, Missing, Observed, Reason, Source};
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, Installed, LoadState, Missing, Observed, Reason, Source};
 
     fn scene() -> Scene {
         Scene::local("127.0.0.1:80").rst()
@@ -202,6 +203,21 @@ mod tests {
         assert_eq!(report.blockers[0].certainty, Certainty::Proven);
         assert!(report.blockers[0].whys[1].title.ends_with("will not start at boot"));
         assert!(report.blockers[0].fixes[0].persistent);
+    }
+
+    #[test]
+    fn a_condition_that_does_not_hold_is_no_matter_of_a_start() {
+        let mut app = unit("nginx.service", ActiveState::Inactive, "dead");
+        app.load = LoadState::NotLoaded;
+        app.conditions_failed = vec!["ConditionPathExists=/etc/x".into()];
+        let report = scene().units(vec![app]).report();
+        let blocker = &report.blockers[0];
+        assert_eq!(
+            blocker.whys[1].title,
+            "nginx.service is not running, and does not start: a condition of its unit does not hold"
+        );
+        assert!(blocker.fixes.iter().all(|fix| fix.steps.is_empty()));
+        assert!(blocker.fixes[0].title.starts_with("see to it that ConditionPathExists=/etc/x holds"));
     }
 
     #[test]
