@@ -23,8 +23,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Neighbour, NetNamespace, NsSwitch, Observed, Resolution,
-    ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target, Transport, UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, LinkFilter, Neighbour, NetNamespace, NsSwitch, Observed,
+    Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target, Transport,
+    UnixSocket,
 };
 
 /// Where facts are read from; [`live::Live`] is this machine. Recorded and remote hosts will be further backends.
@@ -73,6 +74,10 @@ pub trait Host: Send + Sync {
     fn alternatives(&self, destination: IpAddr) -> Observed<Vec<Route>>;
     /// The ARP or neighbour discovery entry of `address` on the interface with index `link`; absent where there is none.
     fn neighbour(&self, address: IpAddr, link: u32) -> Observed<Neighbour>;
+    /// The port (interface index) of the bridge with that index behind which a link address was last seen.
+    fn bridge_port(&self, bridge: u32, lladdr: &str) -> Observed<u32>;
+    /// XDP programs, filters of tc(8) and lossy queueing disciplines at all interfaces.
+    fn link_filters(&self) -> Observed<Vec<LinkFilter>>;
     /// A kernel setting by its name as in sysctl(8), `net.ipv4.ip_local_port_range`.
     fn sysctl(&self, name: &str) -> Observed<String>;
     /// The network counters, `TcpExt.ListenOverflows`.

@@ -7,6 +7,7 @@ pub(crate) mod folders;
 mod inet_diag;
 mod inner_names;
 mod kernel;
+mod link_filters;
 mod links;
 pub(crate) mod missing;
 mod modules;
@@ -30,9 +31,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, Missing, Neighbour, NetNamespace, NsSwitch, Observed,
-    Protocol, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target,
-    UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, LinkFilter, Missing, Neighbour, NetNamespace, NsSwitch,
+    Observed, Protocol, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer,
+    SocketTable, Target, UnixSocket,
 };
 
 /// This machine, as the calling thread sees it: its network namespace decides.
@@ -124,6 +125,12 @@ impl Host for Live {
     }
     fn neighbour(&self, address: IpAddr, link: u32) -> Observed<Neighbour> {
         links::neighbour(address, link)
+    }
+    fn bridge_port(&self, bridge: u32, lladdr: &str) -> Observed<u32> {
+        links::bridge_port(bridge, lladdr)
+    }
+    fn link_filters(&self) -> Observed<Vec<LinkFilter>> {
+        link_filters::link_filters()
     }
     fn sysctl(&self, name: &str) -> Observed<String> {
         kernel::sysctl(name)

@@ -87,7 +87,8 @@ fn by_table(name: &str) -> Option<Owner> {
         ("nm-shared-", "NetworkManager"),
     ];
     match name {
-        "firewalld" => return Some(Owner::Firewalld { zone: None }),
+        // The second one is there in panic mode only (firewalld's core/nftables.py, `set_policy`).
+        "firewalld" | "firewalld_policy_drop" => return Some(Owner::Firewalld { zone: None }),
         "kube-proxy" => return Some(Owner::KubeProxy { service: None }),
         "docker-bridges" => return Some(Owner::Docker),
         name if name.starts_with("f2b-") => return Some(Owner::Fail2ban { jail: None }),

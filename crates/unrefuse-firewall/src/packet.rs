@@ -88,6 +88,8 @@ pub struct Packet {
     pub rerouted: Option<Device>,
     /// The bridge port it came in by.
     pub bridge_port: Option<String>,
+    /// What leaves by this bridge does so by this port of it.
+    pub bridge_out: Option<(Device, String)>,
     /// `PACKET_*` (linux/if_packet.h): 0 host, 1 broadcast, 2 multicast.
     pub pkttype: u8,
     /// The routing decision called its destination a broadcast or multicast address (`RTCF_BROADCAST`, `RTCF_MULTICAST`).
@@ -141,6 +143,7 @@ impl Packet {
             oif: Device::None,
             rerouted: None,
             bridge_port: None,
+            bridge_out: None,
             pkttype: 0,
             to_many: false,
             proxied: false,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use unrefuse_collect::{Host, live::Live};
 use unrefuse_facts::{Family, Missing};
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate};
-use unrefuse_firewall::judge::judge;
+use unrefuse_firewall::judge::{Way, judge};
 use unrefuse_firewall::machine::Machine;
 use unrefuse_firewall::model::{self, Ruleset, Table};
 use unrefuse_firewall::owner::{Owner, owner_read};
@@ -69,7 +69,11 @@ fn of_this_machine(arguments: &FirewallArgs) -> anyhow::Result<Report> {
         Err(missing) => return Ok(report(asked.shown, &unknown(unreadable(&missing)), Vec::new(), &|_| (None, None))),
     };
     let ruleset = machine.ruleset();
-    let answer = judge(ruleset, &machine, &asked.question);
+    let question = match &asked.question.way {
+        Way::In { iif } => machine.arriving(iif.as_deref(), asked.question.packet.clone()),
+        Way::Out => asked.question.clone(),
+    };
+    let answer = judge(ruleset, &machine, &question);
     let made = |by: &Decider| (find(ruleset, by).and_then(|(_, table)| made_by(table, &machine, by)), None);
     let problems = ruleset.problems.iter().map(|p| format!("{}: {}", p.place, p.text)).collect();
     let report = report(asked.shown, &answer, problems, &made);

@@ -56,6 +56,25 @@ pub(super) fn neighbour(address: IpAddr, link: u32) -> Observed<Neighbour> {
     }
 }
 
+/// The port of a bridge behind which a link address was last seen (`rtnl_fdb_get`, net/core/rtnetlink.c, since Linux 5.0);
+/// absent where the bridge does not know it.
+pub(super) fn bridge_port(bridge: u32, lladdr: &str) -> Observed<u32> {
+    const WHAT: &str = "RTM_GETNEIGH (AF_BRIDGE)";
+    const AF_BRIDGE: u8 = 7;
+    let octets: Result<Vec<u8>, _> = lladdr.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
+    let Ok(octets) = octets else { return Observed::not_looked("the link address has no octets") };
+    let mut body = vec![AF_BRIDGE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    push_attribute(&mut body, 9, &bridge.to_ne_bytes());
+    push_attribute(&mut body, 2, &octets);
+    match Netlink::route().and_then(|mut netlink| netlink.ask(RTM_GETNEIGH, &body)) {
+        Ok(answer) => match u32_at(&answer, 4) {
+            Some(port) => Observed::known(port, Source::running(WHAT)),
+            None => Observed::Missing(missing(WHAT, Errno::BADMSG)),
+        },
+        Err(e) => Observed::Missing(missing(WHAT, e)),
+    }
+}
+
 fn observe<T>(what: &str, result: Result<T, Errno>) -> Observed<T> {
     match result {
         Ok(value) => Observed::known(value, Source::running(what)),
@@ -99,7 +118,7 @@ fn link(message: &[u8]) -> Option<Link> {
 }
 
 /// A string attribute, which ends at its first NUL.
-fn name(value: &[u8]) -> String {
+pub(super) fn name(value: &[u8]) -> String {
     from_bytes(value.split(|&byte| byte == 0).next().unwrap_or_default())
 }
 

@@ -94,8 +94,8 @@ impl Run<'_, '_> {
 
     /// From the wire (or lo) on: net/core/dev.c, net/ipv4/ip_input.c `ip_rcv`.
     fn arrive(&self, alive: Alive, ends: &mut Ends) {
-        let alive = self.hook(Hook::Ingress, alive, ends);
         let alive = self.over_bridge(alive, ends);
+        let alive = self.hook(Hook::Ingress, alive, ends);
         let alive = self.receive(alive, ends);
         let alive = self.hook(Hook::Prerouting, alive, ends);
         let mut local = Vec::new();
@@ -113,8 +113,9 @@ impl Run<'_, '_> {
         self.leave(forward, ends);
     }
 
-    /// A frame for this machine that came in by a bridge port passes the bridge's own hooks first, with the port as its
-    /// device (net/bridge/br_input.c `br_handle_frame`, `br_pass_frame_up`).
+    /// A frame for this machine that came in by a bridge port passes the port's and the bridge's own hooks first, with the
+    /// port as its device; then it comes in anew by the bridge (net/bridge/br_input.c `br_handle_frame`,
+    /// `br_pass_frame_up`).
     fn over_bridge(&self, mut alive: Alive, ends: &mut Ends) -> Alive {
         if alive.iter().all(|p| p.packet.bridge_port.is_none()) {
             return alive;
@@ -124,6 +125,7 @@ impl Run<'_, '_> {
                 path.packet.oif = std::mem::replace(&mut path.packet.iif, Device::Named(port.clone()));
             }
         }
+        let alive = self.hook(Hook::Ingress, alive, ends);
         let alive = self.bridge(Hook::Prerouting, alive, ends);
         let mut alive = self.bridge(Hook::Input, alive, ends);
         for path in &mut alive {
@@ -134,6 +136,30 @@ impl Run<'_, '_> {
             }
         }
         alive
+    }
+
+    /// A frame of this machine's own that leaves by a bridge passes the bridge's hooks, and leaves anew by the port
+    /// (net/bridge/br_device.c `br_dev_xmit`, net/bridge/br_forward.c `__br_forward`).
+    fn out_by_bridge(&self, alive: Alive, ends: &mut Ends) -> Alive {
+        let by_bridge = |p: &Box<Path>| p.packet.bridge_out.as_ref().is_some_and(|(bridge, _)| *bridge == p.packet.oif);
+        let (mut bridged, mut rest): (Alive, Alive) = alive.into_iter().partition(by_bridge);
+        for path in &mut bridged {
+            if let Some((_, port)) = &path.packet.bridge_out {
+                path.packet.oif = Device::Named(port.clone());
+            }
+        }
+        if !bridged.is_empty() {
+            let alive = self.bridge(Hook::Output, bridged, ends);
+            let alive = self.bridge(Hook::Postrouting, alive, ends);
+            bridged = self.hook(Hook::Egress, alive, ends);
+        }
+        for path in &mut bridged {
+            if let Some((bridge, _)) = &path.packet.bridge_out {
+                path.packet.oif = bridge.clone();
+            }
+        }
+        rest.extend(bridged);
+        rest
     }
 
     /// net/ipv6/ip6_input.c `ip6_rcv_core` drops what no wire may carry before any hook of IPv6; IPv4 looks at addresses
@@ -183,6 +209,7 @@ impl Run<'_, '_> {
         let mut alive = self.hook(Hook::Postrouting, alive, ends);
         alive.iter_mut().for_each(|path| confirm(&mut path.packet));
         let alive = self.hook(Hook::Egress, alive, ends);
+        let alive = self.out_by_bridge(alive, ends);
         let (looped, gone): (Alive, Alive) =
             alive.into_iter().partition(|p| p.packet.oif == Device::Named("lo".into()) && p.packet.iif == Device::None);
         ends.extend(gone.into_iter().map(|p| (Exit::Accept, p)));
@@ -260,8 +287,9 @@ impl Run<'_, '_> {
             if from_device && *exit != Exit::Accept {
                 continue;
             }
-            let Some(packet) = self.reply_to(exit, path, question) else { continue };
+            let Some(mut packet) = self.reply_to(exit, path, question) else { continue };
             let here = packet.iif == Device::None;
+            packet.bridge_out = path.packet.bridge_port.clone().map(|port| (path.packet.iif.clone(), port));
             if !here {
                 self.assume_way_back(&packet);
             }

@@ -59,10 +59,17 @@ impl Run<'_, '_> {
                 self.assume(|| "no IPsec policy applies to the packet".into());
                 Loaded::Value(Bits::known(0, 32))
             }
-            Field::PhysIn => name_bits(packet.bridge_port.as_deref()),
+            Field::PhysIn => name_bits(packet.bridge_port.as_deref().filter(|_| self.sees_ports(packet))),
             Field::PhysOut => name_bits(None),
             Field::PhysBridged => Loaded::Value(Bits::known(0, 8)),
         }
+    }
+
+    /// br_netfilter keeps the port only for what it hands to the IP hooks (net/bridge/br_netfilter_hooks.c
+    /// `br_nf_pre_routing`).
+    fn sees_ports(&self, packet: &Packet) -> bool {
+        let tables = if packet.family == Family::Ip6 { "ip6tables" } else { "iptables" };
+        self.judge.machine.sysctl(&format!("net.bridge.bridge-nf-call-{tables}")) != Some(0)
     }
 
     fn meta(&self, here: &Here, packet: &Packet, meta: Meta) -> Loaded {
@@ -101,6 +108,10 @@ impl Run<'_, '_> {
             // In bridge chains, the bridge itself is kept as the outgoing device.
             Meta::BriIifName if packet.bridge_port.is_some() => match &packet.oif {
                 Device::Named(name) => name_bits(Some(name)),
+                _ => Loaded::Absent,
+            },
+            Meta::BriOifName if matches!(here.hook, Hook::Output | Hook::Postrouting) => match &packet.bridge_out {
+                Some((Device::Named(name), port)) if packet.oif == Device::Named(port.clone()) => name_bits(Some(name)),
                 _ => Loaded::Absent,
             },
             Meta::BriIifName | Meta::BriOifName => Loaded::Absent,

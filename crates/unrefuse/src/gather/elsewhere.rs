@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use unrefuse_collect::Host;
 use unrefuse_facts::{AttemptOutcome, Case, Family, FromElsewhere, Observed, Protocol, Transport};
-use unrefuse_firewall::judge::Question;
 use unrefuse_firewall::spec::PacketSpec;
 
 /// Interfaces that are asked.
@@ -33,7 +32,7 @@ pub(super) fn elsewhere(case: &Case, host: &Arc<dyn Host>, until: Instant) -> Ob
                 Protocol::Udp => PacketSpec::udp(None, address.ip(), address.port()),
                 _ => PacketSpec::tcp(None, address.ip(), address.port()),
             };
-            let mut question = Question::incoming(Some(&interface), packet);
+            let mut question = machine.arriving(Some(&interface), packet);
             question.server_uid = uid;
             FromElsewhere { ingress: judged_in(&machine, &question), interface, address }
         };

@@ -54,7 +54,7 @@ pub(crate) fn address_judgement(
     let mut judged = AddressJudgement::of(address);
     match sender {
         Sender::From(client, interface) => {
-            let mut question = Question::incoming(interface.as_deref(), packet(Some(*client)));
+            let mut question = machine.arriving(interface.as_deref(), packet(Some(*client)));
             let mut answer = ask(&question);
             if answer.forked {
                 // A rule may ask for the user whose socket answers.

@@ -1,6 +1,8 @@
 //! This machine as the judge of the packet filters asks for it: its interfaces and routes from the collectors, its rules
 //! and sets from the kernel as far as a packet meets them.
 
+mod bridge;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use unrefuse_collect::Host;
 use unrefuse_facts::{Family, InterfaceAddress, Link, Missing, Socket, Transport};
 use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate};
-use unrefuse_firewall::judge::{Judge, Question};
+use unrefuse_firewall::judge::Judge;
 use unrefuse_firewall::model::{Elements, Ruleset};
 use unrefuse_firewall::spec::PacketSpec;
 use unrefuse_firewall::sweep::{Sources, port_stretches};
@@ -179,7 +179,7 @@ impl Filters {
                 Transport::Tcp => PacketSpec::tcp(None, to, port),
                 Transport::Udp => PacketSpec::udp(None, to, port),
             };
-            let mut question = Question::incoming(Some(&link.name), packet);
+            let mut question = self.machine.arriving(Some(&link.name), packet);
             question.server_uid = Some(socket.uid);
             let sweep = self.sources.judge(&judge, &question);
             let parts: Vec<_> =

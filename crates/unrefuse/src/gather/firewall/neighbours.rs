@@ -29,7 +29,8 @@ pub(super) fn asked(
         Some(gateway) => Some(gateway).filter(|gateway| link_local(*gateway)),
     };
     let question = message(SOLICITATION, asker, solicited_node(server).into());
-    let question = Question { reply: false, ..Question::incoming(Some(&interface), question) };
+    let port = machine.port_towards(Some(client), Some(&interface));
+    let question = Question { reply: false, bridge_port: port, ..Question::incoming(Some(&interface), question) };
     let answer = message(ADVERTISEMENT, Some(server.into()), gateway.unwrap_or(client));
     let answer = Question { reply: false, ..Question::outgoing(answer) };
     [judged(machine, &question, &interface), judged(machine, &answer, &interface)]
@@ -45,7 +46,8 @@ pub(super) fn asking(machine: &LiveMachine, server: IpAddr) -> [Option<Judgement
     let question = message(SOLICITATION, Some(own), solicited_node(wanted).into());
     let question = Question { reply: false, ..Question::outgoing(question) };
     let answer = message(ADVERTISEMENT, Some(next), own);
-    let answer = Question { reply: false, ..Question::incoming(Some(&interface), answer) };
+    let port = machine.port_towards(Some(server), Some(&interface));
+    let answer = Question { reply: false, bridge_port: port, ..Question::incoming(Some(&interface), answer) };
     [judged(machine, &answer, &interface), judged(machine, &question, &interface)]
 }
 
