@@ -6,6 +6,7 @@ use super::{Leg, Stop};
 use crate::View;
 use crate::fix::quote;
 use crate::report::{Fix, Risk};
+use std::net::IpAddr;
 use unrefuse_facts::{ChainPlace, FilterHook, RuleOwner, UfwAction, UfwRule};
 
 /// ufw(8): a user rule; before the rule that denies, where one does.
@@ -39,8 +40,8 @@ pub(crate) fn ufw(
     };
     if wanted.broad
         && let Some(own) = denying(view, place).filter(|_| denies && route.is_empty())
-        && own.to.split_whitespace().next() == Some(&format!("{}/{}", wanted.packets.port, wanted.packets.transport))
-        && own.from.starts_with("Anywhere")
+        && without_family(&own.to) == format!("{}/{}", wanted.packets.port, wanted.packets.transport)
+        && without_family(&own.from) == "Anywhere"
     {
         return Some(turned_round(view, wanted, own));
     }
@@ -150,6 +151,11 @@ fn ufw_rule(view: &View<'_>, place: &ChainPlace, wanted: &Wanted) -> String {
     }
 }
 
+/// What `ufw status` shows of a rule's end, without its mark for IPv6.
+fn without_family(end: &str) -> &str {
+    end.strip_suffix(" (v6)").unwrap_or(end)
+}
+
 /// The rule denies just what is to be let in. ufw takes a rule for the same port as the one that it has, whatever the
 /// action, and skips its insertion: the old one goes first. The short form is one rule for both families.
 fn turned_round(view: &View<'_>, wanted: &Wanted, own: &UfwRule) -> Fix {
@@ -186,39 +192,45 @@ fn denying<'a>(view: &'a View<'_>, place: &ChainPlace) -> Option<&'a UfwRule> {
     denying.find(|rule| names(&rule.to))
 }
 
-/// firewalld: a port, a service or a rich rule of the zone, in the running and in the permanent configuration.
+/// firewalld: a port, a service or a rich rule of the zone or policy, in the running and in the permanent configuration.
 ///
 /// Both are changed instead of reloading: a reload drops what others changed in the running configuration.
 pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zone: Option<&str>) -> Option<Fix> {
     let facts = view.firewall().and_then(|f| f.firewalld.value());
     let packets = &wanted.packets;
-    if packets.leg != Leg::In || place.hook == FilterHook::Forward {
+    if place.table == "firewalld_policy_drop" {
+        let title = "switch firewalld's panic mode off: until then nothing at all comes in or goes out";
+        let fix = Fix::new(view, Risk::High, title).command("firewall-cmd --panic-off").undo("firewall-cmd --panic-on");
+        return (!wanted.broad).then(|| fix.persistent());
+    }
+    let policy = policy(&place.chain);
+    if packets.leg != Leg::In || place.hook == FilterHook::Forward && policy.is_none() {
         let title = format!("let {} through with a policy of firewalld (`firewall-cmd --new-policy`)", wanted.who());
         return (!wanted.broad).then(|| Fix::new(view, Risk::Medium, title));
     }
     // The kernel's rules tell the zone that takes the packets; the files, the one that would after a reload.
     let zone = zone.or_else(|| facts.and_then(|f| f.zone.as_deref()));
-    let (flag, named) = match zone {
-        Some(zone) => (format!("--zone={} ", quote(zone)?), format!("in firewalld's zone {}", safe(zone))),
-        None => (String::new(), "in firewalld's default zone".to_owned()),
+    let (flag, named) = match (policy, zone) {
+        (Some(policy), _) => {
+            (format!("--policy={} ", quote(policy)?), format!("in firewalld's policy {}", safe(policy)))
+        }
+        (None, Some(zone)) => (format!("--zone={} ", quote(zone)?), format!("in firewalld's zone {}", safe(zone))),
+        (None, None) => (String::new(), "in firewalld's default zone".to_owned()),
     };
-    // A zone asks its denying chain before its allowing one; a rule with a negative priority comes before both
-    // (firewalld.richlanguage(5)).
-    let denied = place.chain.ends_with("_deny");
-    let client = packets.client;
-    let (what, value) = match (client, denied, facts.and_then(|f| f.service_of_port.as_deref())) {
-        (None, false, Some(service)) => ("service", quote(service)?),
-        (None, false, None) => ("port", format!("{}/{}", packets.port, packets.transport)),
-        (client, ..) => {
-            let priority = if denied { "priority=\"-100\" " } else { "" };
+    let priority = priority(&place.chain);
+    let (what, value) = match (packets.client, priority, facts.and_then(|f| f.service_of_port.as_deref())) {
+        (None, None, Some(service)) if packets.server.is_none() => ("service", quote(service)?),
+        (None, None, None) if packets.server.is_none() => ("port", format!("{}/{}", packets.port, packets.transport)),
+        (client, priority, _) => {
+            let priority = priority.map(|priority| format!("priority=\"{priority}\" ")).unwrap_or_default();
             let v6 = view.ip().is_some_and(|ip| ip.is_ipv6());
             let family = if v6 { "ipv6" } else { "ipv4" };
-            let source = client.map(|ip| format!("source address=\"{ip}\" ")).unwrap_or_default();
-            let rule = format!(
-                "rule {priority}family=\"{family}\" {source}port port=\"{}\" protocol=\"{}\" accept",
-                packets.port, packets.transport
-            );
-            ("rich-rule", quote(&rule)?)
+            let end =
+                |name: &str, ip: Option<IpAddr>| ip.map(|ip| format!("{name} address=\"{ip}\" ")).unwrap_or_default();
+            let (from, to) = (end("source", client), end("destination", packets.server));
+            let (port, protocol) = (packets.port, packets.transport);
+            let ports = format!("port port=\"{port}\" protocol=\"{protocol}\" accept");
+            ("rich-rule", quote(&format!("rule {priority}family=\"{family}\" {from}{to}{ports}"))?)
         }
     };
     Some(
@@ -231,9 +243,39 @@ pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zo
     )
 }
 
+/// The parts of a zone or policy, in the order in which they are asked (firewalld's core/nftables.py).
+const PARTS: [&str; 5] = ["_pre", "_log", "_deny", "_allow", "_post"];
+
+/// The policy that a chain belongs to: `filter_IN_policy_NAME_deny`.
+fn policy(chain: &str) -> Option<&str> {
+    let name = chain.strip_prefix("filter_")?.split_once("_policy_")?.1;
+    Some(PARTS.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name))
+}
+
+/// The priority that a rich rule needs to be asked before those of the chain. A zone asks its denying chain before its
+/// allowing one, and rules with a negative priority before both, the lowest first (firewalld.richlanguage(5)).
+fn priority(chain: &str) -> Option<i32> {
+    match chain {
+        chain if chain.ends_with("_pre") => Some(-32768),
+        chain if chain.ends_with("_deny") => Some(-100),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_policy() {
+        assert_eq!(policy("filter_IN_policy_shut_it_deny"), Some("shut_it"));
+        assert_eq!(policy("filter_FWD_policy_out"), Some("out"));
+        assert_eq!(policy("filter_IN_public_deny"), None);
+        assert_eq!(
+            ["_pre", "_deny", "_allow"].map(|part| priority(&format!("filter_IN_a{part}"))),
+            [Some(-32768), Some(-100), None]
+        );
+    }
 
     #[test]
     fn a_rule_that_was_taken_out_is_made_again() {
