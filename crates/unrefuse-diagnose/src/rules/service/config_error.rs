@@ -49,7 +49,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     if unit.is_running() {
         let refused = reload::refused(view, unit);
-        return Ok(refused.map_or(Finding::Clear, |(line, place)| fired(view, &meant, line, Some(place)).fires()));
+        return Ok(refused.map_or(Finding::Clear, |(line, place)| fired(view, &meant, line, place).fires()));
     }
     let name = act::name(unit);
     if unit.load == LoadState::BadSetting {
@@ -72,8 +72,11 @@ fn fired(view: &View<'_>, meant: &Meant<'_>, line: log::Line<'_>, place: Option<
     let name = act::name(unit);
     // A line that names no place may speak of something else.
     let certainty = if place.is_some() { meant.certainty } else { meant.certainty.min(Certainty::Likely) };
-    let (cannot, verb) =
-        if unit.is_running() { ("could not reload its configuration", "reload") } else { ("cannot read its configuration", "restart") };
+    let (cannot, verb) = if unit.is_running() {
+        ("could not reload its configuration", "reload")
+    } else {
+        ("cannot read its configuration", "restart")
+    };
     let title = match &place {
         Some(place) => format!("{name} {cannot}: {}", visible(&place.to_string())),
         None => format!("{name} {cannot}"),
@@ -86,15 +89,18 @@ fn fired(view: &View<'_>, meant: &Meant<'_>, line: log::Line<'_>, place: Option<
     let what = place.map_or_else(|| "the line that its log names".to_owned(), |place| visible(&place.to_string()));
     let checked = check.map(|words| format!(", check with `{}`", words.join(" "))).unwrap_or_default();
     let again = act::systemctl(view, verb, unit).map(|command| format!(", then {command}")).unwrap_or_default();
-    Fired::new(certainty, title)
-        .evidence(evidence)
-        .fix(act::advice(view, Risk::Low, format!("mend {what}{checked}{again}")))
+    Fired::new(certainty, title).evidence(evidence).fix(act::advice(
+        view,
+        Risk::Low,
+        format!("mend {what}{checked}{again}"),
+    ))
 }
 
 /// How a unit's file is mended.
 fn verified(view: &View<'_>, unit: &UnitFacts, path: &str) -> String {
     let user = if unit.user.is_some() { "--user " } else { "" };
-    let reload = act::manager(view, unit.user.as_ref()).map(|m| format!(", then {m} daemon-reload")).unwrap_or_default();
+    let reload =
+        act::manager(view, unit.user.as_ref()).map(|m| format!(", then {m} daemon-reload")).unwrap_or_default();
     format!("mend {path} as `systemd-analyze {user}verify {}` says{reload}", visible(&unit.name))
 }
 
@@ -119,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_no_mistake_in_the_configuration() {
-        let root = report("nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)").blockers.remove(0).root;
+        let root =
+            report("nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)").blockers.remove(0).root;
         assert_ne!(root, "service/config-error");
     }
 

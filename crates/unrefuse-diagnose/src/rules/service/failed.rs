@@ -51,10 +51,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let how = ending(unit);
     let now = meant.facts.now_ms;
     let mut fired = Fired::new(meant.certainty, format!("{name} failed: {how}"))
-        .evidence(Evidence::new(
-            format!("{name} is failed{} ({how})", act::since(now, unit.since_ms)),
-            meant.source(),
-        ))
+        .evidence(Evidence::new(format!("{name} is failed{} ({how})", act::since(now, unit.since_ms)), meant.source()))
         .evidences(log::error(unit).map(|line| line.evidence(unit)))
         .evidences(act::failed_socket(view, unit).map(|socket| {
             Evidence::new(format!("{}, which listens for it, was given up, too", act::name(socket)), meant.source())
@@ -94,9 +91,22 @@ pub(super) fn ending(unit: &UnitFacts) -> String {
         (Some("protocol"), _) => "it did not tell the manager that it is ready".to_owned(),
         (Some("oom-kill"), _) => "the kernel killed it for memory".to_owned(),
         (_, Some(exit)) if exit.by_signal => format!("signal {}{} ended it", exit.status, of(&exit.command)),
-        (_, Some(exit)) => format!("exit status {}{}", exit.status, of(&exit.command)),
+        (_, Some(exit)) => format!("exit status {}{}{}", exit.status, of(&exit.command), step(exit.status)),
         (Some(result), None) => visible(result),
         (None, None) => "for a reason that is not known".to_owned(),
+    }
+}
+
+/// What the manager could not do before it ran the program (systemd.exec(5), "PROCESS EXIT CODES").
+fn step(status: i32) -> &'static str {
+    match status {
+        200 => " (its WorkingDirectory= cannot be entered)",
+        203 => " (its command cannot be run)",
+        209 => " (its standard output cannot be set up)",
+        216 => " (its Group= cannot be taken on)",
+        217 => " (its User= cannot be taken on)",
+        226 => " (its namespaces cannot be set up: a path of its sandbox may not be there)",
+        _ => "",
     }
 }
 
@@ -130,6 +140,14 @@ mod tests {
         assert!(blocker.whys[1].evidence.iter().any(|e| e.text.ends_with("nginx.conf:60")), "{blocker:?}");
         assert_eq!(blocker.root, "service/config-error");
         assert!(blocker.whys[2].title.ends_with("/etc/nginx/nginx.conf:60"));
+    }
+
+    #[test]
+    fn what_the_manager_could_not_do_is_said() {
+        let mut app = failed("nginx.service", &[]);
+        app.exit = app.exit.map(|exit| unrefuse_facts::UnitExit { status: 217, ..exit });
+        let report = scene().units(vec![app]).report();
+        assert!(report.blockers[0].whys[1].title.ends_with("exit status 217 (its User= cannot be taken on)"));
     }
 
     #[test]

@@ -79,16 +79,52 @@ const CONFIG: &[&str] = &[
     "invalid configuration",
     "no such file or directory) in",
     "error reading configuration",
+    "cannot load certificate",
 ];
 
-/// The lines of a unit's journal and logs, the newest first, without what the manager says itself.
+/// Lines that only say that there was something.
+const SUMMARIES: &[&str] = &[
+    "aborting",
+    "test failed",
+    "could not start server",
+    "check logs",
+    "see log",
+    "examine the log",
+    "exiting",
+    "errors detected",
+    "action 'start' failed",
+    "fatal config file error",
+];
+
+/// Marks of a grave line, the gravest first. Each is a way of servers to write it.
+const GRAVE: &[&[&str]] = &[&["[emerg]", "[alert]", "[crit]", "fatal:", "panic:"], &["[error]", "error:"]];
+
+/// Since when lines tell of the last tries: the last start but one, for the last may have said nothing yet. What restarts by
+/// itself has the lines of earlier faults before those.
+fn recent_ms(unit: &UnitFacts) -> Option<i64> {
+    let own = || unit.journal.value().into_iter().flatten().filter(|line| is_managers(line));
+    let of = |word: &str| own().filter(|line| line.message.starts_with(word)).filter_map(|line| line.time_ms).collect();
+    let mut starts: Vec<i64> = of("Starting ");
+    if starts.is_empty() {
+        starts = of("Started ");
+    }
+    starts.iter().rev().nth(1).copied()
+}
+
+fn is_managers(line: &JournalLine) -> bool {
+    line.identifier.as_deref() == Some("systemd")
+}
+
+/// The lines of a unit's journal and logs about its last tries, the newest first, without what the manager says itself.
 pub(super) fn lines(unit: &UnitFacts) -> Vec<Line<'_>> {
     let journal = unit.journal.value().into_iter().flatten().map(|line| Line { line, source: "journalctl" });
     let logs = unit.logs.iter().flat_map(|log| {
         let source = log.path.as_str();
         log.lines.value().into_iter().flatten().map(move |line| Line { line, source })
     });
-    let by_service = |line: &Line<'_>| line.line.identifier.as_deref() != Some("systemd");
+    let since = recent_ms(unit);
+    let recent = |line: &JournalLine| line.time_ms.zip(since).is_none_or(|(time, since)| time >= since);
+    let by_service = |line: &Line<'_>| !is_managers(line.line) && recent(line.line);
     // A log file's lines stand after the journal's of the same second.
     let mut all: Vec<Line<'_>> = journal.chain(logs).filter(by_service).collect();
     all.sort_by_key(|line| line.line.time_ms);
@@ -131,7 +167,8 @@ pub(super) fn config(unit: &UnitFacts) -> Option<(Line<'_>, Option<Location>)> {
     let binds = |line: &Line<'_>| has(line, IN_USE) || has(line, NO_ADDRESS);
     let told = |line: &Line<'_>| has(line, CONFIG) && !binds(line);
     let all = lines(unit);
-    let placed = all.iter().find_map(|line| Some((*line, place(&line.line.message).filter(|_| !binds(line))?)));
+    let place = |line: &Line<'_>| place(&line.line.message).or_else(|| redis_line(unit, &line.line.message));
+    let placed = all.iter().find_map(|line| Some((*line, place(line).filter(|_| !binds(line))?)));
     // A place alone says nothing: a warning has one too.
     let grave =
         |text: &str| ["emerg", "alert", "error", "fatal", "syntax", "invalid", "bad "].iter().any(|w| text.contains(w));
@@ -143,18 +180,45 @@ pub(super) fn config(unit: &UnitFacts) -> Option<(Line<'_>, Option<Location>)> {
     all.into_iter().find(|line| told(line)).map(|line| (line, None))
 }
 
+/// Redis names the line and no file: that is its main one, where it reads no other.
+fn redis_line(unit: &UnitFacts, message: &str) -> Option<Location> {
+    let number = message.strip_prefix(REDIS_LINE)?.trim().parse().ok()?;
+    match unit.config.value()?.files.as_slice() {
+        [file] => Some(Location { path: file.path.clone(), line: number }),
+        _ => None,
+    }
+}
+
+/// How Redis begins the line with the number (src/config.c, `loadServerConfigFromString`).
+const REDIS_LINE: &str = "Reading the configuration file, at line ";
+
 /// The line that tells most of a failure: one that names the place in a configuration, else the newest that looks like an
 /// error.
 pub(super) fn error(unit: &UnitFacts) -> Option<Line<'_>> {
     // What comes behind it often says only that there was something: `nginx: configuration file … test failed`.
-    if let Some((line, Some(_))) = config(unit) {
+    if let Some((line, place)) = config(unit)
+        && (place.is_some() || line.line.message.starts_with(REDIS_LINE))
+    {
         return Some(line);
     }
     let words =
         ["error", "fatal", "failed", "emerg", "cannot", "can't", "could not", "unable", "denied", "panic", "no such"];
     let all = lines(unit);
-    let worst = all.iter().find(|line| line.line.priority.is_some_and(|p| p <= 3)).copied();
-    all.iter().find(|line| has(line, &words)).copied().or(worst).or_else(|| all.first().copied())
+    let tells: Vec<Line<'_>> = all.iter().filter(|line| !has(line, SUMMARIES)).copied().collect();
+    // What follows upon the first of them is often its consequence (MariaDB's `Can't open …`, `Unknown storage engine …`).
+    let grave = GRAVE.iter().find_map(|marks| tells.iter().rev().find(|line| has(line, marks)).copied());
+    let newest = || tells.iter().chain(&all).find(|line| has(line, &words)).copied();
+    let worst = || all.iter().find(|line| line.line.priority.is_some_and(|p| p <= 3)).copied();
+    grave.or_else(newest).or_else(worst).or_else(|| managers(unit)).or_else(|| all.first().copied())
+}
+
+/// What the manager says of a start that it could not make (`x.service: Failed to load environment files: …`).
+fn managers(unit: &UnitFacts) -> Option<Line<'_>> {
+    let mut own = unit.journal.value()?.iter().filter(|line| is_managers(line)).rev();
+    let says = |line: &&JournalLine| {
+        line.message.contains(": Failed to ") && !line.message.contains("Failed to run 'start' task")
+    };
+    own.find(says).map(|line| Line { line, source: "journalctl" })
 }
 
 /// Why the log could not be read, where it could not.
@@ -168,20 +232,26 @@ impl Line<'_> {
         Evidence::new(format!("{} says: {}", act::name(unit), visible(&self.told(unit))), self.source)
     }
 
-    /// What it says; where that is in the line behind it (`Syntax error on line 1 of FILE:`) or before it (`Failed to
-    /// configure TLS. Check logs for more info.`), with that.
+    /// What it says; where that is in the lines behind it (`Syntax error on line 1 of FILE:`) or before it (`Failed to
+    /// configure TLS. Check logs for more info.`), with those.
     fn told(&self, unit: &UnitFacts) -> String {
         let message = self.line.message.trim_end();
         let mut all = lines(unit);
+        all.reverse();
         all.retain(|line| line.source == self.source);
-        let at = all.iter().position(|line| std::ptr::eq(line.line, self.line));
-        let beside = |newer: bool| {
-            let at = if newer { at?.checked_sub(1)? } else { at? + 1 };
-            Some(all.get(at)?.line.message.trim())
+        let Some(at) = all.iter().position(|line| std::ptr::eq(line.line, self.line)) else {
+            return message.to_owned();
         };
-        let before = if has(self, &["check logs", "see log"]) { beside(false) } else { None };
-        let behind = if message.ends_with(':') { beside(true) } else { None };
-        before.into_iter().chain([message]).chain(behind).collect::<Vec<_>>().join(" ")
+        let text = message.to_ascii_lowercase();
+        // Redis: `*** FATAL CONFIG FILE ERROR ***`, `Reading the configuration file, at line 3`, `>>> 'dir /x'`, why.
+        let behind = match () {
+            () if text.contains("fatal config file error") => 3,
+            () if message.starts_with(REDIS_LINE) => 2,
+            () => usize::from(text.ends_with(':')),
+        };
+        let from = at - usize::from(at > 0 && has(self, SUMMARIES) && behind == 0);
+        let told = all.iter().take(at + 1 + behind).skip(from);
+        told.map(|line| line.line.message.trim()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -251,6 +321,46 @@ mod tests {
         let redis = ["# No tls-cert-file configured!", "# Failed to configure TLS. Check logs for more info."];
         assert!(said(&redis).starts_with("x.service says: # No tls-cert-file configured! # Failed"));
         assert_eq!(said(&["error: one", "bye"]), "x.service says: error: one");
+        let config = [
+            "*** FATAL CONFIG FILE ERROR ***",
+            "Reading the configuration file, at line 5",
+            ">>> 'dir /x'",
+            "No such file",
+        ];
+        assert!(said(&config).ends_with("at line 5 >>> 'dir /x' No such file"), "{}", said(&config));
+    }
+
+    #[test]
+    fn what_an_earlier_start_said_is_past() {
+        let said = |starts: [&str; 3]| {
+            let lines =
+                [starts[0], "x: fatal error in /etc/x.conf:3", starts[1], "no such user", starts[2], "no such user"];
+            let mut unit = crate::testing::service::failed("x.service", &lines);
+            if let unrefuse_facts::Observed::Known { value, .. } = &mut unit.journal {
+                let own = value.iter_mut().filter(|line| line.message.starts_with("Start"));
+                own.for_each(|line| line.identifier = Some("systemd".into()));
+            }
+            error(&unit).unwrap().line.message.clone()
+        };
+        assert_eq!(said(["Starting x...", "Starting x...", "Starting x..."]), "no such user");
+        assert!(said(["Starting x...", "Started x.", "Started x."]).contains("/etc/x.conf:3"), "one start alone");
+    }
+
+    #[test]
+    fn the_first_grave_line_is_the_reason() {
+        let said =
+            |lines: &[&str]| error(&crate::testing::service::failed("x.service", lines)).unwrap().line.message.clone();
+        let mariadb =
+            ["0 [Note] hi", "0 [ERROR] Can't open x", "0 [ERROR] Unknown storage engine", "0 [ERROR] Aborting"];
+        assert_eq!(said(&mariadb), mariadb[1]);
+        let postgresql = ["FATAL:  private key file has group access", "pg_ctl: could not start server"];
+        assert_eq!(said(&postgresql), postgresql[0]);
+        let mut unit =
+            crate::testing::service::failed("x.service", &["x.service: Failed to load environment files: y"]);
+        if let unrefuse_facts::Observed::Known { value, .. } = &mut unit.journal {
+            value[0].identifier = Some("systemd".into());
+        }
+        assert!(error(&unit).is_some_and(|line| line.line.message.contains("environment files")));
     }
 
     #[test]

@@ -82,6 +82,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     } else if disabled {
         title.push_str(", and will not start at boot");
     }
+    let ended = ended_after(unit);
+    if let Some(after) = ended.filter(|_| unit.conditions_failed.is_empty()) {
+        title = format!("{name} is not running: it ended by itself, {} s after its start, with success", after / 1000);
+    }
     let state = unit.file_state.as_deref().map(|state| format!(", {}", visible(state))).unwrap_or_default();
     let now = meant.facts.now_ms;
     // A disabled unit whose port is served by another running service, moved to another port, was hardly meant.
@@ -97,7 +101,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     if let OnceStarted::CannotTell(unknown) = config::once_started(view, unit) {
         fired.unknown.extend(unknown);
     }
-    if unit.conditions_failed.is_empty() {
+    if ended.is_some_and(|after| after < AT_ONCE_MS) {
+        let show = act::journalctl(unit).map(|command| format!(": {command}")).unwrap_or_default();
+        let title = format!(
+            "see why {name} ends at once (a program that goes on in the background wants Type=forking), and start it \
+             again{show}"
+        );
+        fired.fixes.push(act::advice(view, Risk::Low, title));
+    } else if unit.conditions_failed.is_empty() {
         fired.fixes.extend(fixes(view, &meant));
     } else if let Some(start) = act::systemctl(view, "start", unit) {
         let conditions = unit.conditions_failed.iter().map(|condition| visible(condition)).collect::<Vec<_>>();
@@ -137,6 +148,28 @@ fn without_manager(view: &View<'_>, meant: &Meant<'_>) -> Result<Finding, Cannot
         None => act::advice(view, Risk::Low, format!("start {} as this machine starts its services", service.name)),
     };
     Ok(fired.fix(fix).fires())
+}
+
+/// What ends so soon after its start ends so again.
+const AT_ONCE_MS: i64 = 10_000;
+
+/// How long after its last start it ended with success, in milliseconds, where nobody stopped it.
+fn ended_after(unit: &UnitFacts) -> Option<i64> {
+    let lines = unit.journal.value()?.iter().filter(|line| line.identifier.as_deref() == Some("systemd"));
+    let (mut started, mut ended) = (None, None);
+    for line in lines {
+        let says = |words: &str| line.message.starts_with(words);
+        match () {
+            () if says("Started ") => (started, ended) = (line.time_ms, None),
+            () if says("Stopping ") || says("Stopped ") => (started, ended) = (None, None),
+            // "Succeeded." before systemd 246.
+            () if line.message.ends_with(": Deactivated successfully.") || line.message.ends_with(": Succeeded.") => {
+                ended = line.time_ms;
+            }
+            () => {}
+        }
+    }
+    ended?.checked_sub(started?).filter(|after| *after >= 0)
 }
 
 /// Who stopped it and when, as far as the manager wrote it down.
@@ -218,6 +251,25 @@ mod tests {
         );
         assert!(blocker.fixes.iter().all(|fix| fix.steps.is_empty()));
         assert!(blocker.fixes[0].title.starts_with("see to it that ConditionPathExists=/etc/x holds"));
+    }
+
+    #[test]
+    fn what_ended_by_itself_at_once_is_not_started_again() {
+        let said = |lines: &[&str]| {
+            let mut app = crate::testing::service::failed("nginx.service", lines);
+            (app.active, app.result, app.exit) = (ActiveState::Inactive, None, None);
+            if let Observed::Known { value, .. } = &mut app.journal {
+                value.iter_mut().for_each(|line| line.identifier = Some("systemd".into()));
+            }
+            scene().units(vec![app]).report()
+        };
+        let lines = ["Started nginx.service - x.", "nginx.service: Deactivated successfully."];
+        let report = said(&lines);
+        assert!(report.blockers[0].whys[1].title.contains("ended by itself, 0 s after its start"));
+        assert!(report.blockers[0].fixes.iter().all(|fix| fix.steps.is_empty()));
+        let stopped = said(&[lines[0], "Stopping nginx.service - x...", lines[1], "Stopped nginx.service - x."]);
+        assert_eq!(stopped.blockers[0].whys[1].title, "nginx.service is not running");
+        assert!(!stopped.blockers[0].fixes[0].steps.is_empty());
     }
 
     #[test]
