@@ -1,5 +1,6 @@
 //! How far a packet came, and what each gate says of it.
 
+use crate::filter::at_interface;
 use crate::refuser::{Distance, Who, same_connection};
 use crate::report::{Certainty, GateInfo, GateStatus};
 use crate::{Gate, View};
@@ -115,6 +116,11 @@ fn unblocked(view: &View<'_>, gate: Gate) -> (GateStatus, String) {
     }
     if view.reach.stopped == Some(gate) {
         return says(GateStatus::Blocks, "the answer shows that the packet was stopped here");
+    }
+    // Only the gate of the side that is looked at from here: the other machine's interfaces are not seen.
+    let own = if view.judged_only() { Gate::Ingress } else { Gate::Egress };
+    if let Some(unseen) = at_interface(view).filter(|_| gate == own) {
+        return (GateStatus::Unknown, unseen.0.what);
     }
     match gate {
         Gate::Name => (GateStatus::Pass, passed(view, gate)),

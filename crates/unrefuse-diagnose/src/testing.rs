@@ -90,6 +90,7 @@ impl Scene {
             other_ports: Observed::default(),
             proxy: Observed::known(None, Source::running("environment")),
             elsewhere: Observed::default(),
+            link_filters: Observed::default(),
             firewall: Observed::default(),
             host,
         };

@@ -1,8 +1,8 @@
 //! One question with everything that was seen for it.
 
 use crate::{
-    AddressJudgement, Attempt, Family, FirewallFacts, FromElsewhere, Host, Observed, PortProbe, ProxyAttempt,
-    Resolution, Routing, Target,
+    AddressJudgement, Attempt, Family, FirewallFacts, FromElsewhere, Host, LinkFilter, Observed, PortProbe,
+    ProxyAttempt, Resolution, Routing, Target,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -73,6 +73,9 @@ pub struct Case {
     /// What they do with packets of other machines to a port of this one that is open from here; by interface.
     #[serde(default)]
     pub elsewhere: Observed<Vec<FromElsewhere>>,
+    /// What may drop packets at this machine's interfaces, where no rule of its packet filters shows it.
+    #[serde(default)]
+    pub link_filters: Observed<Vec<LinkFilter>>,
     /// The machine.
     pub host: Host,
 }

@@ -13,6 +13,7 @@ mod errno;
 mod firewall;
 pub mod glob;
 mod host;
+mod link_filter;
 mod name;
 mod net;
 mod observed;
@@ -41,6 +42,7 @@ pub use firewall::{
     Translation, UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
+pub use link_filter::{LinkFilter, LinkHook};
 pub use name::{
     DnsAnswer, HostsEntry, HostsFile, NameError, NameServer, NsSwitch, Resolution, ResolvConf, ResolverFacts,
     ServerAnswer,

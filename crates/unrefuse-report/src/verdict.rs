@@ -29,7 +29,7 @@ fn spans(page: &Page<'_>, report: &Report) -> (Spans, String) {
     let line = target.then(Ink::Plain, " ").then(ink, &words(report));
     let Some(blocker) = report.blockers.first() else {
         let line = match report.outcome {
-            _ if report.is_undecided() => line.then(Ink::Plain, ": the packet filter may stop it"),
+            _ if report.is_undecided() => line.then(Ink::Plain, ": a filter of this machine may stop it"),
             Outcome::Open => line.then(Ink::Plain, &reached(report)),
             _ => line.then(Ink::Plain, ": no cause found"),
         };

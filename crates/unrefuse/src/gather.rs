@@ -114,6 +114,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         proxy: Observed::default(),
         firewall: Observed::default(),
         elsewhere: Observed::default(),
+        link_filters: Observed::default(),
         host: unrefuse_facts::Host {
             hostname,
             own,
@@ -167,6 +168,12 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         } else {
             case.firewall = judged.facts(&case, options, host);
             firewall::marked::apply(&mut case, host);
+            let unanswered = |attempt: &Attempt| {
+                matches!(attempt.outcome, AttemptOutcome::TimedOut | AttemptOutcome::Unreachable)
+            };
+            if case.attempts.iter().any(unanswered) || options.sender != Sender::Here {
+                case.link_filters = look("the interfaces' filters", soon(), host, |h| h.link_filters()).fact();
+            }
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.
                 let query = SocketQuery { port: None, ..port_query(target, Owners::Wanted) };

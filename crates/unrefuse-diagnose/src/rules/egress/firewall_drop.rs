@@ -1,7 +1,7 @@
 //! egress/firewall-drop
 
 use crate::View;
-use crate::filter::{Kind, Leg, allow, decider, owned_by, stopped_out, unread};
+use crate::filter::{Kind, Leg, allow, at_interface, decider, owned_by, stopped_out, unread};
 use crate::finding::{CannotTell, Finding};
 use crate::rule::cause;
 use unrefuse_facts::AttemptOutcome;
@@ -45,7 +45,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         let silent = matches!(view.outcome(), Some(AttemptOutcome::TimedOut | AttemptOutcome::Denied));
         let egress = view.judged().and_then(|j| j.egress.as_ref());
         let question = "whether this machine's own rules stop it on the way out";
-        return unread(view, egress, question).filter(|_| silent).map_or(Ok(Finding::Clear), Err);
+        // Before the packet the kernel asks for the next hop's link address, which no rule of these tables sees.
+        let unanswered = silent || view.outcome() == Some(AttemptOutcome::Unreachable);
+        let open = unread(view, egress, question).filter(|_| silent);
+        return open.or_else(|| at_interface(view).filter(|_| unanswered)).map_or(Ok(Finding::Clear), Err);
     };
     let endpoint = view.endpoint();
     let what = match stop.leg {

@@ -1,7 +1,7 @@
 //! ingress/firewall-drop
 
 use crate::View;
-use crate::filter::{Kind, Leg, Stop, allow, decider, owned_by, stopped_in, unread};
+use crate::filter::{Kind, Leg, Stop, allow, at_interface, decider, owned_by, stopped_in, unread};
 use crate::finding::{CannotTell, Finding};
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
@@ -45,7 +45,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let Some(stop) = stopped_in(view).filter(|s| !s.rejects() && s.kind() == Kind::Firewall) else {
         let question = "whether this machine's own rules let it in";
         let ingress = view.judged().and_then(|j| j.ingress.as_ref());
-        if let Some(depends) = undecided(view) {
+        if let Some(depends) = undecided(view).or_else(|| at_interface(view).filter(|_| view.judged_only())) {
             return Err(depends);
         }
         let open = view.is_local() == Some(true) && view.outcome() != Some(AttemptOutcome::Refused);

@@ -1,6 +1,7 @@
 //! path/filtered
 
 use crate::View;
+use crate::filter::at_interface;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rule::cause;
@@ -73,7 +74,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             format!("no answer from {}: the packets or their answers are dropped", view.endpoint()),
         ),
         (false, false) => (
-            Certainty::Likely,
+            // What stands at this machine's own interface may be what drops them.
+            if at_interface(view).is_some() { Certainty::Possible } else { Certainty::Likely },
             format!("packets to {} are dropped, while the host answers on other ports", view.endpoint()),
         ),
     };

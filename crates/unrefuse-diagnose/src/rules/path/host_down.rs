@@ -1,6 +1,7 @@
 //! path/host-down
 
 use super::on_link::Wide;
+use crate::filter::at_interface;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::refuser::icmp_name;
 use crate::report::{Certainty, Evidence, Fix, Risk};
@@ -88,6 +89,8 @@ fn fire(view: &View<'_>, attempt: &Attempt, target: IpAddr, neighbour: Option<&N
     };
     let told = attempt.errno == Some(Errno::EHOSTUNREACH);
     let certainty = match neighbour.map(|n| n.state) {
+        // Perhaps nobody was asked.
+        _ if at_interface(view).is_some() => Certainty::Possible,
         _ if told => Certainty::Proven,
         Some(NeighbourState::Failed) => Certainty::Proven,
         Some(NeighbourState::Incomplete) if attempt.given_up.is_none() && neighbour.is_some_and(|n| n.probes < 2) => {
