@@ -86,10 +86,12 @@ pub(crate) fn allow(view: &View<'_>, stop: &Stop<'_>) -> Vec<Fix> {
 /// The packets that a rule at that place has to let through: narrow first.
 fn wanted(view: &View<'_>, stop: &Stop<'_>, leg: Leg, place: &ChainPlace, transport: Transport) -> Vec<Wanted> {
     let forwarded = place.hook == FilterHook::Forward;
-    // NAT in PREROUTING comes before: later hooks see the new destination.
-    let after_nat = forwarded || matches!(place.hook, FilterHook::Input | FilterHook::Postrouting);
-    let first =
-        view.judged().and_then(|judged| judged.ingress.as_ref()).filter(|_| matches!(leg, Leg::In | Leg::Later));
+    // NAT in PREROUTING comes before: later hooks see the new destination. Answers have it as their source until the end of
+    // POSTROUTING.
+    let answers = leg == Leg::AnswerOut;
+    let after_nat = answers || forwarded || matches!(place.hook, FilterHook::Input | FilterHook::Postrouting);
+    let first = view.judged().and_then(|judged| judged.ingress.as_ref());
+    let first = first.filter(|_| answers || matches!(leg, Leg::In | Leg::Later));
     let translated = stop.judgement.translated.as_ref().or_else(|| first?.translated.as_ref());
     let seen_as = translated.filter(|_| after_nat).map(|t| t.to).or(view.address);
     let port = seen_as.map_or(view.case.target.port, |address| address.port());

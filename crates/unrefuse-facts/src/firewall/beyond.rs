@@ -23,6 +23,9 @@ pub struct Beyond {
     /// This machine's address on the client's side, where packets from here would be sent from another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facing: Option<IpAddr>,
+    /// This machine's own filters stop what it sends there itself, so it is not asked from here.
+    #[serde(default)]
+    pub unasked: bool,
     /// How an attempt ended that was made from here, from the address that the kernel chooses.
     pub probed: Observed<AttemptOutcome>,
     /// How one ended that was made from here, from the address on the client's side.

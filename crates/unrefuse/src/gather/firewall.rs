@@ -3,6 +3,7 @@
 
 mod around;
 mod beyond;
+mod bridged;
 mod convert;
 mod imagined;
 pub(super) mod marked;
@@ -14,6 +15,7 @@ mod what_if;
 use super::Options;
 use super::machine::LiveMachine;
 use crate::ask::{Asked, ask};
+use bridged::Bridged;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -48,12 +50,22 @@ pub(crate) fn address_judgement(
     uid: u32,
     host: &Arc<dyn Host>,
 ) -> Result<AddressJudgement, Missing> {
-    let machine = LiveMachine::new(host, Family::of(&address.ip()))?;
+    let mut machine = LiveMachine::new(host, Family::of(&address.ip()))?;
+    let bridged = match sender {
+        Sender::From(client, _) => bridged::bridged(&machine, *client, address.ip()),
+        Sender::Here => None,
+    };
+    machine.bridges = bridged.is_some();
+    let machine = machine;
     let packet = |src: Option<IpAddr>| packet(target, src, address);
     let ask = |question: &Question| judge(machine.ruleset(), &machine, question);
     let mut judged = AddressJudgement::of(address);
     match sender {
         Sender::From(client, interface) => {
+            if bridged == Some(Bridged::Past) {
+                judged.ingress = Some(bridged::judgement(&machine));
+                return Ok(judged);
+            }
             let mut question = machine.arriving(interface.as_deref(), packet(Some(*client)));
             let mut answer = ask(&question);
             if answer.forked {
@@ -63,6 +75,8 @@ pub(crate) fn address_judgement(
             }
             let let_in = what_if::let_in(&machine, &question, &answer);
             let (ingress, reply) = convert::both_ways(&machine, &question, &answer, &let_in);
+            let layer2 = bridged.map(|_| bridged::judgement(&machine)).filter(|layer2| layer2.fate != Fate::Accepted);
+            let ingress = layer2.filter(|_| ingress.fate == Fate::Accepted).unwrap_or(ingress);
             (judged.ingress, judged.reply) = (Some(ingress), reply);
             judged.beyond = beyond::beyond(&machine, &question, let_in.passes.as_ref().unwrap_or(&answer), *client);
             judged.later = Judge::new(machine.ruleset(), &machine)
@@ -243,7 +257,9 @@ fn probed(mut judged: AddressJudgement, case: &Case, options: &Options) -> Addre
         sniff: false,
         watch: &|_, _| None,
     };
-    for translation in legs.into_iter().flatten().filter_map(|judgement| judgement.translated.as_mut()) {
+    let unasked = judged.beyond.as_ref().is_some_and(|beyond| beyond.unasked);
+    let translations = legs.into_iter().flatten().filter_map(|judgement| judgement.translated.as_mut());
+    for translation in translations.filter(|_| !unasked) {
         translation.probed = attempted(translation.to, &how);
     }
     beyond::probed(&mut judged, &how);

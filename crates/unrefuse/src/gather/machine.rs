@@ -31,6 +31,8 @@ pub(crate) struct LiveMachine {
     routes: RefCell<Routes>,
     sysctls: RefCell<HashMap<String, Option<i64>>>,
     ipsets: RefCell<HashMap<String, Option<Arc<model::Set>>>>,
+    /// The question's packets pass between ports of a bridge: the filters meet them, and routing does not.
+    pub(crate) bridges: bool,
 }
 
 impl LiveMachine {
@@ -55,7 +57,7 @@ impl LiveMachine {
         let (links, addresses) = (links.into_value()?, addresses.into_value()?);
         let (host, ruleset) = (Arc::clone(host), filters.ruleset());
         let (routes, sysctls, ipsets) = Default::default();
-        Ok(Self { host, ruleset, filters, links, addresses, routes, sysctls, ipsets })
+        Ok(Self { host, ruleset, filters, links, addresses, routes, sysctls, ipsets, bridges: false })
     }
 
     /// Tables and chains; the rules are asked for when a packet reaches them.
@@ -185,6 +187,12 @@ impl Machine for LiveMachine {
     }
 
     fn sysctl(&self, name: &str) -> Option<i64> {
+        match name {
+            "net.ipv4.ip_forward" if self.bridges => return Some(1),
+            name if self.bridges && name.ends_with(".forwarding") => return Some(1),
+            name if self.bridges && name.ends_with(".rp_filter") => return Some(0),
+            _ => {}
+        }
         if let Some(known) = self.sysctls.borrow().get(name) {
             return *known;
         }

@@ -115,10 +115,7 @@ mod tests {
         assert_eq!(report.blockers.len(), 1);
         let blocker = &report.blockers[0];
         assert_eq!(blocker.root, "ingress/banned");
-        assert_eq!(
-            blocker.whys[0].title,
-            "10.5.0.9 is banned by the set bad: its packets to 10.1.0.2:80 are dropped"
-        );
+        assert_eq!(blocker.whys[0].title, "10.5.0.9 is banned by the set bad: its packets to 10.1.0.2:80 are dropped");
         assert_eq!(commands(&blocker.fixes[0].steps), ["ipset del bad 10.5.0.9"]);
         assert_eq!(commands(&blocker.fixes[0].undo), ["ipset add bad 10.5.0.9 timeout 300"]);
     }
@@ -135,7 +132,8 @@ mod tests {
 
     #[test]
     fn by_fail2ban() {
-        let mut by = rule(FilterBackend::IptablesNft, "f2b-sshd", FilterHook::Input, "-A f2b-sshd -s 10.5.0.9/32 -j REJECT");
+        let mut by =
+            rule(FilterBackend::IptablesNft, "f2b-sshd", FilterHook::Input, "-A f2b-sshd -s 10.5.0.9/32 -j REJECT");
         by.owner = RuleOwner::Fail2ban { jail: Some("sshd".into()) };
         let report = Scene::local("10.1.0.2:22")
             .filtered(None, Some(rejected(PORT_UNREACHABLE, Decider::Rule(by))))

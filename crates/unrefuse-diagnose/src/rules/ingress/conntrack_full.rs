@@ -66,7 +66,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let fix = Fix::new(
         view,
         Risk::Medium,
-        format!("let it hold {double} connections: about {} MiB more of kernel memory", table.max * 320 / 1_048_576 + 1),
+        format!(
+            "let it hold {double} connections: about {} MiB more of kernel memory",
+            table.max * 320 / 1_048_576 + 1
+        ),
     );
     let old = table.max.to_string();
     let fix = keep_setting(fix, "net.netfilter.nf_conntrack_max", &double.to_string(), Some(&old));

@@ -3,7 +3,8 @@
 use crate::View;
 use crate::containers;
 use crate::filter::{
-    end_of, keep_setting, listener_beside, owned_by, remove_rule, rule_text, safe, setting_name, short, source, stopped_in,
+    end_of, keep_setting, listener_beside, owned_by, remove_rule, rule_text, safe, setting_name, short, source,
+    stopped_in,
 };
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Fix, Risk};
@@ -37,6 +38,7 @@ cause! {
     id: "ingress/dnat-dead-end",
     title: "a nat rule sends it where nothing listens",
     instead_of: &["listener/*"],
+    apart: true,
     needs: &["firewall rules"],
     likes: &["sockets", "an attempt to the new address"],
     check: check,
@@ -68,7 +70,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let owner = owned_by(Some(&rule.owner));
     // A container's engine made the rule for it, and it is as it should be.
     let to_container = containers::known(view).and_then(|facts| containers::by_address(facts, to.ip())).is_some();
-    let title = format!("packets to {} are sent on to {to}, where nothing answers: {}{owner}", view.endpoint(), short(rule));
+    let title =
+        format!("packets to {} are sent on to {to}, where nothing answers: {}{owner}", view.endpoint(), short(rule));
     let program = rule.owner.name().map(|name| format!(" ({} sends it there)", safe(name))).unwrap_or_default();
     let who = listener_beside(view, translation).map_or_else(
         || "something".to_owned(),
@@ -102,10 +105,8 @@ fn to_loopback(view: &View<'_>) -> Option<Fired> {
     let translation = stop.judgement.translated.as_ref().filter(|translation| translation.to.ip().is_loopback())?;
     let (rule, to) = (&translation.by, translation.to);
     let by = format!("{}{}", short(rule), owned_by(Some(&rule.owner)));
-    let title = format!(
-        "packets to {} are sent on to {to}, a loopback address, and dropped for it: {by}",
-        view.endpoint()
-    );
+    let title =
+        format!("packets to {} are sent on to {to}, a loopback address, and dropped for it: {by}", view.endpoint());
     let interface = stop.judgement.arrives_by.as_deref().or_else(|| facing(view)).filter(|_| to.is_ipv4());
     let allowed = interface.and_then(|interface| {
         let title = format!("let packets that come in by {} reach loopback addresses", safe(interface));
@@ -129,20 +130,22 @@ fn translation<'a>(view: &'a View<'_>) -> Option<&'a Translation> {
     let judged = view.judged()?;
     let own = judged.egress.as_ref().filter(|_| view.is_local() == Some(true));
     let judgements = [judged.ingress.as_ref(), own];
-    judgements.into_iter().flatten().filter(|j| !j.fate.is_stopped()).find_map(|j| j.translated.as_ref())
+    judgements.into_iter().flatten().find_map(|j| j.translated.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
-    use crate::testing::filter::{accepted, commands, dropped, iptables};
+    use crate::testing::filter::{accepted, chain, commands, dropped, iptables, policy};
     use unrefuse_facts::{
-        AttemptOutcome, Decider, FilterHook, Judgement, Observed, RuleOwner, Source, StackReason, Translation,
+        AttemptOutcome, Decider, FilterBackend, FilterHook, Judgement, Observed, RuleOwner, Source, StackReason,
+        Translation,
     };
 
     fn to(target: &str, probed: Option<AttemptOutcome>) -> Judgement {
-        let mut by = iptables(FilterHook::Prerouting, "-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080");
+        let mut by =
+            iptables(FilterHook::Prerouting, "-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080");
         by.place.table = "nat".into();
         let probed = probed.map_or_else(Observed::default, |seen| Observed::known(seen, Source::probed("connect(2)")));
         Judgement { translated: Some(Translation { to: target.parse().unwrap(), by, probed }), ..accepted() }
@@ -155,7 +158,12 @@ mod tests {
         assert_eq!(report.blockers.len(), 1, "{:?}", report.blockers);
         let blocker = &report.blockers[0];
         assert_eq!((blocker.root.as_str(), blocker.certainty), ("ingress/dnat-dead-end", Certainty::Likely));
-        assert!(blocker.whys[0].evidence.iter().any(|e| e.text == "no socket of this machine takes tcp packets to 10.1.0.2:8080"));
+        assert!(
+            blocker.whys[0]
+                .evidence
+                .iter()
+                .any(|e| e.text == "no socket of this machine takes tcp packets to 10.1.0.2:8080")
+        );
         assert_eq!(
             commands(&blocker.fixes[1].steps),
             ["iptables-nft -t nat -D PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.1.0.2:8080"]
@@ -185,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_loopback_address_is_none_for_packets_of_a_wire() {
-        let stack = Decider::Stack(StackReason::Other { text: "the destination is an address that no packet…".into() });
+        let stack =
+            Decider::Stack(StackReason::Other { text: "the destination is an address that no packet…".into() });
         let judgement = Judgement {
             translated: to("127.0.0.1:8080", None).translated,
             arrives_by: Some("eth0".into()),
@@ -196,6 +205,19 @@ mod tests {
         let blocker = &report.blockers[0];
         assert_eq!((report.blockers.len(), blocker.root.as_str()), (1, "ingress/dnat-dead-end"));
         assert_eq!(commands(&blocker.fixes[1].steps)[0], "sysctl -w net.ipv4.conf.eth0.route_localnet=1");
+    }
+
+    #[test]
+    fn it_is_told_beside_what_stops_the_packet() {
+        let place = chain(FilterBackend::IptablesNft, "FORWARD", FilterHook::Forward);
+        let stopped = |probed| Judgement {
+            translated: to("172.17.0.77:80", Some(probed)).translated,
+            ..dropped(policy(place.clone(), RuleOwner::Hand))
+        };
+        let roots =
+            |probed| Scene::local("10.1.0.2:80").filtered(None, Some(stopped(probed))).asked_from("10.5.0.9").roots();
+        assert_eq!(roots(AttemptOutcome::TimedOut), ["ingress/forwarding-off", "ingress/dnat-dead-end"]);
+        assert_eq!(roots(AttemptOutcome::Open), ["ingress/forwarding-off"]);
     }
 
     #[test]

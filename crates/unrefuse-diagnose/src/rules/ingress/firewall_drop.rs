@@ -42,13 +42,15 @@ cause! {
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
-    let Some(stop) = stopped_in(view).filter(|s| !s.rejects() && s.kind() == Kind::Firewall) else {
+    let mine = |stop: &Stop<'_>| !stop.rejects() && stop.kind() == Kind::Firewall && !sent_to_loopback(stop);
+    let Some(stop) = stopped_in(view).filter(mine) else {
         let question = "whether this machine's own rules let it in";
         let ingress = view.judged().and_then(|j| j.ingress.as_ref());
         if let Some(depends) = undecided(view).or_else(|| at_interface(view).filter(|_| view.judged_only())) {
             return Err(depends);
         }
-        let open = view.is_local() == Some(true) && view.outcome() != Some(AttemptOutcome::Refused);
+        let open =
+            (view.is_local() == Some(true) || view.judged_only()) && view.outcome() != Some(AttemptOutcome::Refused);
         return unread(view, ingress, question).filter(|_| open).map_or(Ok(Finding::Clear), Err);
     };
     let by = decider(&stop);
@@ -67,6 +69,12 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     fired.fixes = allow(view, &stop);
     fired.fixes.extend(other_zone(view, &stop));
     Ok(fired.fires())
+}
+
+/// NAT gave it a loopback address: `ingress/dnat-dead-end` says so.
+fn sent_to_loopback(stop: &Stop<'_>) -> bool {
+    let to = stop.judgement.translated.as_ref().map(|translation| translation.to.ip());
+    matches!(stop.decider(), Some(Decider::Stack(_))) && to.is_some_and(|to| to.is_loopback())
 }
 
 fn endpoint_ip(view: &View<'_>) -> String {

@@ -219,6 +219,7 @@ mod tests {
             source: Some("10.5.0.9".parse().unwrap()),
             shared: None,
             source_nat: None,
+            unasked: false,
             facing: None,
             probed: probed(AttemptOutcome::Open),
             probed_facing: Observed::default(),

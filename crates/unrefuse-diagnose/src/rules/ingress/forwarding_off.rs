@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_setting_is_off() {
-        let report = scene(Decider::Stack(StackReason::ForwardingOff { sysctl: "net.ipv4.ip_forward".into() })).report();
+        let report =
+            scene(Decider::Stack(StackReason::ForwardingOff { sysctl: "net.ipv4.ip_forward".into() })).report();
         let blocker = &report.blockers[0];
         assert_eq!(blocker.root, "ingress/forwarding-off");
         assert_eq!(

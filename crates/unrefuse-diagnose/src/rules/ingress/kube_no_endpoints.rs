@@ -73,7 +73,8 @@ mod tests {
     use unrefuse_facts::{Decider, FilterBackend, FilterHook, FilterRule, RuleOwner};
 
     fn reject(comment: &str) -> FilterRule {
-        let mut by = rule(FilterBackend::IptablesNft, "KUBE-SERVICES", FilterHook::Output, "-A KUBE-SERVICES -j REJECT");
+        let mut by =
+            rule(FilterBackend::IptablesNft, "KUBE-SERVICES", FilterHook::Output, "-A KUBE-SERVICES -j REJECT");
         by.comment = Some(comment.into());
         by.owner = RuleOwner::KubeProxy { service: Some("default/web:http".into()) };
         by
@@ -91,18 +92,13 @@ mod tests {
             "the Service default/web:http has no endpoints: kube-proxy rejects packets to 10.96.1.2:80"
         );
         assert!(blocker.fixes[0].steps.is_empty());
-        assert_eq!(
-            blocker.fixes[0].verify,
-            "kubectl get endpointslices -n default -l kubernetes.io/service-name=web"
-        );
+        assert_eq!(blocker.fixes[0].verify, "kubectl get endpointslices -n default -l kubernetes.io/service-name=web");
     }
 
     #[test]
     fn a_node_port_asked_from_elsewhere() {
-        let by = FilterRule {
-            place: iptables(FilterHook::Input, "").place,
-            ..reject("default/web:http has no endpoints")
-        };
+        let by =
+            FilterRule { place: iptables(FilterHook::Input, "").place, ..reject("default/web:http has no endpoints") };
         let judgement = rejected(PORT_UNREACHABLE, Decider::Rule(by));
         let scene = Scene::local("10.1.0.2:30080").filtered(None, Some(judgement)).asked_from("10.5.0.9");
         assert_eq!(scene.roots(), ["ingress/kube-no-endpoints"]);

@@ -223,10 +223,7 @@ mod tests {
     fn what_comes_before_the_saved_rules_of_a_tool_explains_the_drop_alone() {
         let roots = |decider, kind, path: &str| scene(dropped(decider), saved(kind, path, true)).silent().roots();
         let by = |name: &str, owner| {
-            Decider::Rule(FilterRule {
-                owner,
-                ..rule(FilterBackend::IptablesNft, name, FilterHook::Input, "-j DROP")
-            })
+            Decider::Rule(FilterRule { owner, ..rule(FilterBackend::IptablesNft, name, FilterHook::Input, "-j DROP") })
         };
         let ufw = RuleOwner::Ufw { rule: None };
         let user = "/etc/ufw/user.rules";

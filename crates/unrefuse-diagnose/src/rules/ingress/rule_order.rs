@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_ufw_deny_before_the_allow() {
-        let mut deny = rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
+        let mut deny =
+            rule(FilterBackend::IptablesNft, "ufw-user-input", FilterHook::Input, "-A ufw-user-input -j DROP");
         deny.owner = RuleOwner::Ufw { rule: Some(1) };
         let later = FilterRule { owner: RuleOwner::Ufw { rule: Some(4) }, ..later() };
         let judgement = Judgement { later_accept: Some(later), ..dropped(Decider::Rule(deny)) };

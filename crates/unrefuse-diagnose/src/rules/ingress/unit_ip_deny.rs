@@ -54,7 +54,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let units = owners.filter_map(|process| services.unit(process.running_as.unit.as_deref()?));
     for unit in units {
         let above = |other: &&UnitFacts| {
-            unit.slice.as_deref().is_some_and(|slice| access_list::lies_in(slice, &other.name)) && other.name != unit.name
+            unit.slice.as_deref().is_some_and(|slice| access_list::lies_in(slice, &other.name))
+                && other.name != unit.name
         };
         let all = std::iter::once(unit).chain(services.units.iter().filter(above));
         if let Some(denied) = access_list::denied(all, client) {
@@ -73,15 +74,16 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 /// The address that the packets come from.
 fn client(view: &View<'_>) -> Option<IpAddr> {
     let from = view.case.firewall.value().and_then(|facts| facts.from);
-    let own = view.attempt().and_then(|attempt| attempt.local).map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+    let own =
+        view.attempt().and_then(|attempt| attempt.local).map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
     from.or(own).or_else(|| view.ip().filter(|_| !view.judged_only()))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::testing::Scene;
-    use crate::testing::service::unit;
     use crate::testing::filter::{accepted, chain, dropped, policy};
+    use crate::testing::service::unit;
     use unrefuse_facts::{ActiveState, FilterBackend, FilterHook, IpPrefix, RuleOwner, UnitFacts};
 
     fn scene(change: impl FnOnce(&mut UnitFacts)) -> Scene {

@@ -6,9 +6,10 @@ use super::convert;
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::{AddressJudgement, AttemptOutcome, Beyond, ChainPlace, FilterHook, Observed, SharedLink, within};
 use unrefuse_firewall::answer::{Answer, Fate};
-use unrefuse_firewall::judge::Question;
+use unrefuse_firewall::judge::{Question, judge};
 use unrefuse_firewall::machine::{Machine, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{Chain, ChainKind, Hook, Table};
+use unrefuse_firewall::spec::{L4, PacketSpec};
 use unrefuse_probe::AttemptOptions;
 
 /// What lies beyond this machine for the question's packet, which `answer` lets through; `None` where it ends here.
@@ -30,6 +31,7 @@ pub(super) fn beyond(machine: &LiveMachine, question: &Question, answer: &Answer
         source,
         shared: shared(machine, client, to.ip()),
         source_nat: table.and_then(source_nat),
+        unasked: own_packets_stop(machine, question, to),
         facing: facing(machine, client, to.ip()).filter(|_| source == Some(client)),
         probed: Observed::default(),
         probed_facing: Observed::default(),
@@ -37,7 +39,7 @@ pub(super) fn beyond(machine: &LiveMachine, question: &Question, answer: &Answer
 }
 
 /// The network of one of this machine's links that both are in.
-fn shared(machine: &LiveMachine, client: IpAddr, to: IpAddr) -> Option<SharedLink> {
+pub(super) fn shared(machine: &LiveMachine, client: IpAddr, to: IpAddr) -> Option<SharedLink> {
     let neighbour = |ip| machine.route(&RouteQuery::to(ip)).filter(|r| r.gateway.is_none())?.oif;
     let interface = neighbour(client).filter(|interface| neighbour(to).as_ref() == Some(interface))?;
     let (network, prefix) = machine.networks(&interface).find(|(network, prefix)| {
@@ -48,6 +50,17 @@ fn shared(machine: &LiveMachine, client: IpAddr, to: IpAddr) -> Option<SharedLin
     let setting = if to.is_ipv4() { "iptables" } else { "ip6tables" };
     let filtered = machine.sysctl(&format!("net.bridge.bridge-nf-call-{setting}")) == Some(1);
     Some(SharedLink { interface, network, prefix, filtered_bridge: is_bridge && filtered })
+}
+
+/// This machine's own filters stop what it sends there itself, or the answers: asked from here, it seems dead.
+fn own_packets_stop(machine: &LiveMachine, question: &Question, to: SocketAddr) -> bool {
+    let packet = match question.packet.l4 {
+        L4::Udp { .. } => PacketSpec::udp(None, to.ip(), to.port()),
+        _ => PacketSpec::tcp(None, to.ip(), to.port()),
+    };
+    let answer = judge(machine.ruleset(), machine, &Question::outgoing(packet));
+    let stops = |fate: &Fate| fate.is_stopped() || matches!(fate, Fate::Depends { .. } | Fate::Unknown(_));
+    stops(&answer.fate) || answer.reply.is_some_and(|reply| stops(&reply.fate))
 }
 
 /// This machine's address on the client's side, where packets to `to` have another one.
@@ -78,7 +91,7 @@ fn source_nat(table: &Table) -> Option<ChainPlace> {
 pub(super) fn probed(judged: &mut AddressJudgement, how: &AttemptOptions<'_>) {
     let known = judged.ingress.as_ref().and_then(|judgement| judgement.translated.as_ref());
     let known = known.map(|translation| (translation.to, translation.probed.clone()));
-    let Some(beyond) = &mut judged.beyond else { return };
+    let Some(beyond) = judged.beyond.as_mut().filter(|beyond| !beyond.unasked) else { return };
     beyond.probed = match known {
         Some((to, probed)) if to == beyond.to => probed,
         _ => super::attempted(beyond.to, how),

@@ -80,7 +80,7 @@ fn stop(machine: &LiveMachine, question: &Question, answer: &Answer) -> facts::J
 }
 
 /// Only that much is known of the packet.
-fn plain(fate: facts::Fate) -> facts::Judgement {
+pub(super) fn plain(fate: facts::Fate) -> facts::Judgement {
     facts::Judgement {
         fate,
         decided_by: None,
