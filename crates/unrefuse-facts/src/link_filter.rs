@@ -24,7 +24,8 @@ pub struct LinkFilter {
     pub links: Vec<u32>,
     /// Where.
     pub hook: LinkHook,
-    /// `XDP program 12`, `tc filter bpf`, `tc filter u32 with mirred`, `queueing discipline netem`.
+    /// `XDP program 12`, `tc filter bpf`, `tc filter u32 with mirred`, `queueing discipline netem`,
+    /// `ARP chain output of table arp filter`.
     pub what: String,
     /// The kernel's interface that tells of it.
     pub source: String,

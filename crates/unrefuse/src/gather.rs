@@ -173,6 +173,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             };
             if case.attempts.iter().any(unanswered) || options.sender != Sender::Here {
                 case.link_filters = look("the interfaces' filters", soon(), host, |h| h.link_filters()).fact();
+                firewall::arp::add(&mut case);
             }
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.

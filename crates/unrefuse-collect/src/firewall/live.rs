@@ -21,6 +21,8 @@ pub enum Scope {
     Ip,
     /// Those that an IPv6 packet may meet.
     Ip6,
+    /// Those that ARP meets.
+    Arp,
 }
 
 impl Scope {
@@ -29,6 +31,7 @@ impl Scope {
             Self::Everything => true,
             Self::Ip => !matches!(family, Family::Ip6 | Family::Arp),
             Self::Ip6 => !matches!(family, Family::Ip | Family::Arp),
+            Self::Arp => matches!(family, Family::Arp),
         }
     }
 }

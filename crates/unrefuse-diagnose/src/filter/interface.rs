@@ -17,6 +17,7 @@ pub(crate) fn at_interface(view: &View<'_>) -> Option<CannotTell> {
     let device = quote(&filter.interface).unwrap_or_else(|| "DEVICE".to_owned());
     let list = match (filter.what.split(' ').next(), filter.hook) {
         (Some("XDP"), _) => format!("ip -details link show dev {device}; bpftool net show dev {device}"),
+        (Some("ARP"), _) => "nft list tables arp; nft list ruleset arp".to_owned(),
         (Some("queueing"), _) => format!("tc -s qdisc show dev {device}"),
         (_, LinkHook::In) => format!("tc -s filter show dev {device} ingress; bpftool net show dev {device}"),
         (_, LinkHook::Out) => format!("tc -s filter show dev {device} egress; bpftool net show dev {device}"),

@@ -1,6 +1,7 @@
 //! The packet filters' part of a case: the judge is asked about each packet of the question, and what it says becomes
 //! facts. Nothing here decides what that means.
 
+pub(super) mod arp;
 mod around;
 mod beyond;
 mod bridged;
