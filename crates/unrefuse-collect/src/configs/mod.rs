@@ -118,11 +118,11 @@ fn finished(
     problems: Vec<ConfigProblem>,
 ) -> ServiceConfig {
     for listen in &mut parsed.listens {
-        command_line.place(&mut listen.address_from);
-        command_line.place(&mut listen.port_from);
+        command_line.place(&mut listen.address_from, &listen.address.to_string());
+        command_line.place(&mut listen.port_from, &listen.port.to_string());
     }
     if let Some(setting) = &mut parsed.disabled {
-        command_line.place(setting);
+        command_line.place(setting, "0");
     }
     let file = |path: &String| ConfigFile {
         path: path.clone(),

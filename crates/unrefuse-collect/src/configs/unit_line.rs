@@ -1,15 +1,15 @@
 //! The command line of a service, and the line of its unit that gives it.
 
+mod variables;
+
 use super::instances::Instance;
 use crate::live::files;
 use crate::unit_files::{UnitFiles, instance_of};
 use unrefuse_facts::text::from_bytes;
 use unrefuse_facts::{ConfigLine, Location, Origin, Setting};
-use unrefuse_parse::unit::{Assignment, words};
-use unrefuse_parse::{environment, passwd};
-
-/// So many files of variables are read.
-const MOST_FILES: usize = 8;
+use unrefuse_parse::passwd;
+use unrefuse_parse::unit::words;
+use variables::Variable;
 
 /// The arguments of a process, and where they were read.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub(super) struct ExecStart {
     /// The words behind the program, with variables replaced by what they stand for.
     arguments: Vec<String>,
     /// The variables, where a word names one.
-    environment: Vec<(String, String)>,
+    environment: Vec<Variable>,
 }
 
 impl CommandLine {
@@ -73,25 +73,22 @@ impl CommandLine {
 
     /// The variables of its unit, where its line names one.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
-        self.exec_start.as_ref().map(|exec| exec.environment.clone()).unwrap_or_default()
+        let pair = |variable: &Variable| (variable.name.clone(), variable.value.clone());
+        self.exec_start.iter().flat_map(|exec| exec.environment.iter().map(pair)).collect()
     }
 
-    /// An option that stands in the unit's own file or a drop-in of /etc, or of its user's, is a line that can be changed.
-    pub(super) fn place(&self, setting: &mut Setting) {
+    /// An option that stands in the unit's own file or a drop-in of /etc, or of its user's, is a line that can be changed;
+    /// so is that of a variable which gives it, or `wanted` of it.
+    pub(super) fn place(&self, setting: &mut Setting, wanted: &str) {
         let Origin::CommandLine(shown) = &setting.origin else { return };
-        let Some(exec) = self.exec_start.as_ref().filter(|exec| exec.is_own()) else { return };
-        if let Some(line) = exec.line(shown) {
+        let Some(exec) = &self.exec_start else { return };
+        if let Some(line) = exec.line(shown).or_else(|| exec.variable_line(shown, wanted)) {
             setting.origin = Origin::Line(line);
         }
     }
 }
 
 impl ExecStart {
-    /// It is the administrator's to change, or its user's.
-    fn is_own(&self) -> bool {
-        self.location.path.starts_with("/etc/") || self.location.path.contains("/.config/systemd/user/")
-    }
-
     /// The words behind the program.
     pub(super) fn arguments(&self) -> &[String] {
         &self.arguments
@@ -104,16 +101,36 @@ impl ExecStart {
 
     /// The line, where it may be changed. No option of it is its value.
     pub(super) fn own_line(self) -> Option<ConfigLine> {
-        self.is_own().then_some(ConfigLine { location: self.location, text: self.text, value: None })
+        is_own(&self.location.path).then_some(ConfigLine { location: self.location, text: self.text, value: None })
     }
 
-    /// The line with the option's value as its value; `None` where the option does not stand in it once and as it is.
+    /// The line with the option's value as its value; `None` where it is not the administrator's.
     fn line(&self, shown: &str) -> Option<ConfigLine> {
-        let at = self.text.find(shown).filter(|_| self.text.matches(shown).count() == 1)?;
-        let value = shown.rfind([' ', '=']).map_or(0, |end| end + 1);
-        let span = (at + value, at + shown.len());
-        Some(ConfigLine { location: self.location.clone(), text: self.text.clone(), value: Some(span) })
+        option_in(&self.location, &self.text, shown).filter(|_| is_own(&self.location.path))
     }
+
+    /// The same of the line of a variable that the command names, where one alone has it.
+    fn variable_line(&self, shown: &str, wanted: &str) -> Option<ConfigLine> {
+        let set =
+            variables::named(&self.words).into_iter().filter_map(|name| variables::in_force(&self.environment, name));
+        let mut lines: Vec<ConfigLine> = set.filter_map(|variable| variable.line(shown, wanted)).collect();
+        lines.dedup();
+        let line = lines.pop()?;
+        lines.is_empty().then_some(line)
+    }
+}
+
+/// A line of that file is the administrator's to change, or its user's.
+fn is_own(path: &str) -> bool {
+    path.starts_with("/etc/") || path.contains("/.config/systemd/user/")
+}
+
+/// The line with the option's value as its value; `None` where the option does not stand in it once and as it is.
+fn option_in(location: &Location, text: &str, shown: &str) -> Option<ConfigLine> {
+    let at = text.find(shown).filter(|_| text.matches(shown).count() == 1)?;
+    let value = shown.rfind([' ', '=']).map_or(0, |end| end + 1);
+    let span = (at + value, at + shown.len());
+    Some(ConfigLine { location: location.clone(), text: text.to_owned(), value: Some(span) })
 }
 
 /// Of the unit that an instance runs by.
@@ -142,68 +159,15 @@ pub(super) fn exec_start(unit_files: &UnitFiles, unit: &str) -> Option<ExecStart
     }
     let bytes = files::read(path).unwrap_or_default();
     let number = usize::try_from(set.line).ok()?.checked_sub(1)?;
-    let all = read.iter().flat_map(|(_, all)| all);
     let has_variables = words.iter().any(|word| word.contains('$'));
-    let environment = if has_variables { variables(all, unit_files.root()) } else { Vec::new() };
+    let environment = if has_variables { variables::of(&read, unit_files.root()) } else { Vec::new() };
     Some(ExecStart {
         location: Location { path: path.clone(), line: set.line },
         text: bytes.split(|&b| b == b'\n').nth(number).map(from_bytes).unwrap_or_default(),
-        arguments: expanded(words.get(1..).unwrap_or_default(), &environment, instance_of(unit)),
+        arguments: variables::expanded(words.get(1..).unwrap_or_default(), &environment, instance_of(unit)),
         environment,
         words,
     })
-}
-
-/// The variables that a unit gives its processes: `Environment=` and the files of `EnvironmentFile=` (systemd.exec(5)).
-fn variables<'a>(assignments: impl Iterator<Item = &'a Assignment>, root: &str) -> Vec<(String, String)> {
-    let (mut own, mut paths): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
-    for set in assignments.filter(|set| set.section == "Service") {
-        match (set.key.as_str(), set.value.is_empty()) {
-            ("Environment", true) => own.clear(),
-            ("Environment", false) => own.extend(words(&set.value)),
-            ("EnvironmentFile", true) => paths.clear(),
-            // A minus sign: the file may be absent.
-            ("EnvironmentFile", false) => paths.push(set.value.strip_prefix('-').unwrap_or(&set.value)),
-            _ => {}
-        }
-    }
-    let pair = |word: &String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut all: Vec<(String, String)> = own.iter().filter_map(pair).collect();
-    // Settings of files come after those of the unit.
-    for path in paths.into_iter().filter(|path| path.starts_with('/') && !path.contains('%')).take(MOST_FILES) {
-        let bytes = files::read(&format!("{root}{path}")).unwrap_or_default();
-        all.extend(environment::variables(path, &bytes).into_iter().map(|(name, value, _)| (name, value)));
-    }
-    all
-}
-
-/// Words of a command line with what `$NAME`, `${NAME}` and `%i` stand for (systemd.service(5), "COMMAND LINES"): `$NAME` as
-/// a word of its own becomes as many words as its value has, `${NAME}` stands in any word; what is not set is empty.
-fn expanded(words: &[String], variables: &[(String, String)], instance: Option<&str>) -> Vec<String> {
-    let value =
-        |name: &str| variables.iter().rev().find(|(own, _)| own == name).map_or("", |(_, value)| value.as_str());
-    let mut all = Vec::new();
-    for word in words {
-        let word = instance.map_or_else(|| word.clone(), |instance| word.replace("%i", instance));
-        match word.strip_prefix('$') {
-            Some(name) if !name.starts_with(['{', '$']) => {
-                all.extend(value(name).split_whitespace().map(str::to_owned));
-            }
-            _ => {
-                let mut rest = word.as_str();
-                let mut text = String::new();
-                while let Some((before, (name, after))) =
-                    rest.split_once("${").and_then(|(before, behind)| Some((before, behind.split_once('}')?)))
-                {
-                    text.push_str(before);
-                    text.push_str(value(name));
-                    rest = after;
-                }
-                all.push((text + rest).replace("$$", "$"));
-            }
-        }
-    }
-    all
 }
 
 #[cfg(test)]
@@ -225,7 +189,7 @@ mod tests {
         assert_eq!(exec.line("--bind 1.2.3.4"), None);
         let mut setting = Setting::from(Origin::CommandLine("--port=7000".into()));
         let line = CommandLine { exec_start: Some(exec), ..CommandLine::default() };
-        line.place(&mut setting);
+        line.place(&mut setting, "7000");
         assert_eq!(setting.origin.line().unwrap().location.line, 3);
     }
     #[test]

@@ -67,6 +67,19 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
     let v4 = ip.is_ipv4();
     let every = if v4 { "0.0.0.0" } else { "::" };
     let of_unit = line.text.trim_start().starts_with("ExecStart");
+    // The value of a variable is one word of a command: only another one can stand in its place.
+    if is_environment(decided.config, line) {
+        let own = listen.address.to_string();
+        let (new, with_port) = match scope {
+            Scope::Asked => (ip.to_string(), endpoint),
+            Scope::Every => (every.to_owned(), format!("{}:{port}", bracketed(every))),
+        };
+        return match () {
+            () if value == own => replace(line, &new),
+            () if value == listen.endpoint() => replace(line, &with_port),
+            () => None,
+        };
+    }
     match (decided.config.service.as_str(), scope) {
         ("nginx", Scope::Asked) => insert(line, &endpoint, "listen"),
         ("nginx", Scope::Every) if v4 => {
@@ -127,6 +140,12 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         }
         _ => None,
     }
+}
+
+/// The line gives a unit's processes a variable: it is none of its command, nor of its service's files.
+fn is_environment(config: &ServiceConfig, line: &ConfigLine) -> bool {
+    let text = line.text.trim_start();
+    text.starts_with("Environment") || !text.starts_with("ExecStart") && config.file(&line.location.path).is_none()
 }
 
 /// `new` in place of what sshd's `ListenAddress` or memcached's `-l` says, with a port where there is one: without it that of
@@ -210,17 +229,17 @@ pub(super) fn enable(config: &ServiceConfig, line: &ConfigLine, ip: IpAddr, port
     let value = line.value()?;
     match config.service.as_str() {
         "mariadb" if line.text.contains('=') => replace(line, "0"),
-        "mariadb" => without(line),
+        "mariadb" => without(config, line),
         "postgresql" => replace(line, &format!("'{ip}'")),
         "redis" | "memcached" | "dnsmasq" if value == "0" => replace(line, &port.to_string()),
         _ => None,
     }
 }
 
-/// The line made a comment; never a unit's command.
-pub(super) fn without(line: &ConfigLine) -> Option<Edit> {
+/// The line made a comment; never one of a unit, or of its variables.
+pub(super) fn without(config: &ServiceConfig, line: &ConfigLine) -> Option<Edit> {
     line.value?;
-    if line.text.trim_start().starts_with("ExecStart") {
+    if line.text.trim_start().starts_with("ExecStart") || is_environment(config, line) {
         return None;
     }
     edit(&line.location, &line.text, format!("# {}", line.text))

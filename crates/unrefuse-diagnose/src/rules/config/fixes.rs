@@ -35,9 +35,11 @@ pub(super) fn bound(view: &View<'_>, decided: &Decided<'_>, title: String) -> Fi
         .evidences(words::both(decided.listen, decided.runner));
     fired.fixes = addresses(view, decided);
     if let (true, Runner::Stopped(_)) = (fired.fixes.is_empty(), decided.runner) {
-        let place = words::place(&decided.listen.address_from.origin);
-        let change =
-            format!("change what {place} says, so that {} listens on {}", decided.config.name, view.endpoint());
+        let (name, asked) = (&decided.config.name, view.endpoint());
+        let change = match &decided.listen.address_from.origin {
+            Origin::Default(says) => format!("let {name} listen on {asked} ({})", visible(says)),
+            origin => format!("change what {} says, so that {name} listens on {asked}", words::place(origin)),
+        };
         fired.fixes.push(Fix::new(view, Risk::Medium, decided.runner.fixed(change)));
     }
     fired.unknown = judge::unread(decided.config).collect();
@@ -156,7 +158,9 @@ pub(super) fn edited(
 ) -> Option<Fix> {
     let folders = ["/systemd/system/", "/systemd/user/"];
     let of_unit = edits.iter().any(|edit| folders.iter().any(|folder| edit.path.contains(folder)));
-    let Some(command) = runner.take_up(view, config, if of_unit { Apply::Restart } else { apply }) else {
+    // What is no file of its configuration is read when it starts.
+    let at_start = of_unit || edits.iter().any(|edit| !edit.old.is_empty() && config.file(&edit.path).is_none());
+    let Some(command) = runner.take_up(view, config, if at_start { Apply::Restart } else { apply }) else {
         let becomes = |edit: &Edit| format!("{}:{} becomes `{}`", edit.path, edit.line, edit.new.trim());
         let changes: Vec<String> = edits.iter().map(becomes).collect();
         let title = format!("{title}: {}, then restart {}", changes.join(", "), runner.name());

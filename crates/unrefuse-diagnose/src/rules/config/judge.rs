@@ -73,6 +73,11 @@ fn table<'a>(view: &View<'a>) -> Option<(&'a SocketTable, Transport)> {
     Some((view.server_sockets("").ok()??, view.transport()?))
 }
 
+/// Somebody listens on the asked port, at whatever address.
+pub(super) fn is_listened_on(view: &View<'_>) -> bool {
+    table(view).is_some_and(|(table, transport)| !view.on_port(table, transport).is_empty())
+}
+
 /// The sockets of a configuration's process, and those whose owner this user may not see.
 pub(super) fn sockets<'a>(view: &View<'a>, process: &ConfiguredProcess) -> Vec<&'a Socket> {
     let Some((table, transport)) = table(view) else { return Vec::new() };

@@ -96,8 +96,7 @@ mod tests {
         let config = Config::of("nginx", "nginx").unit("nginx.service");
         let config = config.listen("127.0.0.1", 80, line("/etc/nginx/a.conf", 1, text, "127.0.0.1:80"));
         let report = config.of_last(Scene::local("10.1.0.2:80").listener("127.0.0.1:80", "nginx")).rst().report();
-        let new =
-            "server { listen 127.0.0.1:80 default_server; listen 10.1.0.2:80 default_server; server_name a; }";
+        let new = "server { listen 127.0.0.1:80 default_server; listen 10.1.0.2:80 default_server; server_name a; }";
         assert_eq!(edited(&report, 0), (text, new));
         assert_eq!(report.blockers[0].fixes[0].title, "let nginx listen on 10.1.0.2, too");
     }
@@ -140,6 +139,14 @@ mod tests {
             redis("127.0.0.1").problem("/etc/redis/local.conf", "permission denied").of_last(scene).rst().report();
         assert_eq!(report.blockers[0].certainty, Certainty::Likely);
         assert!(report.unknown.iter().any(|u| u.what.contains("/etc/redis/local.conf")));
+    }
+
+    #[test]
+    fn a_stopped_service_s_line_is_not_the_reason_for_another_one_s_socket() {
+        let mut stopped = Config::of("dnsmasq", "dnsmasq");
+        stopped = stopped.listen("127.0.0.1", 53, line("/d", 1, "listen-address=127.0.0.1", "127.0.0.1"));
+        let scene = Scene::local("10.1.0.2:53").listener("127.0.0.1:53", "named").rst();
+        assert_eq!(scene.units(vec![stopped.of_stopped("dnsmasq.service")]).roots(), ["listener/loopback-only"]);
     }
 
     #[test]

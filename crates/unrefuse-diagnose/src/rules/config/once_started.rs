@@ -96,8 +96,12 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
     others.min_by_key(|listen| judge::moved_first(view, listen)).map_or(Ends::CannotTell, Ends::OtherPort)
 }
 
-/// The stopped unit that is meant and its configuration, where that was read.
+/// The stopped unit that is meant and its configuration, where that was read. Where somebody else listens on the port, it
+/// is that one's address that is the matter.
 pub(super) fn stopped<'a>(view: &View<'a>) -> Option<(&'a UnitFacts, &'a ServiceConfig)> {
+    if judge::is_listened_on(view) {
+        return None;
+    }
     let unit = service::stopped(view)?;
     Some((unit, unit.config.value()?))
 }

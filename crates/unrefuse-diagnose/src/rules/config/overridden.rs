@@ -87,7 +87,7 @@ fn unsay(view: &View<'_>, decided: &Decided<'_>, setting: &Setting) -> Vec<Fix> 
             decided.config.name
         );
         let apply = fixes::apply_of(decided.config);
-        let edits = vec![change::without(line)?];
+        let edits = vec![change::without(decided.config, line)?];
         fixes::edited(view, decided.config, decided.runner, edits, Risk::Medium, title, apply)
     };
     if says { fix().into_iter().collect() } else { Vec::new() }

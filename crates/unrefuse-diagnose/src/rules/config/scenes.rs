@@ -60,14 +60,8 @@ impl Config {
     }
     /// The same of two places.
     pub(super) fn listen_at(mut self, address: &str, port: u16, address_from: Origin, port_from: Origin) -> Self {
-        for origin in [&address_from, &port_from] {
-            if let Some(line) = origin.line()
-                && self.0.file(&line.location.path).is_none()
-            {
-                let path = line.location.path.clone();
-                self.0.files.push(ConfigFile { path, size: 1, changed_ms: Some(0) });
-            }
-        }
+        self.read(&address_from);
+        self.read(&port_from);
         self.0.listens.push(ConfiguredListen {
             address: Self::address(address),
             port,
@@ -78,6 +72,15 @@ impl Config {
         });
         self
     }
+    /// The file of a line was read.
+    fn read(&mut self, origin: &Origin) {
+        if let Some(line) = origin.line()
+            && self.0.file(&line.location.path).is_none()
+        {
+            let path = line.location.path.clone();
+            self.0.files.push(ConfigFile { path, size: 1, changed_ms: Some(0) });
+        }
+    }
     /// What the last address's place beats.
     pub(super) fn beats(mut self, addresses: &[&str], port: Option<u16>, origin: Origin) -> Self {
         let beaten = Beaten { origin, addresses: addresses.iter().map(|a| Self::address(a)).collect(), port };
@@ -87,6 +90,7 @@ impl Config {
         self
     }
     pub(super) fn disabled(mut self, origin: Origin) -> Self {
+        self.read(&origin);
         self.0.disabled = Some(origin.into());
         self
     }

@@ -68,7 +68,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         target.port
     );
     let certainty = if view.takes(socket) == Some(true) { Certainty::Likely } else { Certainty::Possible };
-    let fired = Fired::new(certainty, title)
+    let mut fired = Fired::new(certainty, title)
         .predicts(&[AttemptOutcome::Refused])
         .evidence(owner::evidence(view, table, socket))
         .evidence(Evidence::new(
@@ -80,7 +80,11 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         owner::short(table, socket),
         target.port
     );
-    Ok(fired.fix(ask(view, port)).fix(Fix::new(view, Risk::Medium, listen)).fires())
+    // On another address it refuses there, too.
+    if view.takes(socket) != Some(false) {
+        fired = fired.fix(ask(view, port));
+    }
+    Ok(fired.fix(Fix::new(view, Risk::Medium, listen)).fires())
 }
 
 /// The services that a target means: by its scheme where it has one, else by its port.

@@ -69,13 +69,22 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         return Ok(fired.fires());
     }
     // What ended it from outside, or was late once, may be over; what it said itself is not.
-    let outside = unit.exit.as_ref().is_some_and(|exit| exit.by_signal) || unit.result.as_deref() == Some("timeout");
+    let by_signal = unit.exit.as_ref().is_some_and(|exit| exit.by_signal);
+    let outside = how != STARTED_LATE && (by_signal || unit.result.as_deref() == Some("timeout"));
     let again = format!("start {name} again");
     let fix = match config::once_started(view, unit) {
         OnceStarted::Misses(does) => {
             Some(act::advice(view, Risk::Low, format!("{again}, and change its configuration: {does}")))
         }
         _ if outside => act::start(view, unit, again),
+        _ if how == STARTED_LATE => Some(act::advice(
+            view,
+            Risk::Low,
+            format!(
+                "see why {name} is not ready (one of Type=notify must say so by sd_notify(3)), or raise its \
+                 TimeoutStartSec=, then start it again"
+            ),
+        )),
         _ => Some(act::mend(view, unit)),
     };
     Ok(fired.fix(fix).fires())
@@ -85,7 +94,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 pub(super) fn ending(unit: &UnitFacts) -> String {
     let of = |command: &Option<String>| command.as_ref().map(|c| format!(" of {}", visible(c))).unwrap_or_default();
     match (unit.result.as_deref(), &unit.exit) {
-        (Some("timeout"), _) => "it did not start or stop in time".to_owned(),
+        (Some("timeout"), _) => late(unit).to_owned(),
         (Some("start-limit-hit"), _) => "it was started too often in a short time".to_owned(),
         (Some("watchdog"), _) => "it did not answer its watchdog".to_owned(),
         (Some("protocol"), _) => "it did not tell the manager that it is ready".to_owned(),
@@ -96,6 +105,18 @@ pub(super) fn ending(unit: &UnitFacts) -> String {
         (None, None) => "for a reason that is not known".to_owned(),
     }
 }
+
+/// For what it was too late, as the manager says.
+fn late(unit: &UnitFacts) -> &'static str {
+    let says = |words| log::manager_says(unit, words);
+    match () {
+        () if says("start operation timed out") => STARTED_LATE,
+        () if says("reached runtime time limit") => "it ran into its RuntimeMaxSec=",
+        () => "it did not start or stop in time",
+    }
+}
+
+const STARTED_LATE: &str = "it did not say in time that it is ready (TimeoutStartSec=)";
 
 /// What the manager could not do before it ran the program (systemd.exec(5), "PROCESS EXIT CODES").
 fn step(status: i32) -> &'static str {
@@ -148,6 +169,25 @@ mod tests {
         app.exit = app.exit.map(|exit| unrefuse_facts::UnitExit { status: 217, ..exit });
         let report = scene().units(vec![app]).report();
         assert!(report.blockers[0].whys[1].title.ends_with("exit status 217 (its User= cannot be taken on)"));
+    }
+
+    #[test]
+    fn a_start_that_was_late_is_not_only_made_again() {
+        let steps = |line: &str| {
+            let mut app = failed("nginx.service", &[line]);
+            app.result = Some("timeout".into());
+            if let Observed::Known { value, .. } = &mut app.journal {
+                value[0].identifier = Some("systemd".into());
+            }
+            let report = scene().units(vec![app]).report();
+            (report.blockers[0].whys[1].title.clone(), report.blockers[0].fixes[0].steps.len())
+        };
+        let (title, count) = steps("nginx.service: start operation timed out. Terminating.");
+        assert!(title.contains("TimeoutStartSec="), "{title}");
+        assert_eq!(count, 0);
+        let (title, count) = steps("nginx.service: Service reached runtime time limit. Stopping.");
+        assert!(title.contains("RuntimeMaxSec="), "{title}");
+        assert_ne!(count, 0);
     }
 
     #[test]

@@ -212,6 +212,12 @@ pub(super) fn error(unit: &UnitFacts) -> Option<Line<'_>> {
     grave.or_else(newest).or_else(worst).or_else(|| managers(unit)).or_else(|| all.first().copied())
 }
 
+/// The manager says so in the unit's journal, in any case of letters.
+pub(super) fn manager_says(unit: &UnitFacts, words: &str) -> bool {
+    let own = unit.journal.value().into_iter().flatten().filter(|line| is_managers(line));
+    own.into_iter().any(|line| line.message.to_ascii_lowercase().contains(words))
+}
+
 /// What the manager says of a start that it could not make (`x.service: Failed to load environment files: …`).
 fn managers(unit: &UnitFacts) -> Option<Line<'_>> {
     let mut own = unit.journal.value()?.iter().filter(|line| is_managers(line)).rev();
