@@ -50,7 +50,9 @@ fuzz_target!(|bytes: &[u8]| {
     for listen in &parsed.listens {
         setting(&listen.address_from);
         setting(&listen.port_from);
-        assert_eq!(listen.port == 0, listen.protocol == unrefuse_facts::Protocol::Unix, "{listen:?}");
+        let is_unix = listen.protocol == unrefuse_facts::Protocol::Unix;
+        assert!(!is_unix || listen.port == 0, "{listen:?}");
+        assert!(listen.port != 0 || is_unix || parsed.disabled.is_some(), "{listen:?}");
     }
     parsed.disabled.iter().for_each(setting);
     for problem in &parsed.problems {

@@ -70,6 +70,7 @@ fn named(id: &str, arguments: &[String]) -> Vec<String> {
         }
         // Unless `set-proc-title no`, the title hides it; an address is no file.
         "redis" => arguments.first().filter(|first| first.starts_with('/')).cloned().into_iter().collect(),
+        "vsftpd" => arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect(),
         "sshd" => last(&["-f"]),
         "mongodb" => last(&["-f", "--config"]),
         "postfix" => last(&["-c"]).iter().map(|folder| format!("{}/main.cf", folder.trim_end_matches('/'))).collect(),

@@ -39,6 +39,7 @@ mod redis;
 mod settings;
 mod sshd;
 mod text;
+mod vsftpd;
 
 #[cfg(test)]
 mod testing;
@@ -106,12 +107,13 @@ pub fn grammar(service: &str) -> Option<Grammar> {
         "postfix" => postfix::parse,
         "dovecot" => dovecot::parse,
         "dnsmasq" => dnsmasq::parse,
+        "vsftpd" => vsftpd::parse,
         _ => return None,
     })
 }
 
 /// Every service that has a grammar.
-pub const SERVICES: [&str; 12] = [
+pub const SERVICES: [&str; 13] = [
     "nginx",
     "apache",
     "haproxy",
@@ -124,6 +126,7 @@ pub const SERVICES: [&str; 12] = [
     "postfix",
     "dovecot",
     "dnsmasq",
+    "vsftpd",
 ];
 
 pub use command_line::parse as command_line;

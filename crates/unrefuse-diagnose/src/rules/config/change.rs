@@ -125,6 +125,8 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
             replace(line, &format!("{value}, {}", bare(ip)))
         }
         ("postfix", Scope::Every) if line.text.trim_start().starts_with("inet_interfaces") => replace(line, "all"),
+        ("vsftpd", Scope::Asked) if line.text.starts_with("listen_address") => replace(line, &ip.to_string()),
+        ("vsftpd", Scope::Every) if line.text.starts_with("listen_address") => without(decided.config, line),
         ("dovecot", Scope::Asked) => replace(line, &format!("{value}, {ip}")),
         ("dovecot", Scope::Every) => replace(line, "*, ::"),
         (_, Scope::Asked) if of_unit && value == listen.address.to_string() => replace(line, &ip.to_string()),
@@ -217,6 +219,7 @@ pub(super) fn port(decided: &Decided<'_>, port: u16) -> Option<Edit> {
                 "sshd" => format!("Port {port}"),
                 "memcached" => format!("-p {port}"),
                 "dnsmasq" => format!("port={port}"),
+                "vsftpd" => format!("listen_port={port}"),
                 _ => return None,
             };
             new_line(decided.config, new)
@@ -231,6 +234,7 @@ pub(super) fn enable(config: &ServiceConfig, line: &ConfigLine, ip: IpAddr, port
         "mariadb" if line.text.contains('=') => replace(line, "0"),
         "mariadb" => without(config, line),
         "postgresql" => replace(line, &format!("'{ip}'")),
+        "vsftpd" if ip.is_ipv4() && value.eq_ignore_ascii_case("no") => replace(line, "YES"),
         "redis" | "memcached" | "dnsmasq" if value == "0" => replace(line, &port.to_string()),
         _ => None,
     }
