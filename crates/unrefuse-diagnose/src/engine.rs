@@ -58,7 +58,8 @@ fn foreseen(case: &Case, views: &[View<'_>], report: &Report) -> Outcome {
     let judged = |view: &View<'_>| case.judgement(view.address?);
     let udp = case.target.protocol == Protocol::Udp;
     let stops = |judgement: &Option<Judgement>| judgement.as_ref().is_some_and(|j| j.fate.is_stopped());
-    if views.iter().filter_map(judged).any(|j| stops(&j.neighbour_in) || stops(&j.neighbour_out)) {
+    let unasked = report.blockers.iter().any(|blocker| blocker.root == "ingress/duplicate-address");
+    if unasked || views.iter().filter_map(judged).any(|j| stops(&j.neighbour_in) || stops(&j.neighbour_out)) {
         // The last machine before this one says so (EHOSTUNREACH), after three questions.
         return Outcome::Unreachable;
     }

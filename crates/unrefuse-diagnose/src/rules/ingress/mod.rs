@@ -4,6 +4,7 @@ crate::rules::causes! {
     banned,
     kube_no_endpoints,
     rp_filter,
+    duplicate_address,
     no_way_back,
     forwarding_off,
     conntrack_full,
