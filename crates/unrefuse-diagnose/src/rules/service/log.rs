@@ -123,7 +123,9 @@ pub(super) fn lines(unit: &UnitFacts) -> Vec<Line<'_>> {
         log.lines.value().into_iter().flatten().map(move |line| Line { line, source })
     });
     let since = recent_ms(unit);
-    let recent = |line: &JournalLine| line.time_ms.zip(since).is_none_or(|(time, since)| time >= since);
+    // Times of log files are cut to seconds.
+    let latest = |time: i64| if time % 1000 == 0 { time + 999 } else { time };
+    let recent = |line: &JournalLine| line.time_ms.zip(since).is_none_or(|(time, since)| latest(time) >= since);
     let by_service = |line: &Line<'_>| !is_managers(line.line) && recent(line.line);
     // A log file's lines stand after the journal's of the same second.
     let mut all: Vec<Line<'_>> = journal.chain(logs).filter(by_service).collect();
@@ -350,6 +352,15 @@ mod tests {
         };
         assert_eq!(said(["Starting x...", "Starting x...", "Starting x..."]), "no such user");
         assert!(said(["Starting x...", "Started x.", "Started x."]).contains("/etc/x.conf:3"), "one start alone");
+        let mut unit =
+            crate::testing::service::failed("x.service", &["Starting x...", "Starting x...", "fatal: in use"]);
+        if let unrefuse_facts::Observed::Known { value, .. } = &mut unit.journal {
+            for (line, time) in value.iter_mut().zip([1_000_500, 1_000_900, 1_000_000]) {
+                line.time_ms = Some(time);
+            }
+            value[..2].iter_mut().for_each(|line| line.identifier = Some("systemd".into()));
+        }
+        assert_eq!(lines(&unit).len(), 1, "its time is cut to the second");
     }
 
     #[test]
