@@ -86,6 +86,22 @@ pub struct AddressJudgement {
     /// Where this machine passes the packets of a client elsewhere on to, where it is not their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond: Option<Beyond>,
+    /// What stops the client for a while, because it came too often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_often: Option<TooOften>,
+}
+
+/// A rule counts the client's packets (`-m recent --seconds --hitcount`, `ufw limit`), and would stop the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TooOften {
+    /// The list that they are noted in, below /proc/net/xt_recent.
+    pub list: String,
+    /// Packets that were noted within the time.
+    pub noted: u32,
+    /// As many are too many.
+    pub most: u32,
+    /// The time, in seconds.
+    pub seconds: u64,
 }
 
 impl AddressJudgement {
@@ -102,6 +118,7 @@ impl AddressJudgement {
             neighbour_in: None,
             neighbour_out: None,
             beyond: None,
+            too_often: None,
         }
     }
 }

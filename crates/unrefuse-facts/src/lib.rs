@@ -39,7 +39,7 @@ pub use firewall::{
     AddressJudgement, Beyond, ChainPlace, ChainPolicy, ClientSees, Conntrack, Decider, Fate, FilterBackend, FilterHook,
     FilterRule, FirewallFacts, FirewalldFacts, FromElsewhere, Judgement, Marking, RejectKind, RuleCounters, RuleKeeper,
     RuleOwner, SavedKind, SavedRule, SavedRules, SavedSays, SetHit, SetKind, SharedLink, StackReason, TableFamily,
-    Translation, UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
+    TooOften, Translation, UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
 pub use link_filter::{LinkFilter, LinkHook};

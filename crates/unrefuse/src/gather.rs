@@ -168,9 +168,8 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
         } else {
             case.firewall = judged.facts(&case, options, host);
             firewall::marked::apply(&mut case, host);
-            let unanswered = |attempt: &Attempt| {
-                matches!(attempt.outcome, AttemptOutcome::TimedOut | AttemptOutcome::Unreachable)
-            };
+            let unanswered =
+                |attempt: &Attempt| matches!(attempt.outcome, AttemptOutcome::TimedOut | AttemptOutcome::Unreachable);
             if case.attempts.iter().any(unanswered) || options.sender != Sender::Here {
                 case.link_filters = look("the interfaces' filters", soon(), host, |h| h.link_filters()).fact();
                 firewall::arp::add(&mut case);

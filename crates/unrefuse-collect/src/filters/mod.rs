@@ -6,6 +6,7 @@
 mod conntrack;
 mod firewalld;
 mod includes;
+mod recent;
 mod saved;
 mod ufw;
 mod units;
@@ -13,6 +14,7 @@ mod units;
 pub use conntrack::{conntrack, conntrack_drops};
 pub use firewalld::firewalld;
 pub use includes::{NFT_FOLDER, nft_includes};
+pub use recent::recent;
 pub use saved::{SavedFile, keeper, saved_files};
 pub use ufw::{ufw, ufw_file};
 

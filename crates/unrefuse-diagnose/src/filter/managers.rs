@@ -204,7 +204,9 @@ pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zo
         return (!wanted.broad).then(|| fix.persistent());
     }
     let policy = policy(&place.chain);
-    if packets.leg != Leg::In || place.hook == FilterHook::Forward && policy.is_none() {
+    // The one from this machine, HOST, has no zone.
+    let has_zone = packets.leg == Leg::In && place.hook != FilterHook::Forward;
+    if !has_zone && (policy.is_none() || !matches!(packets.leg, Leg::In | Leg::Out)) {
         let title = format!("let {} through with a policy of firewalld (`firewall-cmd --new-policy`)", wanted.who());
         return (!wanted.broad).then(|| Fix::new(view, Risk::Medium, title));
     }
@@ -241,6 +243,24 @@ pub(crate) fn firewalld(view: &View<'_>, place: &ChainPlace, wanted: &Wanted, zo
             .undo(format!("firewall-cmd --permanent {flag}--remove-{what}={value}"))
             .persistent(),
     )
+}
+
+/// Neighbour discovery of IPv6 in a policy; firewalld's zones let it in by themselves.
+pub(super) fn firewalld_neighbours(view: &View<'_>, place: &ChainPlace) -> Option<Fix> {
+    let policy = policy(&place.chain)?;
+    let (flag, priority) = (format!("--policy={}", quote(policy)?), priority(&place.chain));
+    let priority = priority.map(|priority| format!("priority=\"{priority}\" ")).unwrap_or_default();
+    let title = format!("let neighbour discovery through in firewalld's policy {}", safe(policy));
+    let mut fix = Fix::new(view, Risk::Low, title).persistent();
+    for kind in ["neighbour-solicitation", "neighbour-advertisement"] {
+        let rule = quote(&format!("rule {priority}family=\"ipv6\" icmp-type name=\"{kind}\" accept"))?;
+        for kept in ["", "--permanent "] {
+            fix = fix
+                .command(format!("firewall-cmd {kept}{flag} --add-rich-rule={rule}"))
+                .undo(format!("firewall-cmd {kept}{flag} --remove-rich-rule={rule}"));
+        }
+    }
+    Some(fix)
 }
 
 /// The parts of a zone or policy, in the order in which they are asked (firewalld's core/nftables.py).

@@ -2,6 +2,7 @@
 
 use super::command::{iptables_table, keep, nft_chain};
 use super::describe::{place, safe, short};
+use super::managers::firewalld_neighbours;
 use super::{Leg, Stop};
 use crate::View;
 use crate::fix::quote;
@@ -50,6 +51,11 @@ fn one(view: &View<'_>, stop: &Stop<'_>) -> Option<Fix> {
     const WHAT: &str = "neighbour discovery (ICMPv6 types 135 and 136)";
     let (place, rule) = (stop.decider()?.place()?, stop.decider().and_then(Decider::rule));
     let owner = stop.decider()?.owner()?;
+    if matches!(owner, RuleOwner::Firewalld { .. })
+        && let Some(fix) = firewalld_neighbours(view, place)
+    {
+        return Some(fix);
+    }
     if !matches!(owner, RuleOwner::Hand) {
         let name = safe(owner.name()?);
         return Some(Fix::new(

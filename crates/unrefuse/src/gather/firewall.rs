@@ -1,8 +1,8 @@
 //! The packet filters' part of a case: the judge is asked about each packet of the question, and what it says becomes
 //! facts. Nothing here decides what that means.
 
-pub(super) mod arp;
 mod around;
+pub(super) mod arp;
 mod beyond;
 mod bridged;
 mod convert;
@@ -10,6 +10,7 @@ mod imagined;
 pub(super) mod marked;
 mod neighbours;
 mod set_hit;
+mod too_often;
 mod ufw;
 mod what_if;
 
@@ -78,6 +79,7 @@ pub(crate) fn address_judgement(
             let (ingress, reply) = convert::both_ways(&machine, &question, &answer, &let_in);
             let layer2 = bridged.map(|_| bridged::judgement(&machine)).filter(|layer2| layer2.fate != Fate::Accepted);
             let ingress = layer2.filter(|_| ingress.fate == Fate::Accepted).unwrap_or(ingress);
+            judged.too_often = too_often::too_often(&ingress, *client);
             (judged.ingress, judged.reply) = (Some(ingress), reply);
             judged.beyond = beyond::beyond(&machine, &question, let_in.passes.as_ref().unwrap_or(&answer), *client);
             judged.later = Judge::new(machine.ruleset(), &machine)

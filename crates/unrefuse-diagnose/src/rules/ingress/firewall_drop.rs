@@ -6,7 +6,7 @@ use crate::finding::{CannotTell, Finding};
 use crate::report::{Evidence, Fix, Risk};
 use crate::rule::cause;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, Decider, Fate, RuleOwner};
+use unrefuse_facts::{AttemptOutcome, Decider, Fate, RuleOwner, TooOften};
 
 cause! {
     /// ## What it means
@@ -84,13 +84,25 @@ fn endpoint_ip(view: &View<'_>) -> String {
 /// Nobody tried (`--from`), and what the rules do depends on more than rates, which one attempt keeps to.
 fn undecided(view: &View<'_>) -> Option<CannotTell> {
     let judged = view.judged().filter(|_| view.judged_only())?;
+    let client = view.asker().map_or_else(|| "the client".to_owned(), |ip| ip.to_string());
+    let question = format!("whether this machine's rules let {client} in to {}", view.endpoint());
+    if let Some(TooOften { list, noted, most, seconds }) = &judged.too_often {
+        return Some(CannotTell::new(
+            question,
+            format!(
+                "{noted} packets of it within {seconds} s are in the list {}, of which the rules take {most} for too many: it \
+                 is shut out until it has been quiet so long",
+                visible(list)
+            ),
+            format!("ask again in {seconds} s; the list is /proc/net/xt_recent/{}", visible(list)),
+        ));
+    }
     let open = [&judged.ingress, &judged.reply].into_iter().flatten().find_map(|judgement| match &judgement.fate {
         Fate::Depends { reason, fates } if fates.iter().any(Fate::is_stopped) && !is_rate(reason) => Some(reason),
         _ => None,
     })?;
-    let client = view.asker().map_or_else(|| "the client".to_owned(), |ip| ip.to_string());
     Some(CannotTell::new(
-        format!("whether this machine's rules let {client} in to {}", view.endpoint()),
+        question,
         format!("it depends: {}", crate::filter::safe(open)),
         "connect from there; the rule's counter tells (iptables-save -c, nft list ruleset)",
     ))
