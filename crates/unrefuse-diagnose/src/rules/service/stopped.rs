@@ -29,6 +29,9 @@ cause! {
     /// `systemctl start UNIT`; `systemctl enable --now UNIT` also starts it at each boot. Where something else starts
     /// services: `service NAME start`, `rc-service NAME start`, `sv start NAME`, `supervisorctl start NAME`.
     ///
+    /// A unit that systemd skips for a condition (`ConditionPathExists=` and the like) is skipped again, and one that ended
+    /// by itself right after its start ends again: what it waits for, or why it ends, comes first.
+    ///
     /// Where its configuration gives it another port, or an address that is not the asked one, a start alone opens the wrong
     /// door: that line is named as the deeper cause, and must be changed first.
     ///
