@@ -1,4 +1,4 @@
-//! The kernel's network counters as text: /proc/net/netstat, /proc/net/snmp, /proc/net/snmp6.
+//! The kernel's network counters as text: /proc/net/netstat, /proc/net/snmp, /proc/net/snmp6, /proc/net/xfrm_stat.
 //!
 //! The first two come as pairs of lines, names and values (here cut on the right):
 //! ```text
@@ -58,6 +58,22 @@ fn group(line: &[u8]) -> Option<(&str, &str)> {
 /// assert_eq!(counters["snmp6.Ip6InReceives"], 1);
 /// ```
 pub fn parse_snmp6(bytes: &[u8]) -> BTreeMap<String, u64> {
+    listed(bytes, "snmp6")
+}
+
+/// Counters by name with `xfrm.` before it, `xfrm.XfrmOutNoStates`, from /proc/net/xfrm_stat (net/xfrm/xfrm_proc.c), which
+/// is there where the kernel has IPsec and counts what becomes of it.
+///
+/// ```
+/// let counters = unrefuse_parse::counters::parse_xfrm(b"XfrmOutNoStates         \t63\n");
+/// assert_eq!(counters["xfrm.XfrmOutNoStates"], 63);
+/// ```
+pub fn parse_xfrm(bytes: &[u8]) -> BTreeMap<String, u64> {
+    listed(bytes, "xfrm")
+}
+
+/// A name and a number on each line.
+fn listed(bytes: &[u8], group: &str) -> BTreeMap<String, u64> {
     let mut counters = BTreeMap::new();
     for (_, line) in lines::numbered(bytes) {
         let Ok(line) = std::str::from_utf8(line) else { continue };
@@ -65,7 +81,7 @@ pub fn parse_snmp6(bytes: &[u8]) -> BTreeMap<String, u64> {
         if let (Some(name), Some(value)) = (words.next(), words.next())
             && let Some(value) = lines::decimal(value.as_bytes())
         {
-            counters.insert(format!("snmp6.{name}"), value);
+            counters.insert(format!("{group}.{name}"), value);
         }
     }
     counters

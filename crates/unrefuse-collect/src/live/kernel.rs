@@ -53,6 +53,8 @@ pub(super) fn counters() -> Observed<BTreeMap<String, u64>> {
         ("snmp", counters::parse),
         // A kernel without IPv6 has none.
         ("snmp6", counters::parse_snmp6),
+        // Nor one without IPsec.
+        ("xfrm_stat", counters::parse_xfrm),
     ] {
         let path = format!("/proc/thread-self/net/{name}");
         match files::read(&path) {
