@@ -69,8 +69,8 @@ struct Run {
     /// Keep those of passed runs, too.
     #[arg(long)]
     keep_all: bool,
-    /// How many run at a time.
-    #[arg(long, default_value_t = 2)]
+    /// How many run at a time; most wait for a timeout.
+    #[arg(long, default_value_t = 3)]
     jobs: usize,
     /// The unrefuse to test; else $UNREFUSE_BIN, else the one beside this program.
     #[arg(long)]
