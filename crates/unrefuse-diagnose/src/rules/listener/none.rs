@@ -1,5 +1,6 @@
 //! listener/none
 
+use super::taken_back;
 use crate::finding::{CannotTell, Finding, Fired};
 use crate::report::{Certainty, Evidence, Unknown};
 use crate::rule::cause;
@@ -51,7 +52,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             format!("no {} socket of this machine listens on port {}", transport.name(), view.case.target.port),
             view.case.host.sockets.source().map_or("socket table", |s| &s.what),
         ))
-        .evidences(view.refuser.iter().filter(|r| r.who == Who::ServerKernel).flat_map(|r| r.evidence.clone()));
+        .evidences(view.refuser.iter().filter(|r| r.who == Who::ServerKernel).flat_map(|r| r.evidence.clone()))
+        .evidences(taken_back::stopped(view));
     fired.unknown.extend(unseen_answer(view));
     Ok(fired.fires())
 }

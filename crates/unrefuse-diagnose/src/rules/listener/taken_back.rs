@@ -8,7 +8,7 @@ use crate::report::{Certainty, Evidence, Fix, Risk};
 use crate::rules::service;
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{AttemptOutcome, ClueKind, Process, Socket, SocketTable, Transport, UnitFacts};
+use unrefuse_facts::{ActiveState, AttemptOutcome, ClueKind, Process, Socket, SocketTable, Transport, UnitFacts};
 
 /// The unit whose file has the asked port, and a drop-in moved it away: what runs by it listens on another one.
 pub(super) fn moved(view: &View<'_>, table: &SocketTable, transport: Transport) -> Finding {
@@ -40,6 +40,20 @@ pub(super) fn moved(view: &View<'_>, table: &SocketTable, transport: Transport) 
         return fired.fix(back(view, unit, socket.local).unwrap_or_else(advice)).fires();
     }
     Finding::Clear
+}
+
+/// Units that do not run, had the asked port, and a drop-in took it away: a start would open another one.
+pub(super) fn stopped(view: &View<'_>) -> Vec<Evidence> {
+    let units = view.case.host.services.value().into_iter().flat_map(|facts| &facts.units);
+    let units = units.filter(|unit| !unit.is_running() && unit.active != ActiveState::Unknown);
+    let clues = units.flat_map(|unit| unit.clues.iter().map(move |clue| (unit, clue)));
+    let taken = clues.filter(|(_, clue)| clue.kind == ClueKind::TakenBack);
+    taken
+        .map(|(unit, clue)| {
+            let text = format!("{} is not running, and had the port: {}", visible(&unit.name), visible(&clue.text));
+            Evidence::new(text, visible(&clue.source))
+        })
+        .collect()
 }
 
 /// The line of the unit in force with the asked port in place of the one that it has, and with the asked address where
@@ -79,7 +93,7 @@ mod tests {
     use crate::report::Step;
     use crate::testing::Scene;
     use crate::testing::service::{commands, unit};
-    use unrefuse_facts::{ActiveState, Clue, ConfigLine, Location, Observed};
+    use unrefuse_facts::{Clue, ConfigLine, Location, Observed};
 
     fn report(asked: &str, has: &str, line: &str) -> Report {
         let clue = Clue { kind: ClueKind::TakenBack, text: "taken back".into(), source: "/etc/b:3".into() };
@@ -119,6 +133,18 @@ mod tests {
             "it is refused there, too"
         );
         assert_eq!(edited(&report("10.1.0.2:8091", "127.0.0.1:8092", "ExecStart=/bin/app 8092")), None);
+    }
+
+    #[test]
+    fn one_that_does_not_run_is_told_as_well() {
+        let clue = Clue { kind: ClueKind::TakenBack, text: "a:2 says port 8091".into(), source: "/etc/b:3".into() };
+        let app = |active| UnitFacts { clues: vec![clue.clone()], ..unit("app.service", active, "") };
+        let told = |active| {
+            let report = Scene::local("127.0.0.1:8091").rst().units(vec![app(active)]).report();
+            assert_eq!(report.blockers[0].root, "listener/none");
+            report.blockers[0].whys[0].evidence.iter().any(|evidence| evidence.text.ends_with("a:2 says port 8091"))
+        };
+        assert!(told(ActiveState::Inactive) && !told(ActiveState::Unknown));
     }
 
     #[test]
