@@ -37,7 +37,8 @@ impl Machine for Imagined<'_> {
         match self.groups_by.filter(|_| query.dst.is_multicast()) {
             Some(oif) => {
                 let own = self.machine.interface(oif)?.addresses.into_iter().find(IpAddr::is_ipv6);
-                Some(Route { kind: RouteKind::Multicast, oif: Some(oif.to_owned()), gateway: None, source: own })
+                // Neighbour discovery is sent (`ndisc_send_skb`), where a connection to a group is refused.
+                Some(Route { kind: RouteKind::Unicast, oif: Some(oif.to_owned()), gateway: None, source: own })
             }
             None => self.machine.route(query),
         }
