@@ -141,8 +141,8 @@ impl Run<'_, '_> {
     /// A frame of this machine's own that leaves by a bridge passes the bridge's hooks, and leaves anew by the port
     /// (net/bridge/br_device.c `br_dev_xmit`, net/bridge/br_forward.c `__br_forward`).
     fn out_by_bridge(&self, alive: Alive, ends: &mut Ends) -> Alive {
-        let by_bridge = |p: &Box<Path>| p.packet.bridge_out.as_ref().is_some_and(|(bridge, _)| *bridge == p.packet.oif);
-        let (mut bridged, mut rest): (Alive, Alive) = alive.into_iter().partition(by_bridge);
+        let by_bridge = |p: &Packet| p.bridge_out.as_ref().is_some_and(|(bridge, _)| *bridge == p.oif);
+        let (mut bridged, mut rest): (Alive, Alive) = alive.into_iter().partition(|path| by_bridge(&path.packet));
         for path in &mut bridged {
             if let Some((_, port)) = &path.packet.bridge_out {
                 path.packet.oif = Device::Named(port.clone());
