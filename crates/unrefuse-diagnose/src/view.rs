@@ -5,7 +5,7 @@ use crate::finding::CannotTell;
 use crate::journey::Reach;
 use crate::refuser::{self, Refuser};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use unrefuse_facts::{Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport};
+use unrefuse_facts::{Attempt, AttemptOutcome, Case, Protocol, Routing, Socket, SocketTable, Transport, vrf_of};
 
 /// One address of a case with its attempts; for a name that did not resolve, the case alone.
 #[derive(Debug)]
@@ -126,11 +126,18 @@ impl<'a> View<'a> {
         let Some(device) = socket.device else { return true };
         let by_loopback = || self.ip().is_some_and(|ip| ip.is_loopback());
         self.clients_link() == Some(device)
+            || self.judged_only() && self.vrf() == Some(device)
             || self.case.host.link(device).is_some_and(|link| link.loopback && by_loopback())
     }
 
+    /// The VRF that the asked address belongs to: a socket that is bound to it takes what comes in by its interfaces.
+    fn vrf(&self) -> Option<u32> {
+        let host = &self.case.host;
+        vrf_of(self.ip()?, host.addresses.value()?, host.links.value()?).map(|vrf| vrf.index)
+    }
+
     /// The interface that the packets of a client elsewhere come in by: the judged one, else the one of the way back.
-    fn clients_link(&self) -> Option<u32> {
+    pub(crate) fn clients_link(&self) -> Option<u32> {
         if !self.judged_only() {
             return None;
         }

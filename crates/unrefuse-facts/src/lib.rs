@@ -49,7 +49,7 @@ pub use name::{
 };
 pub use net::{
     Family, InterfaceAddress, Link, Neighbour, NeighbourState, Route, RouteDecision, RouteKind, Routing, RoutingRule,
-    network, within,
+    network, vrf_of, within,
 };
 pub use observed::{Location, Missing, Observed, Reason, Source, SourceKind};
 pub use process::{ContainerHint, Process, ProcessState, RunningAs};

@@ -241,6 +241,15 @@ pub fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
     size == other && u32::from(prefix) <= size && (address ^ network) & mask == 0
 }
 
+/// The VRF that the interface with this address is, or belongs to: its routes are in a table of their own
+/// (Documentation/networking/vrf.rst).
+pub fn vrf_of<'a>(address: IpAddr, addresses: &[InterfaceAddress], links: &'a [Link]) -> Option<&'a Link> {
+    let by_index = |index: u32| links.iter().find(|link| link.index == index);
+    let own = by_index(addresses.iter().find(|own| own.address == address)?.link)?;
+    let is_vrf = |link: &&Link| link.kind.as_deref() == Some("vrf");
+    Some(own).filter(is_vrf).or_else(|| own.master.and_then(by_index).filter(is_vrf))
+}
+
 /// `10.9.0.7` and 24 give `10.9.0.0/24`.
 pub fn network(address: IpAddr, prefix: u8) -> String {
     let length = u32::from(prefix);
@@ -258,7 +267,7 @@ pub fn network(address: IpAddr, prefix: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::within;
+    use super::{InterfaceAddress, Link, vrf_of, within};
 
     #[test]
     fn prefixes() {
@@ -272,5 +281,29 @@ mod tests {
         assert!(within("fd00::1:2", "fd00::", 64));
         assert!(!within("fd00::1:2", "fd00::1:3", 128));
         assert!(!within("fd00::1", "10.0.0.0", 0));
+    }
+
+    #[test]
+    fn the_vrf_of_an_address() {
+        let link = |index: u32, kind: &str, master: Option<u32>| Link {
+            index,
+            name: format!("link{index}"),
+            up: true,
+            carrier: true,
+            loopback: false,
+            operstate: "UP".into(),
+            kind: Some(kind.into()),
+            master,
+            mtu: 1500,
+        };
+        let links = [link(2, "veth", Some(5)), link(3, "veth", Some(6)), link(5, "vrf", None), link(6, "bridge", None)];
+        let own = |link: u32| {
+            let address = format!("10.{link}.0.1").parse().unwrap();
+            InterfaceAddress { link, address, prefix: 24, tentative: false }
+        };
+        let addresses = [own(2), own(3), own(5)];
+        let of = |address: &str| vrf_of(address.parse().unwrap(), &addresses, &links).map(|link| link.index);
+        assert_eq!((of("10.2.0.1"), of("10.5.0.1")), (Some(5), Some(5)));
+        assert_eq!((of("10.3.0.1"), of("10.9.0.1")), (None, None), "a bridge has no routes of its own");
     }
 }

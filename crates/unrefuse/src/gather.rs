@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_diagnose::{Early, gives_up};
 use unrefuse_facts::{
-    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Neighbour, NeighbourState, Observed,
-    OwnContainer, PortProbe, Protocol, Reason, Resolution, RouteDecision, Routing, RoutingRule, Source, Target,
-    Transport, Vantage, VantageKind, within,
+    AnswerKind, Attempt, AttemptOutcome, Case, Counter, Errno, Family, Link, Missing, Neighbour, NeighbourState,
+    Observed, OwnContainer, PortProbe, Protocol, Reason, Resolution, RouteDecision, Routing, RoutingRule, Source,
+    Target, Transport, Vantage, VantageKind, vrf_of, within,
 };
 use unrefuse_probe::AttemptOptions;
 
@@ -230,9 +230,12 @@ fn own_address_for(client: IpAddr, interface: Option<&str>, case: &Case) -> Opti
 fn way_back(client: IpAddr, case: &Case, host: &Arc<dyn Host>) -> Routing {
     let asked = case.resolution.result.as_ref().ok().and_then(|all| all.first()).map(SocketAddr::ip);
     let own = asked.filter(|ip| !ip.is_loopback() && case.is_local(*ip) == Some(true));
-    let decision = match own {
-        Some(own) => host.route_from(own, client),
-        None => host.route(client, None),
+    let (addresses, links) = (case.host.addresses.value(), case.host.links.value());
+    let vrf = own.zip(addresses.zip(links)).and_then(|(own, (addresses, links))| vrf_of(own, addresses, links));
+    let decision = match (own, vrf) {
+        (Some(own), Some(vrf)) => Observed::Missing(in_vrf(own, vrf)),
+        (Some(own), None) => host.route_from(own, client),
+        (None, _) => host.route(client, None),
     };
     let rule = stopping_rule(&decision, 0, own, client, host);
     let neighbour = match hop_of(case, client, decision.value()) {
@@ -242,6 +245,14 @@ fn way_back(client: IpAddr, case: &Case, host: &Arc<dyn Host>) -> Routing {
     let claimants = claimants(case, &neighbour, own.or(decision.value().and_then(|d| d.via()?.source)));
     let alternatives = Observed::default();
     Routing { destination: client, decision, alternatives, neighbour, claimants, rule, mark: None }
+}
+
+/// Packets of a VRF go by its own table, which is not asked.
+fn in_vrf(own: IpAddr, vrf: &Link) -> Missing {
+    let vrf = unrefuse_facts::text::visible(&vrf.name);
+    let remedy = format!("ip route show vrf {vrf}; nft list ruleset; iptables-save");
+    Missing::new(Reason::Failed, format!("{own} belongs to the VRF {vrf}, whose routes are not looked at"))
+        .remedy(remedy)
 }
 
 /// Who answers for a neighbour whose entry was set by hand.

@@ -3,11 +3,12 @@
 use crate::View;
 use crate::finding::CannotTell;
 use crate::fix::quote;
-use unrefuse_facts::{LinkFilter, LinkHook, Routing, text::visible};
+use unrefuse_facts::{LinkFilter, LinkHook, text::visible};
 
 /// The question stays open where a program or filter of that kind stands at the interface that the packets use.
 pub(crate) fn at_interface(view: &View<'_>) -> Option<CannotTell> {
-    let link = link(view)?;
+    let by_route = || view.routing()?.decision.value()?.via()?.link;
+    let link = if view.judged_only() { view.clients_link()? } else { by_route()? };
     let meets = |filter: &&LinkFilter| filter.links.contains(&link);
     let filters = view.case.link_filters.value()?.iter().filter(meets);
     // What comes first on the way of the first packet.
@@ -27,17 +28,6 @@ pub(crate) fn at_interface(view: &View<'_>) -> Option<CannotTell> {
         "no rule of the packet filter shows what it does with them".to_owned(),
         format!("{list}: its counters, or the words of whoever attached it"),
     ))
-}
-
-/// The interface that the packets come in by, or leave by.
-fn link(view: &View<'_>) -> Option<u32> {
-    let by_route = |way: &Routing| way.decision.value()?.via()?.link;
-    if !view.judged_only() {
-        return by_route(view.routing()?);
-    }
-    let named = view.judged().and_then(|judged| judged.ingress.as_ref()?.arrives_by.as_deref());
-    let named = named.and_then(|name| view.case.host.links.value()?.iter().find(|link| link.name == name));
-    named.map(|link| link.index).or_else(|| by_route(view.case.way_back.as_ref()?))
 }
 
 #[cfg(test)]

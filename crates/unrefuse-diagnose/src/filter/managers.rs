@@ -85,8 +85,8 @@ fn action(action: UfwAction) -> &'static str {
     }
 }
 
-/// The command that makes a simple rule again: a port, from anywhere or from one network, or all of one network. Others would need more of ufw's
-/// grammar than is shown of them.
+/// The command that makes a simple rule again: a port, from anywhere or from one network, or all of one network. Others
+/// would need more of ufw's grammar than is shown of them.
 fn again(rule: &UfwRule, at: Option<u32>) -> Option<String> {
     if rule.v6 || rule.out {
         return None;

@@ -14,8 +14,8 @@ mod too_often;
 mod ufw;
 mod what_if;
 
-use super::Options;
 use super::machine::LiveMachine;
+use super::{Options, in_vrf};
 use crate::ask::{Asked, ask};
 use bridged::Bridged;
 use std::net::{IpAddr, SocketAddr};
@@ -54,7 +54,12 @@ pub(crate) fn address_judgement(
 ) -> Result<AddressJudgement, Missing> {
     let mut machine = LiveMachine::new(host, Family::of(&address.ip()))?;
     let bridged = match sender {
-        Sender::From(client, _) => bridged::bridged(&machine, *client, address.ip()),
+        Sender::From(client, _) => {
+            if let Some(vrf) = machine.vrf(address.ip()) {
+                return Err(in_vrf(address.ip(), vrf));
+            }
+            bridged::bridged(&machine, *client, address.ip())
+        }
         Sender::Here => None,
     };
     machine.bridges = bridged.is_some();

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use unrefuse_collect::firewall::{Live, Scope};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
-use unrefuse_facts::{Errno, Family, InterfaceAddress, Link, Missing, Observed, RouteDecision, Transport};
+use unrefuse_facts::{Errno, Family, InterfaceAddress, Link, Missing, Observed, RouteDecision, Transport, vrf_of};
 use unrefuse_firewall::machine::{Interface, Machine, Route, RouteKind, RouteQuery};
 use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 
@@ -63,6 +63,11 @@ impl LiveMachine {
     /// Tables and chains; the rules are asked for when a packet reaches them.
     pub(crate) fn ruleset(&self) -> &Ruleset {
         &self.ruleset
+    }
+
+    /// The VRF that this machine's address belongs to.
+    pub(crate) fn vrf(&self, address: IpAddr) -> Option<&Link> {
+        vrf_of(address, &self.addresses, &self.links)
     }
 
     /// The address is one of this machine's own.

@@ -66,6 +66,8 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 mod tests {
     use crate::report::Certainty;
     use crate::testing::Scene;
+    use crate::testing::filter::accepted;
+    use unrefuse_facts::Observed;
 
     #[test]
     fn bound_to_a_device_and_asked_by_lo() {
@@ -105,5 +107,19 @@ mod tests {
         let judged = unrefuse_facts::Judgement { arrives_by, ..crate::testing::filter::accepted() };
         let scene = Scene::local("10.1.0.2:80").socket("0.0.0.0:80", "app", |socket| socket.device = Some(2));
         assert!(scene.filtered(None, Some(judged)).asked_from("10.1.0.9").roots().is_empty());
+    }
+
+    #[test]
+    fn a_socket_of_the_vrf_takes_what_comes_in_by_its_interfaces() {
+        let scene = |master: Option<u32>| {
+            let local = Scene::local("10.1.0.2:80").link(7, "blue", Some("vrf"), |_| {});
+            let local = local.socket("0.0.0.0:80", "nginx", |socket| socket.device = Some(7)).with(|case| {
+                let Observed::Known { value, .. } = &mut case.host.links else { panic!() };
+                value.iter_mut().find(|link| link.name == "eth0").expect("the scene has it").master = master;
+            });
+            local.filtered(None, Some(accepted())).asked_from("10.1.0.9").roots()
+        };
+        assert!(scene(Some(7)).is_empty());
+        assert_eq!(scene(None), ["listener/other-interface"]);
     }
 }
