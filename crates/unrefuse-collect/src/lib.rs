@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, LinkFilter, Neighbour, NetNamespace, NsSwitch, Observed,
-    Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer, SocketTable, Target, Transport,
-    UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, IpsecPolicy, Link, LinkFilter, Neighbour, NetNamespace,
+    NsSwitch, Observed, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer,
+    SocketTable, Target, Transport, UnixSocket,
 };
 
 /// Where facts are read from; [`live::Live`] is this machine. Recorded and remote hosts will be further backends.
@@ -78,6 +78,8 @@ pub trait Host: Send + Sync {
     fn bridge_port(&self, bridge: u32, lladdr: &str) -> Observed<u32>;
     /// XDP programs, filters of tc(8) and lossy queueing disciplines at all interfaces.
     fn link_filters(&self) -> Observed<Vec<LinkFilter>>;
+    /// IPsec policies for what this machine sends and takes, the strongest first.
+    fn ipsec_policies(&self) -> Observed<Vec<IpsecPolicy>>;
     /// A kernel setting by its name as in sysctl(8), `net.ipv4.ip_local_port_range`.
     fn sysctl(&self, name: &str) -> Observed<String>;
     /// The network counters, `TcpExt.ListenOverflows`.

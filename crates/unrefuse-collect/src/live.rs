@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod folders;
 mod inet_diag;
 mod inner_names;
+mod ipsec;
 mod kernel;
 mod link_filters;
 mod links;
@@ -31,9 +32,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use unrefuse_facts::{
-    ContainerFacts, Family, HostsFile, InterfaceAddress, Link, LinkFilter, Missing, Neighbour, NetNamespace, NsSwitch,
-    Observed, Protocol, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts, ServerAnswer,
-    SocketTable, Target, UnixSocket,
+    ContainerFacts, Family, HostsFile, InterfaceAddress, IpsecPolicy, Link, LinkFilter, Missing, Neighbour,
+    NetNamespace, NsSwitch, Observed, Protocol, Resolution, ResolvConf, Route, RouteDecision, RoutingRule, SelfFacts,
+    ServerAnswer, SocketTable, Target, UnixSocket,
 };
 
 /// This machine, as the calling thread sees it: its network namespace decides.
@@ -131,6 +132,9 @@ impl Host for Live {
     }
     fn link_filters(&self) -> Observed<Vec<LinkFilter>> {
         link_filters::link_filters()
+    }
+    fn ipsec_policies(&self) -> Observed<Vec<IpsecPolicy>> {
+        ipsec::policies()
     }
     fn sysctl(&self, name: &str) -> Observed<String> {
         kernel::sysctl(name)

@@ -13,6 +13,7 @@ mod errno;
 mod firewall;
 pub mod glob;
 mod host;
+mod ipsec;
 mod link_filter;
 mod name;
 mod net;
@@ -42,6 +43,7 @@ pub use firewall::{
     TooOften, Translation, UfwAction, UfwFacts, UfwPlaced, UfwRule, WayStep,
 };
 pub use host::{Counter, Host, ProxySetting, SelfFacts};
+pub use ipsec::IpsecPolicy;
 pub use link_filter::{LinkFilter, LinkHook};
 pub use name::{
     DnsAnswer, HostsEntry, HostsFile, NameError, NameServer, NsSwitch, Resolution, ResolvConf, ResolverFacts,

@@ -17,7 +17,7 @@ pub enum LinkHook {
 /// What it does with a packet is not known: a program would have to be run, and counters do not tell packets apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFilter {
-    /// The interface that it is attached to.
+    /// The interface that it is attached to; empty for an IPsec policy, which is the machine's.
     pub interface: String,
     /// Indices of the interfaces whose packets meet it: its own, what is stacked on that (VLANs), and the bridge, bond or
     /// VRF that it belongs to.

@@ -9,6 +9,7 @@ mod configs;
 mod containers;
 mod elsewhere;
 pub(crate) mod firewall;
+mod ipsec;
 pub(crate) mod machine;
 mod names;
 mod proxy;
@@ -173,6 +174,9 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             if case.attempts.iter().any(unanswered) || options.sender != Sender::Here {
                 case.link_filters = look("the interfaces' filters", soon(), host, |h| h.link_filters()).fact();
                 firewall::arp::add(&mut case);
+                if let Sender::From(client, _) = &options.sender {
+                    ipsec::add(&mut case, *client, host.as_ref());
+                }
             }
             if case.host.sockets.value().is_none() && firewall::sent_here(&case) {
                 // NAT sends a remote target's packets to this machine: what listens here decides.

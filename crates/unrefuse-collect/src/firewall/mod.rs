@@ -9,7 +9,7 @@ mod ipset;
 mod legacy;
 mod live;
 mod nft;
-mod presence;
+pub(crate) mod presence;
 mod tables;
 
 pub use live::{Live, Scope, ruleset};

@@ -8,7 +8,7 @@ use unrefuse_facts::{Missing, Reason};
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// Loaded or built in; or the kernel loads no modules at all, and asking is harmless.
     There,
     /// Not there: it filters nothing.
@@ -18,7 +18,7 @@ pub(super) enum Presence {
 }
 
 /// Looks for a module; `symbol` is a function that only it has, for kernels whose list of built-in modules is not there.
-pub(super) fn look(module: &str, symbol: &str) -> Presence {
+pub(crate) fn look(module: &str, symbol: &str) -> Presence {
     if rustix::fs::stat(format!("/sys/module/{module}")).is_ok() {
         return Presence::There;
     }

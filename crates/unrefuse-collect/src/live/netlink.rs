@@ -51,6 +51,11 @@ impl Netlink {
         Self::open(netlink::NETFILTER)
     }
 
+    /// Socket for IPsec policies. Only where the module is there: opening it may load it.
+    pub(crate) fn xfrm() -> Result<Self, Errno> {
+        Self::open(netlink::XFRM)
+    }
+
     fn open(protocol: Protocol) -> Result<Self, Errno> {
         Self::open_raw(Some(protocol))
     }

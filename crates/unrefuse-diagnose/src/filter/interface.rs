@@ -14,17 +14,18 @@ pub(crate) fn at_interface(view: &View<'_>) -> Option<CannotTell> {
     // What comes first on the way of the first packet.
     let first = if view.judged_only() { LinkHook::In } else { LinkHook::Out };
     let filter = filters.min_by_key(|filter| filter.hook != first)?;
-    let (what, interface) = (visible(&filter.what), visible(&filter.interface));
+    let at = if filter.interface.is_empty() { String::new() } else { format!(" on {}", visible(&filter.interface)) };
     let device = quote(&filter.interface).unwrap_or_else(|| "DEVICE".to_owned());
     let list = match (filter.what.split(' ').next(), filter.hook) {
         (Some("XDP"), _) => format!("ip -details link show dev {device}; bpftool net show dev {device}"),
+        (Some("IPsec"), _) => "ip xfrm policy; ip xfrm state; cat /proc/net/xfrm_stat".to_owned(),
         (Some("ARP"), _) => "nft list tables arp; nft list ruleset arp".to_owned(),
         (Some("queueing"), _) => format!("tc -s qdisc show dev {device}"),
         (_, LinkHook::In) => format!("tc -s filter show dev {device} ingress; bpftool net show dev {device}"),
         (_, LinkHook::Out) => format!("tc -s filter show dev {device} egress; bpftool net show dev {device}"),
     };
     Some(CannotTell::new(
-        format!("whether the {what} on {interface} lets the packets through"),
+        format!("whether the {}{at} lets the packets through", visible(&filter.what)),
         "no rule of the packet filter shows what it does with them".to_owned(),
         format!("{list}: its counters, or the words of whoever attached it"),
     ))
