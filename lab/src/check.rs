@@ -87,6 +87,14 @@ pub(crate) fn healthy(answer: &Answer, notes: &[String]) -> Vec<String> {
     out
 }
 
+/// What a report says of its first blocker, for one who has nothing else of a failed run.
+pub(crate) fn said(report: &Value) -> String {
+    let first = &report["blockers"][0];
+    let evidence = items(&first["whys"]).flat_map(|why| items(&why["evidence"]));
+    let lines = evidence.map(|evidence| format!("{} [{}]", text(&evidence["text"]), text(&evidence["source"])));
+    [format!("it said: {}", text(&first["title"]))].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
 /// The gate that a root blocks. Behind the listener, roots are filed under what is to blame for it.
 fn gate_of(root: &str) -> &str {
     match root.split('/').next().unwrap_or_default() {

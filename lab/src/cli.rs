@@ -72,6 +72,9 @@ struct Run {
     /// How many run at a time; most wait for a timeout.
     #[arg(long, default_value_t = 3)]
     jobs: usize,
+    /// Run a failed one so many times more: where each of them passes it is told as UNSTEADY, of which a run may have two.
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    again: usize,
     /// The unrefuse to test; else $UNREFUSE_BIN, else the one beside this program.
     #[arg(long)]
     unrefuse: Option<PathBuf>,
@@ -153,7 +156,7 @@ fn list(choice: &Choice) -> Result<ExitCode> {
 fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
     let jobs = arguments.choice.jobs()?;
     let tally = match able() {
-        Err(reason) => run::run(jobs, None, 1, &reason),
+        Err(reason) => run::run(jobs, None, 1, 0, &reason),
         Ok(()) => {
             let unrefuse = find_unrefuse(arguments.unrefuse.as_deref())?;
             let bench = Bench {
@@ -163,7 +166,7 @@ fn run_scenarios(arguments: &Run) -> Result<ExitCode> {
                 keep: arguments.keep.clone(),
                 keep_all: arguments.keep_all,
             };
-            run::run(jobs, Some(&bench), arguments.jobs, "")
+            run::run(jobs, Some(&bench), arguments.jobs, arguments.again, "")
         }
     };
     if tally == run::Tally::default() {

@@ -31,6 +31,20 @@ pub(crate) fn clear(folder: &Path) -> Result<()> {
     }
 }
 
+/// Moves a run's files beside themselves: it is run again, and those of the first run say what was wrong.
+pub(crate) fn put_aside(folder: &Path) -> Result<()> {
+    let mut aside = folder.as_os_str().to_owned();
+    aside.push(".first");
+    let aside = PathBuf::from(aside);
+    clear(&aside)?;
+    match std::fs::rename(folder, &aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("move {} to {}", folder.display(), aside.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Saves the report, the text report, the facts, and each node's state. Nodes are asked while they still stand.
 pub(crate) fn save(folder: &Path, stage: &Stage, called: &Called<'_>, differences: &[String]) -> Result<()> {
     std::fs::create_dir_all(folder)?;

@@ -43,6 +43,8 @@ pub(crate) enum Verdict {
     Passed,
     /// With these differences.
     Failed(Vec<String>),
+    /// With these differences at first, and as expected each time that it was run again.
+    Unsteady(Vec<String>),
     /// It was not run, for this reason.
     Skipped(String),
 }
@@ -255,6 +257,9 @@ fn compare(scenario: &Scenario, twin: bool, called: &Called<'_>, schema: &Schema
         differences.extend(harmless(&called.again(&["-v", "--color", "never"])?));
     }
     differences.extend(reachable(called, scenario.expect.connects)?);
+    if !differences.is_empty() {
+        differences.push(check::said(&answer.report));
+    }
     Ok(differences)
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn step() -> Result<Outcome> {
     let shell = shell()?;
     let (unrefuse, lab) = build(&shell)?;
     // Each scenario has its own deadline; this one is for the runner itself.
-    cmd!(shell, "timeout --kill-after=10 2400 {lab} run --no-skip")
+    cmd!(shell, "timeout --kill-after=10 2400 {lab} run --no-skip --again 3")
         .env("UNREFUSE_BIN", unrefuse)
         .run()
         .context("a failed scenario keeps its report under lab-work; `cargo xtask lab run NAME` repeats it alone")?;
