@@ -226,8 +226,7 @@ fn template(unit: &str) -> Option<String> {
 }
 
 pub(crate) fn small(path: &str) -> Option<Vec<u8>> {
-    let file = files::open(path).ok()?;
-    let size = u64::try_from(rustix::fs::fstat(&file).ok()?.st_size).unwrap_or(u64::MAX);
+    let (file, size) = files::open_sized(path).ok()?;
     let mut bytes = Vec::new();
     files::fill(&file, &mut bytes, usize::try_from(size.min(LONGEST)).ok()?).ok()?;
     Some(bytes)

@@ -14,17 +14,22 @@ pub(crate) const LIMIT: usize = 1 << 20;
 /// `O_NONBLOCK` keeps open(2) from waiting for a FIFO's writer or a device; whatever is no regular file is then
 /// refused by its type, so a FIFO or device in the place of a file costs nothing (open(2), fifo(7)).
 pub(crate) fn open(path: &str) -> Result<OwnedFd, Missing> {
+    open_sized(path).map(|(file, _)| file)
+}
+
+/// The same, with the file's size in bytes.
+pub(crate) fn open_sized(path: &str) -> Result<(OwnedFd, u64), Missing> {
     let what = || format!("open {path}");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| missing(&what(), e))?;
     regular(file, path)
 }
 
-/// The file, where it is one.
-fn regular(file: OwnedFd, path: &str) -> Result<OwnedFd, Missing> {
+/// The file and its size, where it is one.
+fn regular(file: OwnedFd, path: &str) -> Result<(OwnedFd, u64), Missing> {
     let stat = rustix::fs::fstat(&file).map_err(|e| missing(&format!("open {path}"), e))?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(file),
+        FileType::RegularFile => Ok((file, u64::try_from(stat.st_size).unwrap_or(u64::MAX))),
         kind => Err(Missing::new(Reason::Failed, format!("{path} is no regular file but a {}", name(kind)))),
     }
 }
@@ -51,7 +56,8 @@ pub(crate) fn read_within(root: impl AsFd, name: &str, path: &str) -> Result<Vec
     let what = format!("{name}{path}");
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let file = rustix::fs::openat2(root, path, flags, Mode::empty(), inside);
-    whole(&regular(file.map_err(|e| missing(&format!("open {what}"), e))?, &what)?, &what)
+    let (file, _) = regular(file.map_err(|e| missing(&format!("open {what}"), e))?, &what)?;
+    whole(&file, &what)
 }
 
 fn whole(file: &OwnedFd, path: &str) -> Result<Vec<u8>, Missing> {
