@@ -31,6 +31,8 @@ const SERVERS: &[(&str, &str, &[&str])] = &[
     ("postfix", "/etc/postfix/main.cf", &["0.0.0.0:25", "[::]:25"]),
     ("dovecot", "/etc/dovecot/dovecot.conf", &["0.0.0.0:143", "0.0.0.0:993", "[::]:143", "[::]:993"]),
     ("dnsmasq", "/etc/dnsmasq.conf", &["0.0.0.0:53", "[::]:53"]),
+    // A socket for each of the machine's addresses.
+    ("bind", "/etc/bind/named.conf", &["0.0.0.0:53", "[::]:53"]),
 ];
 
 /// The newest root that has all the servers.

@@ -72,6 +72,7 @@ fn named(id: &str, arguments: &[String]) -> Vec<String> {
         "redis" => arguments.first().filter(|first| first.starts_with('/')).cloned().into_iter().collect(),
         "vsftpd" => arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect(),
         "sshd" => last(&["-f"]),
+        "bind" => last(&["-c"]),
         "mongodb" => last(&["-f", "--config"]),
         "postfix" => last(&["-c"]).iter().map(|folder| format!("{}/main.cf", folder.trim_end_matches('/'))).collect(),
         "dovecot" => last(&["-c"]),

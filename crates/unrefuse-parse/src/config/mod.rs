@@ -23,6 +23,7 @@
 
 mod apache;
 mod arguments;
+mod bind;
 mod command_line;
 mod dnsmasq;
 mod dovecot;
@@ -108,12 +109,13 @@ pub fn grammar(service: &str) -> Option<Grammar> {
         "dovecot" => dovecot::parse,
         "dnsmasq" => dnsmasq::parse,
         "vsftpd" => vsftpd::parse,
+        "bind" => bind::parse,
         _ => return None,
     })
 }
 
 /// Every service that has a grammar.
-pub const SERVICES: [&str; 13] = [
+pub const SERVICES: [&str; 14] = [
     "nginx",
     "apache",
     "haproxy",
@@ -127,6 +129,7 @@ pub const SERVICES: [&str; 13] = [
     "dovecot",
     "dnsmasq",
     "vsftpd",
+    "bind",
 ];
 
 pub use command_line::parse as command_line;

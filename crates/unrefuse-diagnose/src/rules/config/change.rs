@@ -4,7 +4,7 @@ use super::judge::Decided;
 use crate::fix::line_edit as edit;
 use crate::report::Edit;
 use std::net::{IpAddr, SocketAddr};
-use unrefuse_facts::{ConfigLine, ConfiguredListen, Location, Origin, ServiceConfig};
+use unrefuse_facts::{ConfigLine, ConfiguredListen, ListenAddress, Location, Origin, ServiceConfig};
 
 /// How far a change opens the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,10 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         ("postfix", Scope::Every) if line.text.trim_start().starts_with("inet_interfaces") => replace(line, "all"),
         ("vsftpd", Scope::Asked) if line.text.starts_with("listen_address") => replace(line, &ip.to_string()),
         ("vsftpd", Scope::Every) if line.text.starts_with("listen_address") => without(decided.config, line),
+        // An element of a list of its family.
+        ("bind", _) if value != listen.address.to_string() || is_v4(&listen.address) != Some(v4) => None,
+        ("bind", Scope::Asked) => replace(line, &format!("{value}; {ip}")),
+        ("bind", Scope::Every) => replace(line, "any"),
         ("dovecot", Scope::Asked) => replace(line, &format!("{value}, {ip}")),
         ("dovecot", Scope::Every) => replace(line, "*, ::"),
         (_, Scope::Asked) if of_unit && value == listen.address.to_string() => replace(line, &ip.to_string()),
@@ -148,6 +152,11 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
 fn is_environment(config: &ServiceConfig, line: &ConfigLine) -> bool {
     let text = line.text.trim_start();
     text.starts_with("Environment") || !text.starts_with("ExecStart") && config.file(&line.location.path).is_none()
+}
+
+/// The family of an address.
+fn is_v4(address: &ListenAddress) -> Option<bool> {
+    if let ListenAddress::Ip(ip) = address { Some(ip.is_ipv4()) } else { None }
 }
 
 /// `new` in place of what sshd's `ListenAddress` or memcached's `-l` says, with a port where there is one: without it that of
@@ -235,6 +244,7 @@ pub(super) fn enable(config: &ServiceConfig, line: &ConfigLine, ip: IpAddr, port
         "mariadb" => without(config, line),
         "postgresql" => replace(line, &format!("'{ip}'")),
         "vsftpd" if ip.is_ipv4() && value.eq_ignore_ascii_case("no") => replace(line, "YES"),
+        "bind" if ip.is_ipv4() && value == "none" => replace(line, &ip.to_string()),
         "redis" | "memcached" | "dnsmasq" if value == "0" => replace(line, &port.to_string()),
         _ => None,
     }

@@ -199,9 +199,12 @@ fn check(config: &ServiceConfig) -> Option<String> {
         "nginx" if main != Some("/etc/nginx/nginx.conf") => format!("nginx -t -c {}", quote(main?)?),
         "sshd" if main != Some("/etc/ssh/sshd_config") => format!("sshd -t -f {}", quote(main?)?),
         "dnsmasq" if main != Some("/etc/dnsmasq.conf") => format!("dnsmasq --test -C {}", quote(main?)?),
+        "bind" if !matches!(main, Some("/etc/bind/named.conf" | "/etc/named.conf")) => {
+            format!("named-checkconf {}", quote(main?)?)
+        }
         // It prints the whole configuration.
         "dovecot" => "doveconf -n >/dev/null".to_owned(),
-        "nginx" | "apache" | "sshd" | "dnsmasq" | "postfix" => command,
+        "nginx" | "apache" | "sshd" | "dnsmasq" | "postfix" | "bind" => command,
         _ => return None,
     })
 }

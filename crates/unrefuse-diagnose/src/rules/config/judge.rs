@@ -133,8 +133,11 @@ pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>,
         }
         let mut own = sockets(view, process);
         own.retain(|socket| socket.local.port() == view.case.target.port);
-        let mut found: Vec<&ConfiguredListen> =
-            own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
+        let mut found: Vec<&ConfiguredListen> = own
+            .iter()
+            .filter_map(|socket| config.listens.iter().find(|listen| made(view, config, listen, socket)))
+            .collect();
+        found.retain(|listen| !is_beside(config, listen, ip));
         // Of the same family as the asked address first: its line is the one to change.
         found.sort_by_key(|listen| match &listen.address {
             ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
@@ -171,8 +174,20 @@ fn kind(listen: &ConfiguredListen, ip: IpAddr) -> Kind {
     }
 }
 
+/// BIND has a list for each family with a default of its own, and opens a socket for each of the machine's addresses.
+fn goes_by_family(config: &ServiceConfig) -> bool {
+    config.service == "bind"
+}
+
+/// The default of the other family says nothing of this one.
+pub(super) fn is_beside(config: &ServiceConfig, listen: &ConfiguredListen, ip: IpAddr) -> bool {
+    let other = |own: IpAddr| own.is_ipv4() != ip.is_ipv4();
+    goes_by_family(config)
+        && matches!((&listen.address_from.origin, &listen.address), (Origin::Default(_), ListenAddress::Ip(own)) if other(*own))
+}
+
 /// The configured address is the socket's.
-pub(super) fn made(view: &View<'_>, listen: &ConfiguredListen, socket: &Socket) -> bool {
+fn made(view: &View<'_>, config: &ServiceConfig, listen: &ConfiguredListen, socket: &Socket) -> bool {
     let transport = match socket.transport {
         Transport::Tcp => Protocol::Tcp,
         Transport::Udp => Protocol::Udp,
@@ -183,6 +198,7 @@ pub(super) fn made(view: &View<'_>, listen: &ConfiguredListen, socket: &Socket) 
     let own = socket.local.ip().to_canonical();
     match &listen.address {
         ListenAddress::Any => own.is_unspecified(),
+        ListenAddress::Ip(ip) if ip.is_unspecified() && goes_by_family(config) => ip.is_ipv4() == own.is_ipv4(),
         ListenAddress::Ip(ip) => ip.to_canonical() == own,
         name @ ListenAddress::Name(_) if name.is_loopback() => own.is_loopback(),
         ListenAddress::Name(_) => !own.is_unspecified() && !own.is_loopback(),
@@ -211,8 +227,10 @@ pub(super) fn runs_elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>,
             continue;
         }
         let own = sockets(view, process);
-        let mut found: Vec<&ConfiguredListen> =
-            own.iter().filter_map(|socket| config.listens.iter().find(|listen| made(view, listen, socket))).collect();
+        let mut found: Vec<&ConfiguredListen> = own
+            .iter()
+            .filter_map(|socket| config.listens.iter().find(|listen| made(view, config, listen, socket)))
+            .collect();
         found.sort_by_key(|listen| moved_first(view, listen));
         if let Some(listen) = found.into_iter().next() {
             return Ok(Some(Decided { config, runner: Runner::Process(process), listen }));

@@ -86,14 +86,20 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
         unrefuse_facts::ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
         _ => false,
     };
-    if let Some(listen) = asked.iter().min_by_key(other_family) {
+    let has_other_port =
+        |listen: &&ConfiguredListen| ![0, target.port].contains(&listen.port) && listen.protocol == target.protocol;
+    let other_port = config.listens.iter().filter(has_other_port).min_by_key(|listen| judge::moved_first(view, listen));
+    // What takes the address at another port is nearer than the other family at the asked one.
+    let nearer = other_port.is_some_and(|listen| judge::takes(view, listen, ip) == Some(true));
+    let aside = |listen: &&&ConfiguredListen| judge::is_beside(config, listen, ip) || nearer && other_family(listen);
+    if let Some(listen) = asked.iter().filter(|listen| !aside(listen)).min_by_key(other_family) {
         return Ends::OtherAddress(listen);
     }
-    if config.listens.is_empty() && !config.files.is_empty() {
-        return Ends::Nowhere;
+    match other_port {
+        Some(listen) if asked.is_empty() || nearer => Ends::OtherPort(listen),
+        None if asked.is_empty() && !config.listens.is_empty() || config.files.is_empty() => Ends::CannotTell,
+        _ => Ends::Nowhere,
     }
-    let others = config.listens.iter().filter(|listen| listen.port != 0 && listen.protocol == target.protocol);
-    others.min_by_key(|listen| judge::moved_first(view, listen)).map_or(Ends::CannotTell, Ends::OtherPort)
 }
 
 /// The stopped unit that is meant and its configuration, where that was read. Where somebody else listens on the port, it
@@ -127,7 +133,7 @@ mod tests {
     use crate::report::{Certainty, Step};
     use crate::testing::Scene;
     use crate::testing::service::{commands, unit};
-    use unrefuse_facts::{ActiveState, Clue, ClueKind, ConfigFile, Missing, Observed, Reason, UnitFacts};
+    use unrefuse_facts::{ActiveState, Clue, ClueKind, ConfigFile, Missing, Observed, Origin, Reason, UnitFacts};
 
     fn postgres() -> Config {
         Config::of("postgresql", "postgres")
@@ -242,6 +248,28 @@ mod tests {
         late.config = Observed::Missing(Missing::new(Reason::TimedOut, "no time was left"));
         let told = report("10.1.0.2:5432", vec![late]);
         assert!(told.unknown.iter().any(|unknown| unknown.why == "no time was left"));
+    }
+
+    #[test]
+    fn the_same_family_at_another_port_is_nearer_than_the_other_family() {
+        let config = Config::of("nginx", "nginx")
+            .listen("::", 80, line("/n", 3, "listen [::]:80;", "[::]:80"))
+            .v6only()
+            .listen("0.0.0.0", 8080, line("/n", 2, "listen 8080;", "8080"));
+        let report = report("10.1.0.2:80", vec![config.of_stopped("nginx.service")]);
+        assert_eq!(report.blockers[0].root, "config/other-port");
+        assert!(report.blockers[0].fixes[1].title.ends_with("/n:2 gives it port 8080"), "{report:?}");
+    }
+
+    #[test]
+    fn a_default_of_the_other_family_is_none_of_this_one() {
+        let none = Config::of("bind", "named").listen("::", 53, Origin::Default("every address".into())).v6only();
+        let mut unit = none.of_stopped("named.service");
+        let Observed::Known { value, .. } = &mut unit.config else { panic!() };
+        value.files.push(ConfigFile { path: "/etc/bind/named.conf".into(), size: 1, changed_ms: None });
+        let report = report("10.1.0.2:53", vec![unit]);
+        assert_eq!(report.blockers[0].root, "service/stopped");
+        assert!(report.blockers[0].fixes[0].steps.is_empty(), "{report:?}");
     }
 
     #[test]

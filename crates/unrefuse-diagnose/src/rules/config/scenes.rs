@@ -72,6 +72,11 @@ impl Config {
         });
         self
     }
+    /// The last address takes no IPv4.
+    pub(super) fn v6only(mut self) -> Self {
+        self.0.listens.last_mut().unwrap().v6only = Some(true);
+        self
+    }
     /// The file of a line was read.
     fn read(&mut self, origin: &Origin) {
         if let Some(line) = origin.line()
