@@ -102,6 +102,7 @@ impl ConfiguredListen {
     pub fn endpoint(&self) -> String {
         match &self.address {
             ListenAddress::Unix(path) => path.clone(),
+            none @ ListenAddress::None { .. } => none.to_string(),
             ListenAddress::Ip(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
             other => format!("{other}:{}", self.port),
         }
@@ -122,9 +123,23 @@ pub enum ListenAddress {
     Interface(String),
     /// A unix socket's path.
     Unix(String),
+    /// None of a family.
+    None {
+        /// Of IPv6, else of IPv4.
+        v6: bool,
+    },
 }
 
 impl ListenAddress {
+    /// Whether it speaks of IPv6 alone; `None`: of both families, or that is not known.
+    pub fn is_v6(&self) -> Option<bool> {
+        match self {
+            Self::Ip(ip) => Some(ip.is_ipv6()),
+            Self::None { v6 } => Some(*v6),
+            Self::Any | Self::Name(_) | Self::Interface(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Whether a packet to `ip` would be taken; `None`: cannot tell.
     pub fn takes(&self, ip: IpAddr, v6only: Option<bool>) -> Option<bool> {
         match self {
@@ -140,7 +155,7 @@ impl ListenAddress {
                 }
             }
             Self::Name(_) | Self::Interface(_) => None,
-            Self::Unix(_) => Some(false),
+            Self::Unix(_) | Self::None { .. } => Some(false),
         }
     }
 
@@ -150,7 +165,7 @@ impl ListenAddress {
             Self::Ip(ip) => ip.to_canonical().is_loopback(),
             Self::Name(name) => is_localhost(name),
             Self::Interface(name) => name == "lo",
-            Self::Any | Self::Unix(_) => false,
+            Self::Any | Self::Unix(_) | Self::None { .. } => false,
         }
     }
 }
@@ -169,6 +184,7 @@ impl fmt::Display for ListenAddress {
             Self::Name(name) => f.write_str(name),
             Self::Interface(name) => write!(f, "interface {name}"),
             Self::Unix(path) => f.write_str(path),
+            Self::None { v6 } => f.write_str(if *v6 { "no IPv6 address" } else { "no IPv4 address" }),
         }
     }
 }

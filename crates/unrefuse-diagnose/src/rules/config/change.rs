@@ -127,10 +127,7 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         ("postfix", Scope::Every) if line.text.trim_start().starts_with("inet_interfaces") => replace(line, "all"),
         ("vsftpd", Scope::Asked) if line.text.starts_with("listen_address") => replace(line, &ip.to_string()),
         ("vsftpd", Scope::Every) if line.text.starts_with("listen_address") => without(decided.config, line),
-        // An element of a list of its family.
-        ("bind", _) if value != listen.address.to_string() || is_v4(&listen.address) != Some(v4) => None,
-        ("bind", Scope::Asked) => replace(line, &format!("{value}; {ip}")),
-        ("bind", Scope::Every) => replace(line, "any"),
+        ("bind", _) => bind_element(line, listen, ip, scope),
         ("dovecot", Scope::Asked) => replace(line, &format!("{value}, {ip}")),
         ("dovecot", Scope::Every) => replace(line, "*, ::"),
         (_, Scope::Asked) if of_unit && value == listen.address.to_string() => replace(line, &ip.to_string()),
@@ -154,9 +151,16 @@ fn is_environment(config: &ServiceConfig, line: &ConfigLine) -> bool {
     text.starts_with("Environment") || !text.starts_with("ExecStart") && config.file(&line.location.path).is_none()
 }
 
-/// The family of an address.
-fn is_v4(address: &ListenAddress) -> Option<bool> {
-    if let ListenAddress::Ip(ip) = address { Some(ip.is_ipv4()) } else { None }
+/// An element of one of BIND's lists, each of which is for one family.
+fn bind_element(line: &ConfigLine, listen: &ConfiguredListen, ip: IpAddr, scope: Scope) -> Option<Edit> {
+    let value = line.value().filter(|_| listen.address.is_v6() == Some(ip.is_ipv6()))?;
+    let is_none = matches!(listen.address, ListenAddress::None { .. }) && value == "none";
+    match scope {
+        Scope::Every if is_none || value == listen.address.to_string() => replace(line, "any"),
+        Scope::Asked if is_none => replace(line, &ip.to_string()),
+        Scope::Asked if value == listen.address.to_string() => replace(line, &format!("{value}; {ip}")),
+        _ => None,
+    }
 }
 
 /// `new` in place of what sshd's `ListenAddress` or memcached's `-l` says, with a port where there is one: without it that of

@@ -139,11 +139,9 @@ pub(super) fn misfit<'a>(view: &View<'a>) -> Result<Option<(Decided<'a>, Kind)>,
             .collect();
         found.retain(|listen| !is_beside(config, listen, ip));
         // Of the same family as the asked address first: its line is the one to change.
-        found.sort_by_key(|listen| match &listen.address {
-            ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
-            _ => false,
-        });
-        let listen = found.into_iter().next().filter(|listen| !is_guess(config, listen));
+        found.sort_by_key(|listen| listen.address.is_v6().is_some_and(|v6| v6 != ip.is_ipv6()));
+        let out = || left_out(view, config, ip).filter(|_| !own.is_empty());
+        let listen = found.into_iter().next().or_else(out).filter(|listen| !is_guess(config, listen));
         let Some(listen) = listen else {
             let concerned = is_meant(view, config) || has_socket(view, process);
             match unread(config).next().filter(|_| concerned && !own.is_empty()) {
@@ -179,11 +177,15 @@ fn goes_by_family(config: &ServiceConfig) -> bool {
     config.service == "bind"
 }
 
-/// The default of the other family says nothing of this one.
+/// What is said of the other family says nothing of this one.
 pub(super) fn is_beside(config: &ServiceConfig, listen: &ConfiguredListen, ip: IpAddr) -> bool {
-    let other = |own: IpAddr| own.is_ipv4() != ip.is_ipv4();
-    goes_by_family(config)
-        && matches!((&listen.address_from.origin, &listen.address), (Origin::Default(_), ListenAddress::Ip(own)) if other(*own))
+    goes_by_family(config) && listen.address.is_v6().is_some_and(|v6| v6 != ip.is_ipv6())
+}
+
+/// The line that leaves the family of `ip` out at the asked port.
+fn left_out<'a>(view: &View<'_>, config: &'a ServiceConfig, ip: IpAddr) -> Option<&'a ConfiguredListen> {
+    let none = ListenAddress::None { v6: ip.is_ipv6() };
+    config.listens.iter().find(|listen| listen.address == none && listen.port == view.case.target.port)
 }
 
 /// The configured address is the socket's.
@@ -203,7 +205,7 @@ fn made(view: &View<'_>, config: &ServiceConfig, listen: &ConfiguredListen, sock
         name @ ListenAddress::Name(_) if name.is_loopback() => own.is_loopback(),
         ListenAddress::Name(_) => !own.is_unspecified() && !own.is_loopback(),
         ListenAddress::Interface(name) => has_address(view, name, own) == Some(true),
-        ListenAddress::Unix(_) => false,
+        ListenAddress::Unix(_) | ListenAddress::None { .. } => false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::View;
 use crate::report::{Evidence, Unknown};
 use crate::rules::service;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ConfiguredListen, Protocol, Reason, ServiceConfig, UnitFacts};
+use unrefuse_facts::{ConfiguredListen, ListenAddress, Protocol, Reason, ServiceConfig, UnitFacts};
 
 /// What starting a unit would do for the question.
 pub(in crate::rules) enum OnceStarted {
@@ -35,11 +35,11 @@ pub(in crate::rules) fn once_started(view: &View<'_>, unit: &UnitFacts) -> OnceS
     }
     match ends(view, config) {
         Ends::Takes(listen) => OnceStarted::Takes(words::both(listen, Runner::Stopped(unit))),
-        Ends::OtherAddress(listen) => OnceStarted::Misses(format!(
-            "{} lets it listen on {} only",
-            words::place(&listen.address_from.origin),
-            listen.endpoint()
-        )),
+        Ends::OtherAddress(listen) => {
+            let only = if matches!(listen.address, ListenAddress::None { .. }) { "" } else { " only" };
+            let place = words::place(&listen.address_from.origin);
+            OnceStarted::Misses(format!("{place} lets it listen on {}{only}", listen.endpoint()))
+        }
         Ends::OtherPort(listen) => {
             OnceStarted::Misses(format!("{} gives it port {}", words::place(&listen.port_from.origin), listen.port))
         }
@@ -82,10 +82,7 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
         return Ends::CannotTell;
     }
     // Of the same family first: its line is the one to change.
-    let other_family = |listen: &&&ConfiguredListen| match &listen.address {
-        unrefuse_facts::ListenAddress::Ip(own) => own.is_ipv4() != ip.is_ipv4(),
-        _ => false,
-    };
+    let other_family = |listen: &&&ConfiguredListen| listen.address.is_v6().is_some_and(|v6| v6 != ip.is_ipv6());
     let has_other_port =
         |listen: &&ConfiguredListen| ![0, target.port].contains(&listen.port) && listen.protocol == target.protocol;
     let other_port = config.listens.iter().filter(has_other_port).min_by_key(|listen| judge::moved_first(view, listen));

@@ -65,17 +65,26 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
             unit.restarts,
             interval / 1_000_000
         ),
-        _ => format!("{name} ends again and again: restarted {} times", unit.restarts),
+        _ if unit.restarts == 0 => format!("{name} ended, and is about to be started again"),
+        _ => format!("{name} ends again and again: restarted {}", times(unit.restarts)),
     };
     let mut fired = Fired::new(meant.certainty, title)
         .evidence(Evidence::new(
-            format!("{name} is {} ({}), restarted {} times: {how}", state(unit), visible(&unit.sub), unit.restarts),
+            format!("{name} is {} ({}), restarted {}: {how}", state(unit), visible(&unit.sub), times(unit.restarts)),
             meant.source(),
         ))
         .evidences(log::error(unit).map(|line| line.evidence(unit)))
         .evidences(meant.because(view));
     fired.unknown.extend(meant.open());
     Ok(fired.fix(act::mend(view, unit)).fires())
+}
+
+fn times(count: u32) -> String {
+    match count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        _ => format!("{count} times"),
+    }
 }
 
 fn state(unit: &UnitFacts) -> &'static str {

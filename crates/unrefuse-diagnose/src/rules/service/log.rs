@@ -80,6 +80,11 @@ const CONFIG: &[&str] = &[
     "no such file or directory) in",
     "error reading configuration",
     "cannot load certificate",
+    "missing ';'",
+    "expected near",
+    "' expected",
+    "unexpected token",
+    "undefined acl",
 ];
 
 /// Lines that only say that there was something.
@@ -99,16 +104,25 @@ const SUMMARIES: &[&str] = &[
 /// Marks of a grave line, the gravest first. Each is a way of servers to write it.
 const GRAVE: &[&[&str]] = &[&["[emerg]", "[alert]", "[crit]", "fatal:", "panic:"], &["[error]", "error:"]];
 
+/// The manager may write that it started a process after that one's first words.
+const EARLY_MS: i64 = 50;
+
 /// Since when lines tell of the last tries: the last start but one, for the last may have said nothing yet. What restarts by
 /// itself has the lines of earlier faults before those.
 fn recent_ms(unit: &UnitFacts) -> Option<i64> {
+    start_ms(unit, 1)
+}
+
+/// When the manager started it last, or so many starts before that.
+fn start_ms(unit: &UnitFacts, before: usize) -> Option<i64> {
     let own = || unit.journal.value().into_iter().flatten().filter(|line| is_managers(line));
     let of = |word: &str| own().filter(|line| line.message.starts_with(word)).filter_map(|line| line.time_ms).collect();
     let mut starts: Vec<i64> = of("Starting ");
     if starts.is_empty() {
         starts = of("Started ");
+        starts.iter_mut().for_each(|time| *time -= EARLY_MS);
     }
-    starts.iter().rev().nth(1).copied()
+    starts.iter().rev().nth(before).copied()
 }
 
 fn is_managers(line: &JournalLine) -> bool {
@@ -123,15 +137,26 @@ pub(super) fn lines(unit: &UnitFacts) -> Vec<Line<'_>> {
         log.lines.value().into_iter().flatten().map(move |line| Line { line, source })
     });
     let since = recent_ms(unit);
-    // Times of log files are cut to seconds.
-    let latest = |time: i64| if time % 1000 == 0 { time + 999 } else { time };
-    let recent = |line: &JournalLine| line.time_ms.zip(since).is_none_or(|(time, since)| latest(time) >= since);
-    let by_service = |line: &Line<'_>| !is_managers(line.line) && recent(line.line);
+    let by_service = |line: &Line<'_>| !is_managers(line.line) && is_since(line, since);
     // A log file's lines stand after the journal's of the same second.
     let mut all: Vec<Line<'_>> = journal.chain(logs).filter(by_service).collect();
     all.sort_by_key(|line| line.line.time_ms);
     all.reverse();
     all
+}
+
+/// Times of log files are cut to seconds.
+fn is_since(line: &Line<'_>, since: Option<i64>) -> bool {
+    let latest = |time: i64| if time % 1000 == 0 { time + 999 } else { time };
+    line.line.time_ms.zip(since).is_none_or(|(time, since)| latest(time) >= since)
+}
+
+/// What `find` finds in the lines of the last start; where they say nothing of it yet, in those before them, too.
+fn of_last_start<'a, T>(unit: &'a UnitFacts, find: impl Fn(&[Line<'a>]) -> Option<T>) -> Option<T> {
+    let all = lines(unit);
+    let since = start_ms(unit, 0);
+    let last: Vec<Line<'a>> = all.iter().filter(|line| is_since(line, since)).copied().collect();
+    find(&last).or_else(|| find(&all))
 }
 
 fn has(line: &Line<'_>, words: &[&str]) -> bool {
@@ -166,20 +191,17 @@ pub(super) fn denied(unit: &UnitFacts) -> Option<Line<'_>> {
 /// The newest line that says that the configuration cannot be read, with the place that it names. A line that names the
 /// place is preferred.
 pub(super) fn config(unit: &UnitFacts) -> Option<(Line<'_>, Option<Location>)> {
+    of_last_start(unit, |lines| config_in(unit, lines))
+}
+
+fn config_in<'a>(unit: &'a UnitFacts, lines: &[Line<'a>]) -> Option<(Line<'a>, Option<Location>)> {
     let binds = |line: &Line<'_>| has(line, IN_USE) || has(line, NO_ADDRESS);
-    let told = |line: &Line<'_>| has(line, CONFIG) && !binds(line);
-    let all = lines(unit);
-    let place = |line: &Line<'_>| place(&line.line.message).or_else(|| redis_line(unit, &line.line.message));
-    let placed = all.iter().find_map(|line| Some((*line, place(line).filter(|_| !binds(line))?)));
     // A place alone says nothing: a warning has one too.
-    let grave =
-        |text: &str| ["emerg", "alert", "error", "fatal", "syntax", "invalid", "bad "].iter().any(|w| text.contains(w));
-    if let Some((line, place)) =
-        placed.filter(|(line, _)| has(line, CONFIG) || grave(&line.line.message.to_ascii_lowercase()))
-    {
-        return Some((line, Some(place)));
-    }
-    all.into_iter().find(|line| told(line)).map(|line| (line, None))
+    let grave = ["emerg", "alert", "error", "fatal", "syntax", "invalid", "bad "];
+    let tells = |line: &Line<'_>| !binds(line) && (has(line, CONFIG) || has(line, &grave));
+    let place = |line: &Line<'_>| place(&line.line.message).or_else(|| redis_line(unit, &line.line.message));
+    let placed = lines.iter().filter(|line| tells(line)).find_map(|line| Some((*line, Some(place(line)?))));
+    placed.or_else(|| lines.iter().find(|line| has(line, CONFIG) && !binds(line)).map(|line| (*line, None)))
 }
 
 /// Redis names the line and no file: that is its main one, where it reads no other.
@@ -203,15 +225,20 @@ pub(super) fn error(unit: &UnitFacts) -> Option<Line<'_>> {
     {
         return Some(line);
     }
+    let all = lines(unit);
+    let worst = || all.iter().find(|line| line.line.priority.is_some_and(|p| p <= 3)).copied();
+    let told = of_last_start(unit, told);
+    told.or_else(worst).or_else(|| managers(unit)).or_else(|| all.first().copied())
+}
+
+/// The line that looks like an error: the first grave one, else the newest.
+fn told<'a>(lines: &[Line<'a>]) -> Option<Line<'a>> {
     let words =
         ["error", "fatal", "failed", "emerg", "cannot", "can't", "could not", "unable", "denied", "panic", "no such"];
-    let all = lines(unit);
-    let tells: Vec<Line<'_>> = all.iter().filter(|line| !has(line, SUMMARIES)).copied().collect();
+    let tells: Vec<Line<'a>> = lines.iter().filter(|line| !has(line, SUMMARIES)).copied().collect();
     // What follows upon the first of them is often its consequence (MariaDB's `Can't open …`, `Unknown storage engine …`).
     let grave = GRAVE.iter().find_map(|marks| tells.iter().rev().find(|line| has(line, marks)).copied());
-    let newest = || tells.iter().chain(&all).find(|line| has(line, &words)).copied();
-    let worst = || all.iter().find(|line| line.line.priority.is_some_and(|p| p <= 3)).copied();
-    grave.or_else(newest).or_else(worst).or_else(|| managers(unit)).or_else(|| all.first().copied())
+    grave.or_else(|| tells.iter().chain(lines).find(|line| has(line, &words)).copied())
 }
 
 /// The manager says so in the unit's journal, in any case of letters.
@@ -361,6 +388,25 @@ mod tests {
             value[..2].iter_mut().for_each(|line| line.identifier = Some("systemd".into()));
         }
         assert_eq!(lines(&unit).len(), 1, "its time is cut to the second");
+    }
+
+    #[test]
+    fn what_was_said_before_the_last_start_is_told_only_where_that_says_nothing() {
+        let said = |last: &str| {
+            let lines = ["Starting x...", "unable to fetch y", "Starting x...", last];
+            let mut unit = crate::testing::service::failed("x.service", &lines);
+            if let unrefuse_facts::Observed::Known { value, .. } = &mut unit.journal {
+                for (line, time) in value.iter_mut().zip([1_001, 1_002, 2_001, 2_002]) {
+                    line.time_ms = Some(time);
+                    line.identifier = line.message.starts_with("Starting").then(|| "systemd".into());
+                }
+            }
+            (error(&unit).unwrap().line.message.clone(), config(&unit).and_then(|(_, place)| place).is_some())
+        };
+        let mistake = "/etc/bind/named.conf.options:3: missing ';' before 'listen-on'";
+        assert_eq!(said(mistake), (mistake.to_owned(), true));
+        assert_eq!(said("hello"), ("unable to fetch y".to_owned(), false));
+        assert_eq!(said("exiting (due to fatal error)").0, "exiting (due to fatal error)");
     }
 
     #[test]
