@@ -175,6 +175,11 @@ mod tests {
         let units = vec![bind, config.of_stopped("dnsmasq.service")];
         let report = Scene::local("10.1.0.2:53").rst().units(units.clone()).report();
         assert_eq!(report.blockers[0].root, "config/other-port");
+        let mut read = units.clone();
+        let default = Config::of("bind", "named").listen("0.0.0.0", 53, Origin::Default("its port is 53".into()));
+        read[0] = default.of_stopped("named.service");
+        read[0].file_state = Some("disabled".into());
+        assert_eq!(Scene::local("10.1.0.2:53").rst().units(read).roots(), ["config/other-port"]);
         let mut wanted = units;
         wanted[0].file_state = Some("enabled".into());
         assert_eq!(Scene::local("10.1.0.2:53").rst().units(wanted).roots(), ["service/stopped"]);

@@ -10,7 +10,9 @@ use crate::report::{Certainty, Evidence, Unknown};
 use crate::rules::config::{self, OnceStarted};
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{ActiveState, Clue, ClueKind, LoadState, Protocol, Reason, ServiceFacts, UnitFacts};
+use unrefuse_facts::{
+    ActiveState, Clue, ClueKind, ConfiguredListen, LoadState, Origin, Protocol, Reason, ServiceFacts, UnitFacts,
+};
 
 /// The unit that was meant.
 pub(super) struct Meant<'a> {
@@ -144,6 +146,13 @@ fn configured(view: &View<'_>, unit: &UnitFacts) -> Option<bool> {
     (!uncertain && view.case.target.port != 0).then_some(false)
 }
 
+/// Its configuration was read, and no line of it gives the port.
+fn by_default(view: &View<'_>, unit: &UnitFacts) -> bool {
+    let asked = |listen: &&ConfiguredListen| listen.port == view.case.target.port;
+    let is_default = |listen: &ConfiguredListen| matches!(listen.port_from.origin, Origin::Default(_));
+    unit.config.value().is_some_and(|config| config.listens.iter().filter(asked).all(is_default))
+}
+
 fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
     let by_clue = |kind| match kind {
         ClueKind::TakenBack => 0,
@@ -159,7 +168,9 @@ fn strength(view: &View<'_>, unit: &UnitFacts) -> u8 {
     let clue = unit.clues.iter().filter(counts).map(|clue| by_clue(clue.kind)).max().unwrap_or(0);
     // The configuration of a masked unit is not read: the number in it counts as much as what is read of others.
     let unread = unit.is_masked() && clue == PLAIN;
-    if configured == Some(true) || unread { clue.max(PLAIN + 1) } else { clue }
+    // That it would have its customary port where nobody gave it one says no more than custom does.
+    let says = configured == Some(true) && (wanted(unit) > 0 || !by_default(view, unit));
+    if says || unread { clue.max(PLAIN + 1) } else { clue }
 }
 
 /// How much shows that somebody wanted it to run: it was tried, it is masked, it starts at boot, it ran since boot.
