@@ -89,10 +89,13 @@ pub(crate) fn healthy(answer: &Answer, notes: &[String]) -> Vec<String> {
 
 /// What a report says of its first blocker, for one who has nothing else of a failed run.
 pub(crate) fn said(report: &Value) -> String {
-    let first = &report["blockers"][0];
-    let evidence = items(&first["whys"]).flat_map(|why| items(&why["evidence"]));
-    let lines = evidence.map(|evidence| format!("{} [{}]", text(&evidence["text"]), text(&evidence["source"])));
-    [format!("it said: {}", text(&first["title"]))].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+    let mut lines = vec!["it said:".to_owned()];
+    for why in items(&report["blockers"][0]["whys"]) {
+        lines.push(text(&why["title"]));
+        let evidence = items(&why["evidence"]);
+        lines.extend(evidence.map(|seen| format!("· {} [{}]", text(&seen["text"]), text(&seen["source"]))));
+    }
+    lines.join("\n")
 }
 
 /// The gate that a root blocks. Behind the listener, roots are filed under what is to blame for it.
