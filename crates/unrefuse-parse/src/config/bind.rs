@@ -33,11 +33,20 @@ const SYNTAX: Syntax = Syntax {
     variables: false,
 };
 
-/// A block that is open: the words before it, and what stands in it.
+/// A view with a zone with a list within a list is five.
+const DEEPEST: usize = 50;
+
+/// A block that is open: the words before it, and, where it is a list of addresses, what stands in it.
 struct Block {
     words: Vec<Token>,
     elements: Vec<Vec<Token>>,
     line: u32,
+}
+
+impl Block {
+    fn is_list(&self) -> bool {
+        self.words.first().is_some_and(|name| matches!(name.text.as_str(), "listen-on" | "listen-on-v6"))
+    }
 }
 
 /// An address of a list.
@@ -111,6 +120,9 @@ impl Bind<'_> {
         while let Some(token) = lexer.next()? {
             match token.kind {
                 Kind::Word => words.push(token),
+                Kind::Punctuation(b'{') if self.blocks.len() >= DEEPEST => {
+                    return Err(Fault { line: token.line, why: "too many blocks within each other" });
+                }
                 Kind::Punctuation(b'{') => {
                     self.blocks.push(Block {
                         words: std::mem::take(&mut words),
@@ -120,10 +132,10 @@ impl Bind<'_> {
                 }
                 Kind::Punctuation(b';') => {
                     self.statement(text, &words, list.take());
-                    if let Some(block) = self.blocks.last_mut() {
-                        block.elements.push(std::mem::take(&mut words));
+                    match self.blocks.last_mut().filter(|block| block.is_list()) {
+                        Some(block) => block.elements.push(std::mem::take(&mut words)),
+                        None => words.clear(),
                     }
-                    words.clear();
                 }
                 Kind::Punctuation(_) => {
                     if !words.is_empty() {
@@ -136,6 +148,9 @@ impl Bind<'_> {
                     if let Some(mut block) = self.blocks.pop() {
                         words = std::mem::take(&mut block.words);
                         list = Some(block);
+                    }
+                    if self.blocks.last().is_some_and(Block::is_list) {
+                        words.push(Token { kind: Kind::Word, text: "a list within the list".to_owned(), ..token });
                     }
                 }
                 Kind::LineEnd => {}
@@ -379,6 +394,10 @@ mod tests {
     #[test]
     fn what_hangs_on_the_machines_addresses_is_not_worked_out() {
         assert_eq!(
+            of("options { listen-on { { 10.0.0.1; }; }; };"),
+            ["a list within the list:53 /n:1 default", "[::]:53 default"]
+        );
+        assert_eq!(
             of("options { listen-on { !10.0.0.1; any; }; listen-on-v6 { inside; 2001:db8::/32; }; };"),
             ["any (with exceptions):53 /n:1 default", "inside:53 /n:1 default", "2001:db8::/32:53 /n:1 default"]
         );
@@ -410,6 +429,7 @@ mod tests {
             ("\n/* x", 2, "a comment has no end"),
             ("options { port many; };", 1, "`many` is no port"),
             ("a\n", 1, "missing `;` at the end of the file"),
+            (&"{".repeat(100), 1, "too many blocks within each other"),
         ] {
             let parsed = Tree::of(&[("/n", text)]).parse("bind", &["/n"]);
             assert_eq!((parsed.problems[0].line, parsed.problems[0].why.as_str()), (Some(line), why), "{text}");
