@@ -3,7 +3,7 @@
 use super::act;
 use crate::report::Evidence;
 use unrefuse_facts::text::visible;
-use unrefuse_facts::{JournalLine, Location, Missing, UnitFacts};
+use unrefuse_facts::{ActiveState, JournalLine, Location, Missing, UnitFacts};
 
 /// A line with where it stands.
 #[derive(Clone, Copy)]
@@ -151,12 +151,15 @@ fn is_since(line: &Line<'_>, since: Option<i64>) -> bool {
     line.line.time_ms.zip(since).is_none_or(|(time, since)| latest(time) >= since)
 }
 
-/// What `find` finds in the lines of the last start; where they say nothing of it yet, in those before them, too.
+/// What `find` finds in the lines of the last start; where they say nothing of a fault, or not yet, in those before them,
+/// too.
 fn of_last_start<'a, T>(unit: &'a UnitFacts, find: impl Fn(&[Line<'a>]) -> Option<T>) -> Option<T> {
     let all = lines(unit);
     let since = start_ms(unit, 0);
     let last: Vec<Line<'a>> = all.iter().filter(|line| is_since(line, since)).copied().collect();
-    find(&last).or_else(|| find(&all))
+    let starts = unit.active == ActiveState::Activating && !unit.sub.starts_with("auto-restart");
+    let silent = starts || told(&last).is_none();
+    find(&last).or_else(|| if silent { find(&all) } else { None })
 }
 
 fn has(line: &Line<'_>, words: &[&str]) -> bool {
@@ -407,6 +410,22 @@ mod tests {
         assert_eq!(said(mistake), (mistake.to_owned(), true));
         assert_eq!(said("hello"), ("unable to fetch y".to_owned(), false));
         assert_eq!(said("exiting (due to fatal error)").0, "exiting (due to fatal error)");
+    }
+
+    #[test]
+    fn a_mistake_that_was_mended_is_not_why_the_last_start_failed() {
+        let lines =
+            ["Starting x...", "syntax error in /etc/x.conf:3", "Starting x...", "cannot open y: permission denied"];
+        let mut unit = crate::testing::service::failed("x.service", &lines);
+        if let unrefuse_facts::Observed::Known { value, .. } = &mut unit.journal {
+            for (line, time) in value.iter_mut().zip([1_001, 1_002, 2_001, 2_002]) {
+                line.time_ms = Some(time);
+                line.identifier = line.message.starts_with("Starting").then(|| "systemd".into());
+            }
+        }
+        assert!(config(&unit).is_none());
+        (unit.active, unit.sub) = (ActiveState::Activating, "start".into());
+        assert!(config(&unit).is_some(), "it may not have said it yet");
     }
 
     #[test]
