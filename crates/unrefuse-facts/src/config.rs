@@ -102,7 +102,7 @@ impl ConfiguredListen {
     pub fn endpoint(&self) -> String {
         match &self.address {
             ListenAddress::Unix(path) => path.clone(),
-            none @ ListenAddress::None { .. } => none.to_string(),
+            none @ ListenAddress::Listed { by: None, .. } => none.to_string(),
             ListenAddress::Ip(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
             other => format!("{other}:{}", self.port),
         }
@@ -123,10 +123,12 @@ pub enum ListenAddress {
     Interface(String),
     /// A unix socket's path.
     Unix(String),
-    /// None of a family.
-    None {
+    /// Those of the machine's addresses of one family that a list takes, which was not worked out.
+    Listed {
         /// Of IPv6, else of IPv4.
         v6: bool,
+        /// What the list has; `None`: it takes no address of the family.
+        by: Option<String>,
     },
 }
 
@@ -135,7 +137,7 @@ impl ListenAddress {
     pub fn is_v6(&self) -> Option<bool> {
         match self {
             Self::Ip(ip) => Some(ip.is_ipv6()),
-            Self::None { v6 } => Some(*v6),
+            Self::Listed { v6, .. } => Some(*v6),
             Self::Any | Self::Name(_) | Self::Interface(_) | Self::Unix(_) => None,
         }
     }
@@ -154,8 +156,9 @@ impl ListenAddress {
                     Some(false)
                 }
             }
-            Self::Name(_) | Self::Interface(_) => None,
-            Self::Unix(_) | Self::None { .. } => Some(false),
+            Self::Listed { v6, by } if by.is_none() || *v6 != ip.is_ipv6() => Some(false),
+            Self::Name(_) | Self::Interface(_) | Self::Listed { .. } => None,
+            Self::Unix(_) => Some(false),
         }
     }
 
@@ -165,7 +168,7 @@ impl ListenAddress {
             Self::Ip(ip) => ip.to_canonical().is_loopback(),
             Self::Name(name) => is_localhost(name),
             Self::Interface(name) => name == "lo",
-            Self::Any | Self::Unix(_) | Self::None { .. } => false,
+            Self::Any | Self::Unix(_) | Self::Listed { .. } => false,
         }
     }
 }
@@ -184,7 +187,8 @@ impl fmt::Display for ListenAddress {
             Self::Name(name) => f.write_str(name),
             Self::Interface(name) => write!(f, "interface {name}"),
             Self::Unix(path) => f.write_str(path),
-            Self::None { v6 } => f.write_str(if *v6 { "no IPv6 address" } else { "no IPv4 address" }),
+            Self::Listed { by: Some(list), .. } => f.write_str(list),
+            Self::Listed { v6, by: None } => f.write_str(if *v6 { "no IPv6 address" } else { "no IPv4 address" }),
         }
     }
 }

@@ -264,7 +264,7 @@ impl Bind<'_> {
         let out = &mut self.reading.out;
         for list in &self.lists {
             let port = list.port.as_ref().unwrap_or(&self.port);
-            let none = [Said::new(ListenAddress::None { v6: list.v6 }, list.origin.clone())];
+            let none = [Said::new(ListenAddress::Listed { v6: list.v6, by: None }, list.origin.clone())];
             let addresses = if list.addresses.is_empty() { &none[..] } else { &list.addresses };
             for (element, protocol) in addresses.iter().flat_map(|e| list.protocols.iter().map(move |p| (e, *p))) {
                 out.listens.push(ConfiguredListen {
@@ -276,9 +276,6 @@ impl Bind<'_> {
                     port_from: Setting::from(port.origin.clone()),
                 });
             }
-        }
-        if self.lists.iter().all(|list| list.addresses.is_empty()) {
-            out.disabled = self.lists.into_iter().next().map(|list| Setting::from(list.origin));
         }
         self.reading.done()
     }
@@ -295,16 +292,20 @@ fn elements(text: &Text, block: &Block, v6: bool) -> Vec<Element> {
     let all: Vec<&Vec<Token>> = block.elements.iter().filter(|element| !element.is_empty()).collect();
     // What is taken depends on the addresses of the machine then.
     let negated = all.iter().any(|element| element[0].text.starts_with('!') && shown(element) != "! none");
+    let listed = |what: String| ListenAddress::Listed { v6, by: Some(what) };
     let mut found = Vec::new();
     for element in all {
         let word = shown(element);
         let value = match word.as_str() {
             "none" => break,
             _ if word.starts_with('!') => continue,
-            _ if negated => ListenAddress::Name(format!("{word} (with exceptions)")),
+            _ if negated => listed(format!("{word} (with exceptions)")),
             "any" | "localhost" if v6 => ANY_V6,
             "any" | "localhost" => ANY_V4,
-            _ => address(&word),
+            _ => match address(&word) {
+                ip @ ListenAddress::Ip(_) => ip,
+                _ => listed(word),
+            },
         };
         found.push(Said::new(value, origin(element)));
     }
@@ -413,11 +414,9 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_take_nothing_switch_it_off() {
-        let text = "options {\n listen-on { none; };\n listen-on-v6 { none; };\n};\n";
-        let parsed = Tree::of(&[("/n", text)]).parse("bind", &["/n"]);
-        assert_eq!(parsed.disabled.unwrap().origin.line().unwrap().value(), Some("none"));
-        assert!(Tree::of(&[("/n", "options { listen-on { none; }; };")]).parse("bind", &["/n"]).disabled.is_none());
+    fn lists_that_take_nothing() {
+        let of_tcp = of("options {\n listen-on { none; any; };\n listen-on-v6 { !::1; };\n};\n");
+        assert_eq!(of_tcp, ["no IPv4 address /n:2 default", "no IPv6 address /n:3 default"]);
     }
 
     #[test]

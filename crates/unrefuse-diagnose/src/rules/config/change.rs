@@ -154,7 +154,7 @@ fn is_environment(config: &ServiceConfig, line: &ConfigLine) -> bool {
 /// An element of one of BIND's lists, each of which is for one family.
 fn bind_element(line: &ConfigLine, listen: &ConfiguredListen, ip: IpAddr, scope: Scope) -> Option<Edit> {
     let value = line.value().filter(|_| listen.address.is_v6() == Some(ip.is_ipv6()))?;
-    let is_none = matches!(listen.address, ListenAddress::None { .. }) && value == "none";
+    let is_none = matches!(listen.address, ListenAddress::Listed { by: None, .. }) && value == "none";
     match scope {
         Scope::Every if is_none || value == listen.address.to_string() => replace(line, "any"),
         Scope::Asked if is_none => replace(line, &ip.to_string()),
@@ -248,7 +248,6 @@ pub(super) fn enable(config: &ServiceConfig, line: &ConfigLine, ip: IpAddr, port
         "mariadb" => without(config, line),
         "postgresql" => replace(line, &format!("'{ip}'")),
         "vsftpd" if ip.is_ipv4() && value.eq_ignore_ascii_case("no") => replace(line, "YES"),
-        "bind" if ip.is_ipv4() && value == "none" => replace(line, &ip.to_string()),
         "redis" | "memcached" | "dnsmasq" if value == "0" => replace(line, &port.to_string()),
         _ => None,
     }

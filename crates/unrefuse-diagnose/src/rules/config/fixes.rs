@@ -7,7 +7,7 @@ use super::words;
 use crate::View;
 use crate::finding::Fired;
 use crate::fix::quote;
-use crate::report::{Edit, Fix, Risk};
+use crate::report::{Certainty, Edit, Fix, Risk};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts::catalogue::{self, Apply};
 use unrefuse_facts::text::visible;
@@ -30,7 +30,10 @@ pub(super) fn warning(config: &ServiceConfig) -> &'static str {
 
 /// A service that listens on another address than the asked one, as its configuration says.
 pub(super) fn bound(view: &View<'_>, decided: &Decided<'_>, title: String) -> Fired {
-    let mut fired = Fired::new(decided.runner.certainty(view, decided.config), decided.runner.title(title))
+    let certainty = decided.runner.certainty(view, decided.config);
+    // A name or a list may have held the address all the same.
+    let certainty = if decided.misses(view) { certainty } else { certainty.min(Certainty::Likely) };
+    let mut fired = Fired::new(certainty, decided.runner.title(title))
         .predicts(&[AttemptOutcome::Refused])
         .evidences(words::both(decided.listen, decided.runner));
     fired.fixes = addresses(view, decided);

@@ -184,8 +184,9 @@ pub(super) fn is_beside(config: &ServiceConfig, listen: &ConfiguredListen, ip: I
 
 /// The line that leaves the family of `ip` out at the asked port.
 fn left_out<'a>(view: &View<'_>, config: &'a ServiceConfig, ip: IpAddr) -> Option<&'a ConfiguredListen> {
-    let none = ListenAddress::None { v6: ip.is_ipv6() };
-    config.listens.iter().find(|listen| listen.address == none && listen.port == view.case.target.port)
+    let none = ListenAddress::Listed { v6: ip.is_ipv6(), by: None };
+    let target = (view.case.target.port, protocol(view));
+    config.listens.iter().find(|listen| listen.address == none && (listen.port, listen.protocol) == target)
 }
 
 /// The configured address is the socket's.
@@ -205,7 +206,8 @@ fn made(view: &View<'_>, config: &ServiceConfig, listen: &ConfiguredListen, sock
         name @ ListenAddress::Name(_) if name.is_loopback() => own.is_loopback(),
         ListenAddress::Name(_) => !own.is_unspecified() && !own.is_loopback(),
         ListenAddress::Interface(name) => has_address(view, name, own) == Some(true),
-        ListenAddress::Unix(_) | ListenAddress::None { .. } => false,
+        ListenAddress::Listed { v6, by } => by.is_some() && *v6 == own.is_ipv6(),
+        ListenAddress::Unix(_) => false,
     }
 }
 
@@ -225,7 +227,9 @@ pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, Cann
 pub(super) fn runs_elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, CannotTell> {
     for config in configs(view)? {
         let Some(process) = config.process.as_ref().filter(|_| is_meant(view, config)) else { continue };
-        if config.listens.iter().any(|l| l.port == view.case.target.port && l.protocol == protocol(view)) {
+        let is_beside = |listen: &ConfiguredListen| view.ip().is_some_and(|ip| is_beside(config, listen, ip));
+        let asked = |l: &&ConfiguredListen| l.port == view.case.target.port && l.protocol == protocol(view);
+        if config.listens.iter().filter(asked).any(|listen| !is_beside(listen)) {
             continue;
         }
         let own = sockets(view, process);

@@ -36,7 +36,7 @@ pub(in crate::rules) fn once_started(view: &View<'_>, unit: &UnitFacts) -> OnceS
     match ends(view, config) {
         Ends::Takes(listen) => OnceStarted::Takes(words::both(listen, Runner::Stopped(unit))),
         Ends::OtherAddress(listen) => {
-            let only = if matches!(listen.address, ListenAddress::None { .. }) { "" } else { " only" };
+            let only = if matches!(listen.address, ListenAddress::Listed { by: None, .. }) { "" } else { " only" };
             let place = words::place(&listen.address_from.origin);
             OnceStarted::Misses(format!("{place} lets it listen on {}{only}", listen.endpoint()))
         }
@@ -83,8 +83,10 @@ fn ends<'a>(view: &View<'_>, config: &'a ServiceConfig) -> Ends<'a> {
     }
     // Of the same family first: its line is the one to change.
     let other_family = |listen: &&&ConfiguredListen| listen.address.is_v6().is_some_and(|v6| v6 != ip.is_ipv6());
-    let has_other_port =
-        |listen: &&ConfiguredListen| ![0, target.port].contains(&listen.port) && listen.protocol == target.protocol;
+    let has_other_port = |listen: &&ConfiguredListen| {
+        let none = matches!(listen.address, ListenAddress::Listed { by: None, .. });
+        ![0, target.port].contains(&listen.port) && listen.protocol == target.protocol && !none
+    };
     let other_port = config.listens.iter().filter(has_other_port).min_by_key(|listen| judge::moved_first(view, listen));
     // What takes the address at another port is nearer than the other family at the asked one.
     let nearer = other_port.is_some_and(|listen| judge::takes(view, listen, ip) == Some(true));
