@@ -40,19 +40,29 @@ impl Digest {
         digest
     }
 
+    /// With room for so many rules.
+    pub(crate) fn with_capacity(rules: usize) -> Self {
+        Self {
+            asked: Vec::with_capacity(rules),
+            wanted: Vec::with_capacity(rules),
+            prints: Vec::with_capacity(rules),
+            ..Self::default()
+        }
+    }
+
     /// Adds the next rule.
     pub(crate) fn push(&mut self, rule: &Rule) {
         self.tracked |= rule.statements.iter().any(crate::judge::needs_conntrack);
         let (mut number, mut value, mut most) = (ALWAYS, 0, 0);
-        for guard in guards(rule) {
-            let Guard::Masked(field, mask, wanted) = guard else { continue };
+        guards(rule, &mut |guard| {
+            let Guard::Masked(field, mask, wanted) = guard else { return };
             let bits = bits(field).min(mask.count_ones());
             if bits > most
                 && let Some(at) = self.test(field, mask)
             {
                 (number, value, most) = (at, wanted, bits);
             }
-        }
+        });
         self.asked.push(number);
         self.wanted.push(value);
         self.prints.push(print(number, value));

@@ -94,7 +94,12 @@ impl Index {
         if rules.len() < WORTH_IT {
             return None;
         }
-        let guards: Vec<Vec<Guard<'_>>> = rules.iter().map(guards).collect();
+        let of_rule = |rule| {
+            let mut list = Vec::new();
+            guards(rule, &mut |guard| list.push(guard));
+            list
+        };
+        let guards: Vec<Vec<Guard<'_>>> = rules.iter().map(of_rule).collect();
         let mut shared: HashMap<(&Field, Scalar, Scalar), usize> = HashMap::new();
         let mut ranges: HashMap<&Field, usize> = HashMap::new();
         for guard in guards.iter().flatten() {
@@ -190,38 +195,40 @@ pub(crate) fn load(packet: &Packet, field: &Field) -> Option<Option<Bits>> {
     }
 }
 
-/// Tests before the rule's first effect that can be looked up.
-pub(crate) fn guards(rule: &Rule) -> Vec<Guard<'_>> {
-    let mut out = Vec::new();
+/// Hands over the tests before the rule's first effect that can be looked up.
+pub(crate) fn guards<'r>(rule: &'r Rule, each: &mut impl FnMut(Guard<'r>)) {
     for statement in &rule.statements {
         match statement {
-            Statement::If(cond) => collect(cond, &mut out),
+            Statement::If(cond) => collect(cond, each),
             Statement::Note(_) => {}
             _ => break,
         }
     }
-    out
 }
 
-fn collect<'r>(cond: &'r Cond, out: &mut Vec<Guard<'r>>) {
+fn collect<'r>(cond: &'r Cond, each: &mut impl FnMut(Guard<'r>)) {
     match cond {
         Cond::Compare { left, op: Op::Eq, right } => match left {
-            Expr::Field(field) if told(field) => out.push(Guard::Masked(field, Scalar::MAX, *right)),
+            Expr::Field(field) if told(field) => each(Guard::Masked(field, Scalar::MAX, *right)),
             Expr::Bits { of, mask, xor: 0 } => {
                 if let Expr::Field(field) = &**of
                     && told(field)
                 {
-                    out.push(Guard::Masked(field, *mask, *right));
+                    each(Guard::Masked(field, *mask, *right));
                 }
             }
             _ => {}
         },
         Cond::Range { value: Expr::Field(field), from, to, negated: false } if told(field) => {
-            out.push(Guard::Ranged(field, vec![(*from, *to)]));
+            each(Guard::Ranged(field, vec![(*from, *to)]));
         }
-        Cond::All(conds) => conds.iter().for_each(|c| collect(c, out)),
-        Cond::Lenient(inner) => collect(inner, out),
-        Cond::Any(conds) => out.extend(alternatives(conds)),
+        Cond::All(conds) => conds.iter().for_each(|c| collect(c, each)),
+        Cond::Lenient(inner) => collect(inner, each),
+        Cond::Any(conds) => {
+            if let Some(guard) = alternatives(conds) {
+                each(guard);
+            }
+        }
         _ => {}
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use unrefuse_firewall::model::{
     Backend, Chain, Element, Family, Hook, Origin, Problem, Rules, RulesBuilder, Ruleset, Scalar, Set, Table,
 };
-use unrefuse_firewall::nft::{self, Context, SetHead, Sets};
+use unrefuse_firewall::nft::{self, Context, Scratch, SetHead, Sets};
 
 /// Small sets are read with the heads, so that rules can be written out and keys that are known in part can be looked up,
 /// where a table has at most so many.
@@ -30,12 +30,13 @@ struct Decoder<'a> {
     sets: &'a mut Sets,
     context: &'a Context,
     rules: RulesBuilder,
+    scratch: Scratch,
 }
 
 impl Decoder<'_> {
     fn rule(&mut self, body: &[u8]) {
         let Some(attributes) = body.get(4..) else { return };
-        let mut rule = nft::rule(attributes, &self.origin, self.sets, self.context);
+        let mut rule = nft::rule(attributes, &self.origin, self.sets, self.context, &mut self.scratch);
         rule.number = u32::try_from(self.rules.len() + 1).unwrap_or(u32::MAX);
         self.rules.push(rule);
     }
@@ -249,7 +250,7 @@ impl Tables {
         let sets = heads.sets.get_mut(at).ok_or(Errno::NOENT)?;
         let uses = heads.uses.get(&place).copied().unwrap_or(0);
         let rules = RulesBuilder::with_capacity(uses.min(MOST_RESERVED));
-        let mut decoder = Decoder { origin, sets, context, rules };
+        let mut decoder = Decoder { origin, sets, context, rules, scratch: Scratch::default() };
         let mut steady = false;
         for _ in 0..TRIES {
             decoder.rules.clear();

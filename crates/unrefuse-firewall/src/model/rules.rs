@@ -61,7 +61,7 @@ pub struct RulesBuilder {
 impl RulesBuilder {
     /// Room for so many rules.
     pub fn with_capacity(rules: usize) -> Self {
-        Self { list: Vec::with_capacity(rules), digest: Digest::default() }
+        Self { list: Vec::with_capacity(rules), digest: Digest::with_capacity(rules) }
     }
 
     /// How many there are by now.

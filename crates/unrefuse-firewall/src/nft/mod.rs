@@ -32,6 +32,7 @@ mod text;
 mod verdict;
 
 pub use head::{ChainHead, TableHead, chain, table};
+pub use program::Scratch;
 pub use reader::{Reader, backend};
 pub use set::{Part, RawElement, SetHead, Sets};
 
@@ -114,19 +115,24 @@ pub fn place(attributes: &[u8]) -> Option<(String, String)> {
 /// A rule, from the attributes of `NFT_MSG_NEWRULE`. `sets` are those of its table; it may teach how they are divided.
 ///
 /// The number is left 0: it is a matter of the whole chain.
-pub fn rule(attributes: &[u8], origin: &Arc<Origin>, sets: &mut Sets, context: &Context) -> Rule {
+pub fn rule(
+    attributes: &[u8],
+    origin: &Arc<Origin>,
+    sets: &mut Sets,
+    context: &Context,
+    scratch: &mut Scratch,
+) -> Rule {
     let t: Table<'_, 8> = Table::new(attributes);
-    let mut program = Program::new(origin, sets, context);
+    let mut program = Program::new(origin, sets, context, scratch);
     program.run(t.get(4).unwrap_or_default());
-    // Many rules are kept at once, and a statement is large.
-    program.statements.shrink_to_fit();
     let user = t.get(7).unwrap_or_default();
     let comment = program.comment.take().or_else(|| attr::comment(user, 0));
     Rule {
         handle: t.be64(3),
         counters: program.counters,
         comment,
-        statements: std::mem::take(&mut program.statements),
+        // With no room to spare: many rules are kept at once, and a statement is large.
+        statements: program.statements.drain(..).collect(),
         text: Text::later(Arc::clone(origin), std::mem::take(&mut program.xt_text), program.anonymous),
         ..Rule::default()
     }

@@ -11,8 +11,8 @@ pub(crate) struct Program<'a> {
     pub(crate) family: Family,
     pub(crate) sets: &'a mut Sets,
     pub(crate) context: &'a Context,
-    pub(crate) registers: Registers,
-    pub(crate) statements: Vec<Statement>,
+    pub(crate) registers: &'a mut Registers,
+    pub(crate) statements: &'a mut Vec<Statement>,
     pub(crate) counters: Option<Counters>,
     /// A comment that is a match of its own (xt_comment).
     pub(crate) comment: Option<String>,
@@ -30,11 +30,27 @@ pub(crate) struct Program<'a> {
     pub(crate) anonymous: bool,
 }
 
+/// Memory that a rule is read in, kept from rule to rule: of a hundred thousand rules none asks for it anew.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    registers: Registers,
+    statements: Vec<Statement>,
+}
+
+impl Scratch {
+    /// Nothing of the rule before.
+    fn empty(&mut self) {
+        self.registers.clear();
+        self.statements.clear();
+    }
+}
+
 /// Result of one expression: `None` where it is not understood.
 pub(crate) type Done = Option<()>;
 
 impl<'a> Program<'a> {
-    pub(crate) fn new(origin: &'a Origin, sets: &'a mut Sets, context: &'a Context) -> Self {
+    pub(crate) fn new(origin: &'a Origin, sets: &'a mut Sets, context: &'a Context, scratch: &'a mut Scratch) -> Self {
+        scratch.empty();
         let Origin { family, backend, chain } = origin;
         let (family, backend) = (*family, *backend);
         let packet_family = matches!(family, Family::Ip | Family::Ip6).then_some(family);
@@ -42,8 +58,8 @@ impl<'a> Program<'a> {
             family,
             sets,
             context,
-            registers: Registers::default(),
-            statements: Vec::new(),
+            registers: &mut scratch.registers,
+            statements: &mut scratch.statements,
             counters: None,
             comment: None,
             packet_family,
@@ -77,7 +93,7 @@ impl<'a> Program<'a> {
 
     /// In iptables' words an open range has both ends.
     fn close_ranges(&mut self) {
-        for statement in &mut self.statements {
+        for statement in &mut *self.statements {
             let Statement::If(Cond::Compare { left, op: op @ (Op::Le | Op::Ge), right }) = statement else { continue };
             let Expr::Field(Field::Payload { base: Header::Transport, len: 16, .. }) = left else { continue };
             let (from, to) = if *op == Op::Le { (0, *right) } else { (*right, 0xffff) };

@@ -1,7 +1,7 @@
 //! Messages in, ruleset out.
 
 use super::set::{RawElement, Sets};
-use super::{Context, message};
+use super::{Context, Scratch, message};
 use crate::model::{Backend, Chain, Family, Hook, Origin, Problem, Rule, Ruleset, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ pub struct Reader {
     context: Context,
     tables: BTreeMap<(u8, String), Building>,
     problems: Vec<Problem>,
+    scratch: Scratch,
 }
 
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Reader {
             backend(family, &table, bases)
         });
         let origin = Origin::new(family, backend, &chain);
-        let mut rule = super::rule(attributes, &origin, &mut building.sets, &self.context);
+        let mut rule = super::rule(attributes, &origin, &mut building.sets, &self.context, &mut self.scratch);
         let rules = &mut building.chains.get_mut(&chain)?.1;
         rule.number = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
         rules.push(rule);

@@ -88,6 +88,11 @@ pub(crate) const fn same_order(len: usize) -> bool {
 }
 
 impl Registers {
+    /// Forgets what they hold.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Writes a value; what it covers is gone.
     pub(crate) fn store(&mut self, at: usize, len: usize, value: Value) {
         if len == 0 || at + len > BYTES {
