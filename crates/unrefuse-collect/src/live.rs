@@ -15,7 +15,7 @@ mod modules;
 mod names;
 pub(crate) mod namespaces;
 pub(crate) mod netlink;
-mod own;
+pub(crate) mod own;
 mod owners;
 pub(crate) mod proc_dir;
 mod process;

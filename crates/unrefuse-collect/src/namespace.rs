@@ -1,6 +1,7 @@
 //! Standing in another network namespace (`--netns NAME|PID`).
 
 use crate::live::namespaces::{NAMES, names};
+use crate::live::own;
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -46,6 +47,13 @@ fn known_names(known: &[String]) -> String {
         [] => format!("{NAMES} has none"),
         known => format!("{NAMES} has {}", known.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// Whether the file, as systemd's `NetworkNamespacePath=` names one, is this thread's network namespace.
+pub fn is_this(path: &str) -> bool {
+    let own = own::namespace("/proc/thread-self/ns/net");
+    // A namespace's file has its number (nsfs, namespaces(7)).
+    own.is_some() && own == rustix::fs::stat(path).ok().map(|stat| stat.st_ino)
 }
 
 /// Moves the calling thread into a network namespace: a name under /run/netns (ip-netns(8)), or that of a process.

@@ -202,11 +202,9 @@ fn chain(first: Hit, view: &View<'_>, unknown: &mut Vec<Unknown>) -> Blocker {
         let Hit { rule, fired } = last;
         fired.unknown.into_iter().for_each(|u| push_new(unknown, u));
         // The deeper the cause, the better its fix: it goes first, and a sentence that promises the same is left out.
-        let same = |fix: &Fix| fix.verify == view.verify();
-        if fired.fixes.iter().any(same) {
-            fixes.retain(|fix| !fix.steps.is_empty() || !same(fix));
-        }
-        fixes.retain(|fix| !fired.fixes.contains(fix));
+        let promised = |fix: &Fix| fired.fixes.iter().any(|deeper| deeper.verify == fix.verify);
+        let told = |fix: &Fix| fired.fixes.contains(fix) || (fix.steps.is_empty() && promised(fix));
+        fixes.retain(|fix| !told(fix));
         fixes.splice(0..0, fired.fixes);
         whys.push(Why {
             id: rule.id.to_owned(),
@@ -257,7 +255,10 @@ fn not_looked(question: &str, view: &View<'_>) -> Unknown {
     } else {
         format!("run unrefuse on the server itself: {}", view.verify_there())
     };
-    let why = if view.case.host.services.value().is_some() && view.is_local() == Some(true) {
+    let looked = view.case.host.services.value().is_some() && view.is_local() == Some(true);
+    let why = if looked && view.is_apart() {
+        "no unit is told to run in this network namespace, and what runs in the machine's own does not answer here"
+    } else if looked {
         "the units of this machine, their logs and what is installed were looked at, and do not tell"
     } else if view.is_local() == Some(true) {
         "not looked at: services, configurations and containers"
@@ -339,6 +340,8 @@ fn vantage(case: &Case) -> VantageInfo {
         host: case.vantage.host.clone(),
         privileged: case.vantage.privileged,
         from: case.vantage.from.clone(),
+        container: case.vantage.container.clone(),
+        netns: case.vantage.netns.clone(),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Fixes of a question that was asked from another network namespace (`--netns`): routes, neighbours, filters and settings
-//! are that namespace's, and a command that changes them runs there.
+//! Fixes of a question that was asked from another network namespace (`--netns`, `--container`): routes, neighbours, filters
+//! and settings are that namespace's, and a command that changes them runs there.
 
-use crate::report::{Report, Step};
+use crate::report::{Fix, Report, Step};
 use unrefuse_facts::{Case, text};
 
 /// Programs that act on the network namespace they run in.
@@ -21,11 +21,24 @@ const OF_NAMESPACE: [&str; 11] = [
 
 /// Makes the commands of a report run in the namespace that was stood in.
 pub(crate) fn moved(case: &Case, report: &mut Report) {
-    let Some(prefix) = case.vantage.netns.as_deref().and_then(prefix) else { return };
+    let vantage = &case.vantage;
+    let entered = vantage.netns.clone().or(vantage.container_pid.map(|pid| pid.to_string()));
+    let Some(prefix) = entered.as_deref().and_then(prefix) else { return };
     let fixes = report.blockers.iter_mut().flat_map(|blocker| &mut blocker.fixes);
-    for step in fixes.flat_map(|fix| fix.steps.iter_mut().chain(&mut fix.undo)) {
+    for fix in fixes {
+        // Its engine writes its hosts file and its resolv.conf anew at its next start.
+        let of_container = |step: &Step| matches!(step, Step::Edit { edit } if edit.path.starts_with("/proc/"));
+        if vantage.container.is_some() && fix.steps.iter().any(of_container) {
+            fix.persistent = false;
+        }
+        moved_fix(&prefix, fix);
+    }
+}
+
+fn moved_fix(prefix: &str, fix: &mut Fix) {
+    for step in fix.steps.iter_mut().chain(&mut fix.undo) {
         if let Step::Command { command } = step
-            && let Some(inside) = inside(&prefix, command)
+            && let Some(inside) = inside(prefix, command)
         {
             *command = inside;
         }
@@ -78,6 +91,23 @@ mod tests {
         assert_eq!(commands(&fix.steps), ["ip netns exec blue ip route del blackhole 10.9.0.0/24"]);
         assert_eq!(commands(&fix.undo), ["ip netns exec blue ip route add blackhole 10.9.0.0/24"]);
         assert_eq!(fix.verify, "unrefuse --netns blue 10.9.0.1:80");
+    }
+
+    #[test]
+    fn a_containers_namespace_is_entered_by_its_process() {
+        let stand = |scene: Scene| {
+            scene.with(|case| {
+                case.vantage.container = Some("app".into());
+                case.vantage.container_pid = Some(4211);
+            })
+        };
+        let off = Scene::remote("[fd09::1]:80").local_error(Errno::EADDRNOTAVAIL);
+        let report = stand(off.sysctl("net.ipv6.conf.all.disable_ipv6", "1")).report();
+        let fixes = &report.blockers[0].fixes;
+        assert_eq!(commands(&fixes[0].steps), ["nsenter -t 4211 -n sysctl -w net.ipv6.conf.all.disable_ipv6=0"]);
+        // What the machine reads at boot is not the container's.
+        assert!(!fixes.iter().any(|fix| fix.title.contains("/etc/sysctl")), "{fixes:?}");
+        assert_eq!(fixes[0].verify, "unrefuse --container app '[fd09::1]:80'");
     }
 
     #[test]

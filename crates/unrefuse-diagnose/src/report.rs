@@ -62,6 +62,12 @@ pub struct VantageInfo {
     /// The namespace, or the client whose way in was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The container that was stood in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The network namespace that was stood in: a name of ip-netns(8), or a process id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<String>,
 }
 
 /// How a target or one attempt answers.

@@ -76,6 +76,7 @@ impl Scene {
             from: None,
             netns: None,
             container: None,
+            container_pid: None,
             family: None,
         };
         let resolution = Resolution { result: Ok(vec![address]), detail: None, elapsed: Duration::ZERO };

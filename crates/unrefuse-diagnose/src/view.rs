@@ -202,6 +202,16 @@ impl<'a> View<'a> {
         self.again().said(endpoint)
     }
 
+    /// The network namespace is not the machine's own: what the machine sets up at its start (saved rules, sysctl.d, its
+    /// network configuration) is not set up there, and what it runs there does not answer here.
+    pub(crate) fn is_apart(&self) -> bool {
+        let vantage = &self.case.vantage;
+        match self.case.host.own.netns_is_init {
+            Some(init) => !init,
+            None => vantage.netns.is_some() || vantage.container.is_some(),
+        }
+    }
+
     /// The question's own options, for another one.
     pub(crate) fn again(&self) -> Again<'a> {
         Again::of(self)

@@ -40,6 +40,9 @@ pub struct Vantage {
     /// The container that was stood in.
     #[serde(default)]
     pub container: Option<String>,
+    /// A process of that container, by which its namespaces are entered.
+    #[serde(default)]
+    pub container_pid: Option<u32>,
     /// The only family that was asked for.
     #[serde(default)]
     pub family: Option<Family>,

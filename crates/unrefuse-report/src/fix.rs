@@ -9,7 +9,7 @@ use unrefuse_diagnose::report::{Edit, Fix, Risk, Step};
 pub(crate) fn fixes(page: &mut Page<'_>, fixes: &[Fix]) {
     for (number, fix) in fixes.iter().enumerate() {
         let label = Spans::new(Ink::Good, if number == 0 { "  fix" } else { "  or" });
-        page.tagged(BODY, label, &Spans::new(Ink::Plain, &page.safe(&fix.title)), &nature(fix));
+        page.tagged(BODY, label, &Spans::new(Ink::Plain, &page.safe(&fix.title)), &nature(page, fix));
         if number == 0 || page.style.verbose {
             full(page, fix);
         }
@@ -17,7 +17,7 @@ pub(crate) fn fixes(page: &mut Page<'_>, fixes: &[Fix]) {
 }
 
 /// What a fix may break, and whether it lasts.
-fn nature(fix: &Fix) -> String {
+fn nature(page: &Page<'_>, fix: &Fix) -> String {
     let risk = match fix.risk {
         Risk::Low => "low risk",
         Risk::Medium => "medium risk",
@@ -26,7 +26,7 @@ fn nature(fix: &Fix) -> String {
     match (fix.steps.is_empty(), fix.persistent) {
         (true, _) => risk.to_owned(),
         (false, true) => format!("{risk}, persistent"),
-        (false, false) => format!("{risk}, until reboot"),
+        (false, false) => format!("{risk}, {}", page.lasts),
     }
 }
 

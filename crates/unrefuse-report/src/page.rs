@@ -54,11 +54,13 @@ impl Spans {
 pub(crate) struct Page<'a> {
     out: String,
     pub(crate) style: &'a Style,
+    /// How long a change lasts that nothing keeps.
+    pub(crate) lasts: &'static str,
 }
 
 impl<'a> Page<'a> {
     pub(crate) fn new(style: &'a Style) -> Self {
-        Self { out: String::new(), style }
+        Self { out: String::new(), style, lasts: "until reboot" }
     }
 
     pub(crate) fn finish(self) -> String {

@@ -16,6 +16,9 @@ const FEW: usize = 4;
 /// says, except commands: they are to be pasted and are never wrapped or cut.
 pub fn text(report: &Report, style: &Style) -> String {
     let mut page = Page::new(style);
+    if report.vantage.container.is_some() {
+        page.lasts = "until its next start";
+    }
     verdict(&mut page, report);
     if style.quiet {
         return page.finish();

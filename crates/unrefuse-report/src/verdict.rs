@@ -3,7 +3,7 @@
 use crate::page::{Page, Spans};
 use crate::style::Ink;
 use std::net::IpAddr;
-use unrefuse_diagnose::report::{AttemptInfo, Certainty, Outcome, Report, TargetInfo};
+use unrefuse_diagnose::report::{AttemptInfo, Certainty, Outcome, Report, TargetInfo, VantageInfo};
 
 /// Writes the verdict: wrapped to the page, or on one line whatever its width.
 pub(crate) fn verdict(page: &mut Page<'_>, report: &Report) {
@@ -26,7 +26,7 @@ fn spans(page: &Page<'_>, report: &Report) -> (Spans, String) {
         Outcome::Mixed => Ink::Doubt,
         _ => Ink::Bad,
     };
-    let line = target.then(Ink::Plain, " ").then(ink, &words(report));
+    let line = target.then(Ink::Plain, " ").then(ink, &words(report)).then(Ink::Plain, &inside(page, &report.vantage));
     let Some(blocker) = report.blockers.first() else {
         let line = match report.outcome {
             _ if report.is_undecided() => line.then(Ink::Plain, ": a filter of this machine may stop it"),
@@ -45,6 +45,15 @@ fn spans(page: &Page<'_>, report: &Report) -> (Spans, String) {
         several => format!("{several} blockers"),
     };
     (line.then(Ink::Plain, ": ").then(Ink::Strong, &page.safe(root)).then(Ink::Plain, &sure), tag)
+}
+
+/// Where the question was asked, if that is not simply this machine: what is said of "this machine" is said of that place.
+pub(crate) fn inside(page: &Page<'_>, vantage: &VantageInfo) -> String {
+    match (&vantage.container, &vantage.netns) {
+        (Some(name), _) => format!(" inside container {}", page.safe(name)),
+        (None, Some(name)) => format!(" inside namespace {}", page.safe(name)),
+        (None, None) => String::new(),
+    }
 }
 
 /// `host:port`; IPv6 in brackets, a unix socket as its path, `/udp` behind UDP.

@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
             .or_else(|| arguments.netns.clone())
             .or_else(|| container.as_ref().map(|container| container.name.clone())),
         netns: arguments.netns.clone(),
+        container_pid: container.as_ref().map(|container| container.pid),
         container: container.map(|container| OwnContainer {
             engine: Some(container.engine.command().to_owned()),
             name: container.name,

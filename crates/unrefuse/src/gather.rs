@@ -48,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) netns: Option<String>,
     /// The container stood in (`--container`).
     pub(crate) container: Option<OwnContainer>,
+    /// A process in it.
+    pub(crate) container_pid: Option<u32>,
 }
 
 /// A look at this machine that takes longer has met something broken (a dead NFS mount, a wedged driver).
@@ -104,6 +106,7 @@ pub(crate) fn gather(target: &Target, options: &Options, host: &Arc<dyn Host>) -
             from: options.place.clone(),
             netns: options.netns.clone(),
             container: options.container.as_ref().map(|container| container.name.clone()),
+            container_pid: options.container_pid,
             family: options.family,
         },
         resolution: Resolution { result: Ok(Vec::new()), detail: None, elapsed: Duration::ZERO },

@@ -1,6 +1,6 @@
 //! What runs a service: each first process with those that it started; or the unit that would start it.
 
-use crate::live::files;
+use crate::live::{files, own};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
@@ -49,20 +49,28 @@ pub(super) fn processes() -> Result<BTreeMap<u32, Sketch>, Errno> {
     Ok(entries.filter_map(pid).take(MOST_PROCESSES).filter_map(sketch).collect())
 }
 
-/// The instances of a service on the machine itself; those in containers have files of their own.
+/// The instances of a service in this network namespace; those in containers have files of their own, and what listens in
+/// another namespace does not answer in this one.
 pub(super) fn of(service: &KnownService, processes: &BTreeMap<u32, Sketch>) -> Vec<Instance> {
     let is_its = |process: &Sketch| service.has_process(&process.command);
     let first = |process: &&Sketch| is_its(process) && !processes.get(&process.parent).is_some_and(is_its);
     processes
         .values()
         .filter(first)
-        .filter(|process| !in_container(process.pid))
+        .filter(|process| !in_container(process.pid) && is_here(process.pid))
         .map(|process| Instance::of(process, processes))
         .collect()
 }
 
 fn in_container(pid: u32) -> bool {
     running_as(pid).is_some_and(|known| known.container.is_some())
+}
+
+/// It is in this network namespace, or may be: another user's is not told.
+fn is_here(pid: u32) -> bool {
+    let own = own::namespace("/proc/thread-self/ns/net");
+    let its = own::namespace(&format!("/proc/{pid}/ns/net"));
+    own.zip(its).is_none_or(|(own, its)| own == its)
 }
 
 fn running_as(pid: u32) -> Option<unrefuse_facts::RunningAs> {

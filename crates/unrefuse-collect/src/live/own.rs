@@ -33,7 +33,7 @@ pub(super) fn own() -> SelfFacts {
 }
 
 /// The inode of a namespace, by the link that names it.
-pub(super) fn namespace(path: &str) -> Option<u64> {
+pub(crate) fn namespace(path: &str) -> Option<u64> {
     let target = rustix::fs::readlinkat(CWD, path, Vec::new()).ok()?;
     super::proc_dir::magic_inode(target.as_bytes(), b"net:[")
 }

@@ -128,7 +128,7 @@ fn behind(mut fix: Fix, view: &View<'_>, stop: &Stop<'_>, first: Option<&Judgeme
         let later = Stop { leg: stop.leg, judgement, fate: &judgement.fate, certain: true };
         let more = match later.decider() {
             Some(Decider::Stack(StackReason::ForwardingOff { sysctl })) => {
-                keep_setting(Fix::new(view, Risk::Medium, "forward packets"), sysctl, "1", Some("0"))
+                keep_setting(view, Fix::new(view, Risk::Medium, "forward packets"), sysctl, "1", Some("0"))
             }
             Some(decider) => decider.place().and_then(|place| {
                 let wanted = wanted(view, stop, stop.leg, place, transport);

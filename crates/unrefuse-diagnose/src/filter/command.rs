@@ -2,6 +2,7 @@
 
 use super::Leg;
 use super::describe::family;
+use crate::View;
 use crate::fix::quote;
 use crate::report::Fix;
 use std::net::IpAddr;
@@ -161,17 +162,22 @@ pub(crate) fn setting_name(family: &str, interface: &str, setting: &str) -> Stri
     }
 }
 
-/// Sets a kernel setting now and at every boot (sysctl.d(5)); `None` where the name cannot be quoted.
-pub(crate) fn keep_setting(fix: Fix, name: &str, new: &str, old: Option<&str>) -> Option<Fix> {
+/// Sets a kernel setting now and, of the machine's own namespace, at every boot (sysctl.d(5)); `None` where the name cannot
+/// be quoted.
+pub(crate) fn keep_setting(view: &View<'_>, fix: Fix, name: &str, new: &str, old: Option<&str>) -> Option<Fix> {
     const FILE: &str = "/etc/sysctl.d/90-unrefuse.conf";
     let (set, line) = (quote(&format!("{name}={new}"))?, quote(&format!("{name} = {new}"))?);
     let pattern: String = name.chars().flat_map(|c| (c == '.').then_some('\\').into_iter().chain([c])).collect();
     let remove = quote(&format!("\\|^{pattern} = {new}$|d"))?;
-    let fix = fix.command(format!("sysctl -w {set}")).command(format!("printf '%s\\n' {line} >> {FILE}")).persistent();
+    let fix = fix.command(format!("sysctl -w {set}"));
     let fix = match old.and_then(|old| quote(&format!("{name}={old}"))) {
         Some(old) => fix.undo(format!("sysctl -w {old}")),
         None => fix,
     };
+    if view.is_apart() {
+        return Some(fix);
+    }
+    let fix = fix.command(format!("printf '%s\\n' {line} >> {FILE}")).persistent();
     Some(fix.undo(format!("sed -i {remove} {FILE}")))
 }
 

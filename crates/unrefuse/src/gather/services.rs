@@ -4,10 +4,11 @@ use crate::ask::{Asked, ask};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use unrefuse_collect::namespace;
 use unrefuse_collect::services::{ServiceQuery, services};
 use unrefuse_collect::{Host, Owners, SocketQuery, States};
 use unrefuse_facts::{
-    AttemptOutcome, Case, Observed, Protocol, ServiceFacts, SocketState, SocketTable, Source, Transport,
+    AttemptOutcome, Case, Observed, Protocol, ServiceFacts, SocketState, SocketTable, Source, Transport, UnitFacts,
 };
 
 /// A manager on a busy machine, or a journal on a slow disk, may take this long.
@@ -17,6 +18,8 @@ const WAIT: Duration = Duration::from_secs(3);
 pub(crate) struct Services {
     facts: Asked<ServiceFacts>,
     port_users: Option<Asked<Observed<SocketTable>>>,
+    /// The network namespace is not the machine's own: of its services, these hold the port here.
+    apart: Option<Vec<String>>,
 }
 
 impl Services {
@@ -30,7 +33,8 @@ impl Services {
             ask("connections on the port", until, move || port_users(host.as_ref(), port, transport))
         });
         let end = until + Duration::from_millis(100);
-        Some(Self { facts: ask("services", end, move || services(&query, until)), port_users })
+        let apart = (case.host.own.netns_is_init == Some(false)).then(|| query.also.clone());
+        Some(Self { facts: ask("services", end, move || services(&query, until)), port_users, apart })
     }
 
     /// What was found.
@@ -39,11 +43,34 @@ impl Services {
         match self.facts.wait() {
             Ok(mut facts) => {
                 facts.port_users = port_users.unwrap_or_default();
+                if let Some(holders) = &self.apart {
+                    only_here(&mut facts, holders);
+                }
                 let source = facts.manager.source().cloned().unwrap_or_else(|| Source::configured("unit files"));
                 Observed::known(facts, source)
             }
             Err(missing) => Observed::Missing(missing),
         }
+    }
+}
+
+/// Leaves what runs, or would run, in this network namespace: the machine's other services listen in another one.
+fn only_here(facts: &mut ServiceFacts, holders: &[String]) {
+    let own = |unit: &UnitFacts| {
+        holders.contains(&unit.name) || unit.network_namespace.as_deref().is_some_and(namespace::is_this)
+    };
+    let here: Vec<&UnitFacts> = facts.units.iter().filter(|unit| own(unit)).collect();
+    let named = |unit: &UnitFacts| unit.requires.iter().chain(&unit.triggered_by).cloned().collect::<Vec<_>>();
+    let names: BTreeSet<String> =
+        here.iter().flat_map(|unit| named(unit).into_iter().chain([unit.name.clone()])).collect();
+    facts.units.retain(|unit| names.contains(&unit.name));
+    facts.user_units.clear();
+    facts.others.clear();
+    facts.installed.clear();
+    facts.stale_pid_files.clear();
+    if facts.units.is_empty() {
+        // Nothing of what was looked for is told to run here.
+        facts.sought.clear();
     }
 }
 

@@ -72,7 +72,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         ),
     );
     let old = table.max.to_string();
-    let fix = keep_setting(fix, "net.netfilter.nf_conntrack_max", &double.to_string(), Some(&old));
+    let fix = keep_setting(view, fix, "net.netfilter.nf_conntrack_max", &double.to_string(), Some(&old));
     Ok(Fired::new(certainty, title)
         .predicts(predicts)
         .evidence(Evidence::new(

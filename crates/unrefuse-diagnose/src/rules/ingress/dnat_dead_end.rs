@@ -111,7 +111,7 @@ fn to_loopback(view: &View<'_>) -> Option<Fired> {
     let allowed = interface.and_then(|interface| {
         let title = format!("let packets that come in by {} reach loopback addresses", safe(interface));
         let setting = setting_name("ipv4", interface, "route_localnet");
-        keep_setting(Fix::new(view, Risk::High, title), &setting, "1", Some("0"))
+        keep_setting(view, Fix::new(view, Risk::High, title), &setting, "1", Some("0"))
     });
     let who = end_of(view, translation).filter(|end| end.alive).map_or("something", |_| "what listens there");
     let beside = format!("let {who} listen on an address that is no loopback one, and the rule lead to that");

@@ -55,7 +55,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let v6 = if sysctl.contains("ipv6") { ", and it takes no more router advertisements" } else { "" };
     let title = format!("forward packets: this makes the machine a router for all its networks{v6}");
     let fix = Fix::new(view, Risk::Medium, title);
-    let fix = keep_setting(fix, sysctl, "1", Some("0")).map(|fix| and_behind(fix, view, &stop));
+    let fix = keep_setting(view, fix, sysctl, "1", Some("0")).map(|fix| and_behind(fix, view, &stop));
     Ok(fired.fix(fix).fires())
 }
 

@@ -57,7 +57,7 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let name = arrives.map_or_else(|| sysctl.clone(), |interface| setting_name("ipv4", interface, "rp_filter"));
     let title_loose = format!("let packets in{by} whose source is reachable by any interface (loose mode)");
     // Strict it was, by this setting or by `all`: 1 brings that back in both cases.
-    let loose = keep_setting(Fix::new(view, Risk::Medium, title_loose), &name, "2", Some("1"));
+    let loose = keep_setting(view, Fix::new(view, Risk::Medium, title_loose), &name, "2", Some("1"));
     let evidence = Evidence::new(back, "RTM_GETROUTE");
     Ok(stop.fired(view, title).evidence(evidence).fix(loose).fix(route).fires())
 }

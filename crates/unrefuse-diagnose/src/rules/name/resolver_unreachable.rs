@@ -181,7 +181,8 @@ fn nothing_listens(view: &View<'_>, dead: &[&ServerAnswer]) -> Option<Evidence> 
 /// The one stub whose unit is known for certain by its address (systemd-resolved.service(8)).
 fn start_stub(view: &View<'_>, dead: &[&ServerAnswer]) -> Option<Fix> {
     let refused = |a: &&&ServerAnswer| a.answer == DnsAnswer::Refused && a.server.ip().to_string() == "127.0.0.53";
-    dead.iter().find(refused)?;
+    // From another namespace its address is not that namespace's own loopback.
+    dead.iter().find(refused).filter(|_| !view.is_apart())?;
     let fix = Fix::new(view, Risk::Low, "start systemd-resolved, which answers at 127.0.0.53");
     Some(fix.command("systemctl start systemd-resolved").undo("systemctl stop systemd-resolved"))
 }
@@ -205,6 +206,10 @@ fn without_server(view: &View<'_>, asked: SocketAddr) -> Option<Fix> {
 }
 
 fn ask_it(view: &View<'_>, asked: SocketAddr) -> Option<Fix> {
+    // What answers at the machine's loopback address does not in a namespace apart.
+    if view.is_apart() && asked.ip().is_loopback() {
+        return None;
+    }
     let verify = view.again().for_this_machine().udp(true).at(&asked.to_string())?;
     let title = match stub(asked) {
         Some(who) => format!("let {who} answer on {asked}"),
@@ -214,8 +219,17 @@ fn ask_it(view: &View<'_>, asked: SocketAddr) -> Option<Fix> {
 }
 
 fn other_server(view: &View<'_>, lives: bool) -> Option<Fix> {
-    (!lives)
-        .then(|| Fix::new(view, Risk::Medium, "name a server that answers in /etc/resolv.conf, or in what writes it"))
+    if lives {
+        return None;
+    }
+    let title = match &view.case.vantage.container {
+        Some(name) => format!(
+            "start {} anew with the address of a server that answers (--dns, or dns: of a compose file): its resolv.conf is written at its start",
+            text::visible(name)
+        ),
+        None => "name a server that answers in /etc/resolv.conf, or in what writes it".to_owned(),
+    };
+    Some(Fix::new(view, Risk::Medium, title))
 }
 
 #[cfg(test)]
@@ -238,6 +252,24 @@ mod tests {
         assert_eq!((blocker.root.as_str(), blocker.certainty), ("name/resolver-unreachable", Certainty::Proven));
         assert!(blocker.whys[0].evidence.iter().any(|e| e.location.as_deref() == Some("/etc/resolv.conf:1")));
         assert_eq!(report.exit_code(), 1);
+    }
+
+    #[test]
+    fn the_stub_of_the_machine_does_not_answer_in_a_namespace_apart() {
+        let apart = |change: fn(&mut unrefuse_facts::Case)| {
+            let report = scene(NameError::TryAgain).dns("127.0.0.53", DnsAnswer::Refused).with(change).report();
+            let fixes = &report.blockers[0].fixes;
+            assert!(fixes.iter().all(|fix| fix.steps.is_empty()), "{fixes:?}");
+            fixes.iter().map(|fix| fix.title.clone()).collect::<Vec<_>>()
+        };
+        let netns = apart(|case| case.vantage.netns = Some("blue".into()));
+        assert_eq!(netns, ["name a server that answers in /etc/resolv.conf, or in what writes it"]);
+        let container = apart(|case| case.vantage.container = Some("app".into()));
+        assert!(container.len() == 1 && container[0].starts_with("start app anew"), "{container:?}");
+        // That of process 1 is the machine's own, whatever it is called.
+        let own = scene(NameError::TryAgain).dns("127.0.0.53", DnsAnswer::Refused);
+        let own = own.with(|case| (case.vantage.netns, case.host.own.netns_is_init) = (Some("1".into()), Some(true)));
+        assert!(!own.report().blockers[0].fixes[0].steps.is_empty());
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn switched_off(
             RouteDecision::No { errno, .. } => ways::decided(view, format!("the lookup of {ip} ends with {errno}")),
         }))
         .fix(fix)
-        .fix((!link.loopback).then(|| Fix::new(view, Risk::Low, again).persistent()))
+        .fix((!link.loopback && !view.is_apart()).then(|| Fix::new(view, Risk::Low, again).persistent()))
 }
 
 fn no_carrier(view: &View<'_>, ip: IpAddr, link: &Link) -> Fired {

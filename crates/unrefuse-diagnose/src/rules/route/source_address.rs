@@ -128,26 +128,35 @@ fn setting(link: &Link) -> String {
 }
 
 fn switched_off(view: &View<'_>, ip: IpAddr, setting: String, link: Option<&Link>) -> Fired {
-    let place = link.map_or_else(|| "this machine".to_owned(), |link| text::visible(&link.name));
+    let (whose, place) = match link.map(|link| text::visible(&link.name)) {
+        Some(name) => (name.clone(), format!("on {name}")),
+        None if view.is_apart() => ("this network namespace".to_owned(), "in this network namespace".to_owned()),
+        None => ("this machine".to_owned(), "on this machine".to_owned()),
+    };
     let fix = quote(&format!("{setting}=0")).zip(quote(&format!("{setting}=1"))).map(|(on, off)| {
         let fix = Fix::new(
             view,
             Risk::Medium,
-            format!("switch IPv6 on for {place}; its addresses come with the next configuration of the network"),
+            format!("switch IPv6 on for {whose}; its addresses come with the next configuration of the network"),
         );
         fix.command(format!("sysctl -w {on}")).undo(format!("sysctl -w {off}"))
     });
-    let keep = Fix::new(
-        view,
-        Risk::Medium,
-        "take disable_ipv6 out of /etc/sysctl.conf and /etc/sysctl.d, where it is set for every start",
-    )
-    .persistent();
-    base(Certainty::Proven, format!("IPv6 is switched off on {place}, so nothing can be sent to {ip}"))
+    let keep = match &view.case.vantage.container {
+        Some(name) => Some(format!(
+            "start {} anew with --sysctl {setting}=0, or in a network that has IPv6: its engine switches it off elsewhere",
+            text::visible(name)
+        )),
+        None if view.is_apart() => None,
+        None => {
+            Some("take disable_ipv6 out of /etc/sysctl.conf and /etc/sysctl.d, where it is set for every start".to_owned())
+        }
+    };
+    let keep = keep.map(|title| Fix::new(view, Risk::Medium, title).persistent());
+    base(Certainty::Proven, format!("IPv6 is switched off {place}, so nothing can be sent to {ip}"))
         .evidence(Evidence::new(format!("{} = 1", text::visible(&setting)), "sysctl"))
         .fix(fix)
         .fix(keep)
-        .fix(Fix::new(view, Risk::Low, "or let the client ask an IPv4 address of the target"))
+        .fix(Fix::new(view, Risk::Low, "let the client ask an IPv4 address of the target"))
 }
 
 fn tentative(view: &View<'_>, ip: IpAddr, all: &[&InterfaceAddress]) -> Fired {

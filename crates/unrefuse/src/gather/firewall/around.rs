@@ -22,6 +22,14 @@ pub(super) fn around(
     host: &Arc<dyn Host>,
 ) {
     facts.conntrack = filters::conntrack(drops_before);
+    // What the machine's tools keep in files they load into its own namespace only.
+    if case.host.own.netns_is_init == Some(false) {
+        let apart = || Missing::new(Reason::NotLooked, "this network namespace is not the machine's own");
+        facts.ufw = Observed::Missing(apart());
+        facts.firewalld = Observed::Missing(apart());
+        facts.saved = SavedRules { rules: Vec::new(), keeper: Observed::Missing(apart()) };
+        return;
+    }
     facts.ufw = filters::ufw();
     if let Observed::Known { value, .. } = &facts.ufw {
         facts.judgements.iter_mut().for_each(|judged| ufw::name_rules(judged, value));
