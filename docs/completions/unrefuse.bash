@@ -247,7 +247,7 @@ _unrefuse() {
             return 0
             ;;
         unrefuse__subcmd__schema)
-            opts="-h --help report firewall"
+            opts="-h --help report firewall listeners who"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

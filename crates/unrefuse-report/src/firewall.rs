@@ -11,7 +11,7 @@ mod words;
 pub use convert::{Made, report};
 pub use text::text;
 
-use crate::json::pretty;
+use crate::json::{pretty, schema_of};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -83,12 +83,7 @@ pub fn json(report: &Report) -> String {
 
 /// The JSON Schema (draft 2020-12) of [`json`]'s output.
 pub fn schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12();
-    let mut schema = settings.into_generator().into_root_schema_for::<Report>().to_value();
-    if let Some(serde_json::Value::Object(name)) = schema.pointer_mut("/properties/schema") {
-        name.insert("const".to_owned(), SCHEMA.into());
-    }
-    schema
+    schema_of::<Report>(SCHEMA)
 }
 
 /// What was asked.

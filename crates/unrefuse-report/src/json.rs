@@ -1,5 +1,6 @@
 //! The report for a program, and its schema.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json as value};
 use std::fmt::Write as _;
@@ -41,18 +42,24 @@ pub(crate) fn pretty(data: &impl Serialize) -> String {
     out
 }
 
+/// The JSON Schema (draft 2020-12) of `T`, whose field `schema` always says `name`.
+pub(crate) fn schema_of<T: JsonSchema>(name: &str) -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    if let Some(Value::Object(field)) = schema.pointer_mut("/properties/schema") {
+        field.insert("const".to_owned(), name.into());
+    }
+    schema
+}
+
 /// The JSON Schema (draft 2020-12) of [`json`]'s output; `ids` are the causes that a root or a why can be.
 pub fn schema(ids: &[&str]) -> Value {
-    let mut schema =
-        schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Report>().to_value();
+    let mut schema = schema_of::<Report>(unrefuse_diagnose::report::SCHEMA);
     let known = value!(ids);
     for pointer in ["/$defs/Why/properties/id", "/$defs/Blocker/properties/root"] {
         if let Some(Value::Object(id)) = schema.pointer_mut(pointer) {
             id.insert("enum".to_owned(), known.clone());
         }
-    }
-    if let Some(Value::Object(id)) = schema.pointer_mut("/properties/schema") {
-        id.insert("const".to_owned(), value!(unrefuse_diagnose::report::SCHEMA));
     }
     schema
 }

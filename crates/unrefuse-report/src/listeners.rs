@@ -1,15 +1,17 @@
 //! The table of `unrefuse listeners`.
 
-use crate::json::pretty;
+use crate::json::{pretty, schema_of};
 use crate::style::Style;
 use crate::table::{Column, table};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// One listening socket. An empty string: not known, or it has none.
 ///
 /// Of 100,000 sockets most share their address, process, user, unit and reach: cells are borrowed where they can be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListenerRow<'a> {
     /// `tcp` or `udp`.
     pub proto: &'a str,
@@ -34,7 +36,7 @@ pub struct ListenerRow<'a> {
 }
 
 /// From where a listener can be reached by one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReachableFrom {
     /// `ipv4` or `ipv6`.
     pub family: &'static str,
@@ -57,6 +59,17 @@ pub enum ReachBy<'a> {
     Filtered,
     /// The bind address only: why the packet filter was not looked at.
     BindAddress(&'a str),
+}
+
+/// What [`number`] makes of a text.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "for its schema")]
+pub(crate) enum Number {
+    /// A number.
+    Digits(u64),
+    /// All else; empty: there is none, or it is not known.
+    Text(String),
 }
 
 /// Digits as a JSON number, all else as a string.
@@ -103,24 +116,40 @@ pub fn listeners(rows: &[ListenerRow<'_>], by: ReachBy<'_>, style: &Style) -> St
     table(&[proto, address, port, reach, process, user, unit], cells, style)
 }
 
-/// `rows` as JSON, schema `unrefuse.listeners/1`: `{"schema", "firewall": {"looked", "why"?}, "listeners": [{"proto",
-/// "address", "port", …}]}`.
+/// The schema that JSON of listeners names.
+const SCHEMA: &str = "unrefuse.listeners/1";
+
+/// Listening sockets.
+#[derive(Serialize, JsonSchema)]
+struct Listeners<'a> {
+    /// Name and version of this form.
+    schema: &'static str,
+    /// Whether the packet filter was looked at.
+    firewall: Firewall<'a>,
+    /// The sockets.
+    listeners: &'a [ListenerRow<'a>],
+}
+
+/// Whether the packet filter was looked at.
+#[derive(Serialize, JsonSchema)]
+struct Firewall<'a> {
+    /// It was: where a socket can be reached from is said by bind address and filter; else by bind address alone.
+    looked: bool,
+    /// Why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+/// The JSON Schema (draft 2020-12) of [`listeners_json`]'s output.
+pub fn listeners_schema() -> Value {
+    schema_of::<Listeners<'_>>(SCHEMA)
+}
+
+/// `rows` as JSON: `{"schema", "firewall": {"looked", "why"?}, "listeners": [{"proto", "address", "port", …}]}`.
 pub fn listeners_json(rows: &[ListenerRow<'_>], by: ReachBy<'_>) -> String {
-    #[derive(Serialize)]
-    struct Firewall<'a> {
-        looked: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        why: Option<&'a str>,
-    }
-    #[derive(Serialize)]
-    struct Listeners<'a> {
-        schema: &'static str,
-        firewall: Firewall<'a>,
-        listeners: &'a [ListenerRow<'a>],
-    }
     let firewall = match by {
         ReachBy::Filtered => Firewall { looked: true, why: None },
         ReachBy::BindAddress(why) => Firewall { looked: false, why: Some(why) },
     };
-    pretty(&Listeners { schema: "unrefuse.listeners/1", firewall, listeners: rows })
+    pretty(&Listeners { schema: SCHEMA, firewall, listeners: rows })
 }

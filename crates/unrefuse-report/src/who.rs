@@ -1,21 +1,25 @@
 //! The table of `unrefuse who`.
 
-use crate::json::pretty;
-use crate::listeners::number;
+use crate::json::{pretty, schema_of};
+use crate::listeners::{Number, number};
 use crate::style::Style;
 use crate::table::{Column, table};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 /// One process that holds a socket of the port. An empty string: not known, or it has none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WhoRow {
     /// Process id. In JSON a number where it is one.
     #[serde(serialize_with = "number")]
+    #[schemars(with = "Number")]
     pub pid: String,
     /// Its user.
     pub user: String,
     /// File descriptor of the socket. In JSON a number where it is one.
     #[serde(serialize_with = "number")]
+    #[schemars(with = "Number")]
     pub fd: String,
     /// `tcp` or `udp`.
     pub protocol: String,
@@ -62,12 +66,24 @@ pub fn who(rows: &[WhoRow], style: &Style) -> String {
     table(&[pid, user, fd, protocol, address, state, unit, command], cells, style)
 }
 
-/// `rows` as JSON, schema `unrefuse.who/1`: `{"schema", "holders": [{"pid", "user", "fd", …}]}`.
+/// The schema that JSON of holders names.
+const SCHEMA: &str = "unrefuse.who/1";
+
+/// Who holds a port.
+#[derive(Serialize, JsonSchema)]
+struct Who<'a> {
+    /// Name and version of this form.
+    schema: &'static str,
+    /// Each process with each of its sockets; a socket whose holder is not seen has an entry of its own.
+    holders: &'a [WhoRow],
+}
+
+/// The JSON Schema (draft 2020-12) of [`who_json`]'s output.
+pub fn who_schema() -> Value {
+    schema_of::<Who<'_>>(SCHEMA)
+}
+
+/// `rows` as JSON: `{"schema", "holders": [{"pid", "user", "fd", …}]}`.
 pub fn who_json(rows: &[WhoRow]) -> String {
-    #[derive(Serialize)]
-    struct Who<'a> {
-        schema: &'static str,
-        holders: &'a [WhoRow],
-    }
-    pretty(&Who { schema: "unrefuse.who/1", holders: rows })
+    pretty(&Who { schema: SCHEMA, holders: rows })
 }

@@ -94,6 +94,10 @@ pub(crate) enum Schema {
     Report,
     /// `unrefuse firewall`
     Firewall,
+    /// `unrefuse listeners`
+    Listeners,
+    /// `unrefuse who`
+    Who,
 }
 
 /// Arguments of a diagnosis.

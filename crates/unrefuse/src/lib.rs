@@ -62,6 +62,8 @@ fn act(cli: Cli) -> anyhow::Result<u8> {
             let schema = match of {
                 cli::Schema::Report => unrefuse_report::schema(&ids()),
                 cli::Schema::Firewall => unrefuse_report::firewall::schema(),
+                cli::Schema::Listeners => unrefuse_report::listeners_schema(),
+                cli::Schema::Who => unrefuse_report::who_schema(),
             };
             output::print(&format!("{schema:#}\n"))?;
             Ok(0)

@@ -78,7 +78,7 @@ mod tests {
         );
         assert_eq!(told(&["-4", "-6", "x"]), "the argument '-4' cannot be used with '-6': leave one of them out");
         assert!(told(&["--timeout", "0", "x"]).ends_with(": write 3s, 500ms or 1m"));
-        assert!(told(&["schema", "x"]).ends_with("[possible values: report, firewall]"));
+        assert!(told(&["schema", "x"]).ends_with("[possible values: report, firewall, listeners, who]"));
         assert!(told(&["firewall"]).contains("were not provided: --to <HOST:PORT>: `unrefuse firewall --help`"));
         assert!(told(&["--count", "a\u{202e}b"]).contains("a\\u{202e}b"));
     }

@@ -1,5 +1,7 @@
 //! The command as its users call it, on loopback, without privileges.
 
+mod schemas;
+
 use serde_json::Value;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
@@ -24,10 +26,7 @@ fn report(arguments: &[&str]) -> (i32, Value) {
     let output = unrefuse(&[&["--json"], arguments].concat());
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)));
-    let schema: Value = serde_json::from_slice(&unrefuse(&["schema"]).stdout).unwrap();
-    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
-    let errors: Vec<String> = validator.iter_errors(&report).map(|e| format!("{}: {e}", e.instance_path())).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    schemas::hold("report", &report);
     (output.status.code().unwrap(), report)
 }
 
@@ -101,6 +100,23 @@ fn a_wrong_call_is_one_line_and_status_2() {
         assert!(said.starts_with("unrefuse: ") && said.lines().count() == 1, "{arguments:?}: {said}");
         assert!(!said.contains('\x1b'), "{said:?}");
     }
+}
+
+#[test]
+fn who_and_listeners_say_what_their_schemas_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let holders = &said_of(&["who", "--json", &port.to_string()], "who")["holders"];
+    assert_eq!((&holders[0]["pid"], &holders[0]["state"]), (&std::process::id().into(), &"LISTEN".into()));
+    let found = said_of(&["listeners", "--json"], "listeners");
+    assert!(found["listeners"].as_array().unwrap().iter().any(|row| row["port"] == port), "{found:#}");
+}
+
+fn said_of(arguments: &[&str], of: &str) -> Value {
+    let output = unrefuse(arguments);
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&output.stderr)));
+    schemas::hold(of, &said);
+    said
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `unrefuse firewall` on rules of files that the tests write: nothing of the machine that runs them counts.
 
+mod schemas;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,38 +38,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
 }
 
-/// What `unrefuse schema firewall` says; a field that it does not name is an error here.
-fn schema() -> &'static jsonschema::Validator {
-    static SCHEMA: std::sync::OnceLock<jsonschema::Validator> = std::sync::OnceLock::new();
-    fn close(schema: &mut Value) {
-        match schema {
-            Value::Object(fields) => {
-                if fields.contains_key("properties") {
-                    fields.insert("additionalProperties".to_owned(), false.into());
-                }
-                fields.values_mut().for_each(close);
-            }
-            Value::Array(list) => list.iter_mut().for_each(close),
-            _ => {}
-        }
-    }
-    SCHEMA.get_or_init(|| {
-        let output = Command::new(env!("CARGO_BIN_EXE_unrefuse")).args(["schema", "firewall"]).output().unwrap();
-        let mut schema: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(schema["properties"]["schema"]["const"], "unrefuse.firewall/1");
-        close(&mut schema);
-        jsonschema::validator_for(&schema).expect("the schema is one")
-    })
-}
-
 /// Exit status and report, held against the schema.
 fn asked(arguments: &[&str]) -> (i32, Value) {
     let output = firewall(&[&["--json"], arguments].concat());
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}{}", text(&output.stdout), text(&output.stderr)));
-    let errors: Vec<String> =
-        schema().iter_errors(&report).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    schemas::hold("firewall", &report);
     (output.status.code().unwrap(), report)
 }
 
