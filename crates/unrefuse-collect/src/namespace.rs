@@ -56,6 +56,19 @@ pub fn is_this(path: &str) -> bool {
     own.is_some() && own == rustix::fs::stat(path).ok().map(|stat| stat.st_ino)
 }
 
+/// The name of this process's network namespace, where whoever started it stands in another one: `ip netns exec NAME`. What
+/// is printed is pasted out there.
+///
+/// `None` also where that namespace has files of its own under /etc/netns (ip-netns(8)): entering it by its name alone would
+/// not show those.
+pub fn started_in() -> Option<String> {
+    let own = own::namespace("/proc/thread-self/ns/net")?;
+    let parent = rustix::process::getppid()?.as_raw_nonzero();
+    own::namespace(&format!("/proc/{parent}/ns/net")).filter(|outside| *outside != own)?;
+    let (name, _) = names().into_iter().find(|(_, inode)| *inode == own)?;
+    rustix::fs::stat(format!("/etc/netns/{name}")).is_err().then_some(name)
+}
+
 /// Moves the calling thread into a network namespace: a name under /run/netns (ip-netns(8)), or that of a process.
 ///
 /// Threads started later inherit it, threads that run already do not: call it first in `main`. A number is a process

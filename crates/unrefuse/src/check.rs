@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
     }
     let container = arguments.container.as_deref().map(|name| stand(name, started + arguments.deadline)).transpose()?;
     enter(arguments.netns.as_deref())?;
+    let netns = arguments.netns.clone().or_else(|| container.is_none().then(namespace::started_in).flatten());
 
     let host: Arc<dyn Host> = Arc::new(match &container {
         Some(container) => Live::with_names_of(container.pid)
@@ -48,15 +49,15 @@ pub(crate) fn run(arguments: &CheckArgs) -> anyhow::Result<u8> {
         timeout: arguments.timeout.min(arguments.deadline),
         deadline: started + arguments.deadline,
         rounds: arguments.count,
-        kind: match (&arguments.from, arguments.netns.is_some() || container.is_some()) {
+        kind: match (&arguments.from, netns.is_some() || container.is_some()) {
             (Some(_), _) => VantageKind::From,
             (None, true) => VantageKind::Netns,
             (None, false) => VantageKind::Local,
         },
         place: (arguments.from.as_ref().map(|from| from.to_string()))
-            .or_else(|| arguments.netns.clone())
+            .or_else(|| netns.clone())
             .or_else(|| container.as_ref().map(|container| container.name.clone())),
-        netns: arguments.netns.clone(),
+        netns,
         container_pid: container.as_ref().map(|container| container.pid),
         container: container.map(|container| OwnContainer {
             engine: Some(container.engine.command().to_owned()),
