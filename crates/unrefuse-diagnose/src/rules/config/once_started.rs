@@ -21,6 +21,9 @@ pub(in crate::rules) enum OnceStarted {
 
 /// What the configuration of a unit that does not run says of the asked address and port.
 pub(in crate::rules) fn once_started(view: &View<'_>, unit: &UnitFacts) -> OnceStarted {
+    if let Some(setting) = service::apart_by(view, unit) {
+        return OnceStarted::Misses(format!("{setting} gives it a network of its own"));
+    }
     let config = match unit.config.get() {
         Ok(config) => config,
         Err(missing) if missing.reason == Reason::NotLooked => return OnceStarted::CannotTell(Vec::new()),

@@ -9,6 +9,7 @@ mod reload;
 
 pub(in crate::rules) use act::{manager, name as unit_name, systemctl};
 pub(in crate::rules) use drop_in::drop_in;
+pub(in crate::rules) use private_network::apart_by;
 pub(in crate::rules) use reload::fails as reload_fails;
 pub(in crate::rules) use stopped::stopped;
 

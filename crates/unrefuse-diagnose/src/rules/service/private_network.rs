@@ -15,7 +15,8 @@ cause! {
     /// ## What it means
     ///
     /// The service runs and listens, but in a network namespace of its own: its unit says `PrivateNetwork=yes` (which has
-    /// a loopback interface and nothing else) or `NetworkNamespacePath=`. No packet of this machine reaches it there.
+    /// a loopback interface and nothing else) or `NetworkNamespacePath=`. No packet of this machine reaches it there. Or it
+    /// is stopped, and would run so: starting it would not do.
     ///
     /// ## How it shows
     ///
@@ -35,10 +36,24 @@ cause! {
     /// A container, which is in a namespace of its own too (`listener/other-namespace`).
     id: "service/private-network",
     title: "the service runs in a network of its own",
-    explains: &["listener/none", "listener/other-namespace"],
+    explains: &["listener/none", "listener/other-namespace", "service/stopped"],
     begins: false,
     needs: &["units"],
     check: check,
+}
+
+/// The setting that has the unit listen in another network namespace than the one asked in.
+pub(in crate::rules) fn apart_by(view: &View<'_>, unit: &UnitFacts) -> Option<String> {
+    // In a namespace apart only units that run there are known; and a socket unit listens outside for a service that does
+    // not run.
+    let by_socket = || unit.triggered_by.iter().any(|other| other.ends_with(".socket"));
+    if view.is_apart() || (!unit.is_running() && by_socket()) {
+        return None;
+    }
+    match &unit.network_namespace {
+        Some(path) => Some(format!("NetworkNamespacePath={}", visible(path))),
+        None => unit.private_network.then(|| "PrivateNetwork=yes".to_owned()),
+    }
 }
 
 fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
@@ -49,23 +64,19 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         pids.flat_map(|table| table.processes.values())
             .any(|p| p.running_as.unit.as_deref() == Some(unit.name.as_str()))
     };
-    let apart = |unit: &&UnitFacts| unit.is_running() && (unit.private_network || unit.network_namespace.is_some());
-    let listener = facts.units.iter().filter(apart).find(seen);
+    let running = facts.units.iter().filter(|unit| unit.is_running());
+    let listener = running.filter(|unit| apart_by(view, unit).is_some()).find(seen);
     let (unit, certainty, because) = match (listener, meant(view)?) {
         (Some(unit), _) => (unit, Certainty::Proven, Vec::new()),
-        (None, Some(meant)) if apart(&meant.unit) => {
-            (meant.unit, meant.certainty.min(Certainty::Likely), meant.because(view))
-        }
+        (None, Some(meant)) => (meant.unit, meant.certainty.min(Certainty::Likely), meant.because(view)),
         _ => return Ok(Finding::Clear),
     };
+    let Some(setting) = apart_by(view, unit) else { return Ok(Finding::Clear) };
     let name = act::name(unit);
-    let setting = match &unit.network_namespace {
-        Some(path) => format!("NetworkNamespacePath={}", visible(path)),
-        None => "PrivateNetwork=yes".to_owned(),
-    };
-    let mut fired = Fired::new(certainty, format!("{name} runs in a network of its own: {setting}"))
+    let (state, runs) = if unit.is_running() { ("is running", "runs") } else { ("is stopped", "would run") };
+    let mut fired = Fired::new(certainty, format!("{name} {runs} in a network of its own: {setting}"))
         .evidence(Evidence::new(
-            format!("{name} is running with {setting}"),
+            format!("{name} {state} with {setting}"),
             facts.manager.value().cloned().unwrap_or_default(),
         ))
         .evidences(access_list::files(unit))
@@ -95,9 +106,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_one_is_only_stopped() {
+    fn a_stopped_one_would_run_there() {
         let stopped = |u: &mut UnitFacts| (u.private_network, u.active) = (true, ActiveState::Inactive);
-        assert_eq!(roots(stopped), ["service/stopped"]);
+        assert_eq!(roots(stopped), ["service/private-network"]);
+        // Its socket unit would listen in the machine's own network.
+        let by_socket = |u: &mut UnitFacts| u.triggered_by = vec!["redis.socket".into()];
+        assert_eq!(roots(|u| (stopped(u), by_socket(u)).0), ["service/stopped"]);
         assert_eq!(roots(|_| {}), ["listener/none"]);
+    }
+
+    #[test]
+    fn in_its_own_namespace_it_is_not_apart() {
+        let mut redis = unit("redis-server.service", ActiveState::Inactive, "dead");
+        redis.network_namespace = Some("/run/netns/blue".into());
+        let scene = Scene::local("127.0.0.1:6379").rst().units(vec![redis]);
+        let roots = scene.with(|case| case.vantage.netns = Some("blue".into())).roots();
+        assert_eq!(roots, ["service/stopped"]);
     }
 }
