@@ -67,6 +67,10 @@ pub trait Host: Send + Sync {
     fn route_from(&self, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision>;
     /// The kernel's own decision for a packet with that mark, from `source` where that is one of this machine's addresses.
     fn route_marked(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<RouteDecision>;
+    /// The kernel's own decision for what comes in by the interface `iif` from `source`, with that mark, for `destination`,
+    /// which is another machine. IPv4 also looks whether the source may come in there (rp_filter), and fails with `EINVAL`
+    /// or `EXDEV` where not.
+    fn route_arriving(&self, iif: &str, mark: u32, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision>;
     /// The first rule of the routing policy that stops such a packet before a table is asked; `None`: none does.
     fn stopping_rule(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>>;
     /// Entries of the routing tables that cover `destination`, without the one that decides, best first: in the order of

@@ -118,6 +118,9 @@ impl Host for Live {
     fn route_marked(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<RouteDecision> {
         routes::decide_marked(mark, source, destination)
     }
+    fn route_arriving(&self, iif: &str, mark: u32, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
+        routes::decide_arriving(iif, mark, source, destination)
+    }
     fn stopping_rule(&self, mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>> {
         routes::stopping_rule(mark, source, destination)
     }

@@ -40,6 +40,7 @@ errnos! {
     EAGAIN = 11, "resource temporarily unavailable";
     ENOMEM = 12, "cannot allocate memory";
     EACCES = 13, "permission denied";
+    EXDEV = 18, "invalid cross-device link";
     ENODEV = 19, "no such device";
     EINVAL = 22, "invalid argument";
     ENFILE = 23, "too many open files in system";

@@ -262,6 +262,14 @@ impl Decider {
             _ => None,
         }
     }
+    /// The rule that another one must stand before to be met; `None`: the end of the chain is met.
+    pub fn rule_before(&self) -> Option<&FilterRule> {
+        match self {
+            Self::Rule(rule) => Some(rule),
+            Self::Policy(policy) => policy.left_by.as_deref(),
+            Self::Stack(_) => None,
+        }
+    }
     /// Who made it, where it is not the stack.
     pub fn owner(&self) -> Option<&RuleOwner> {
         match self {
@@ -371,6 +379,9 @@ pub struct ChainPolicy {
     pub counters: Option<RuleCounters>,
     /// Who made it.
     pub owner: RuleOwner,
+    /// The chain's rule by which the packet left it before its end (`goto`, `return`): what is added behind is not met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_by: Option<Box<FilterRule>>,
 }
 
 /// What kind of set.
@@ -462,7 +473,7 @@ mod tests {
             priority: Some(-1),
         };
         let owner = RuleOwner::Program { name: "calico".into() };
-        let policy = Decider::Policy(ChainPolicy { place, counters: None, owner });
+        let policy = Decider::Policy(ChainPolicy { place, counters: None, owner, left_by: None });
         let depends = Fate::Depends {
             reason: "limit".into(),
             fates: vec![

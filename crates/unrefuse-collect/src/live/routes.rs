@@ -47,6 +47,15 @@ pub(super) fn decide_marked(mark: u32, source: Option<IpAddr>, destination: IpAd
     decided(Packet::marked(mark, source, destination), None)
 }
 
+/// How a packet that comes in by an interface would go on (`inet_rtm_getroute`, `ip_route_input_rcu`, net/ipv4/route.c;
+/// `inet6_rtm_getroute`, net/ipv6/route.c).
+pub(super) fn decide_arriving(iif: &str, mark: u32, source: IpAddr, destination: IpAddr) -> Observed<RouteDecision> {
+    match index(iif) {
+        Ok(index) => decided(Packet { iif: Some(index), ..Packet::marked(mark, Some(source), destination) }, None),
+        Err(missing) => Observed::Missing(missing),
+    }
+}
+
 /// The rule of the routing policy that stops such a packet.
 pub(super) fn stopping_rule(mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Observed<Option<RoutingRule>> {
     const WHAT: &str = "RTM_GETRULE";
@@ -64,11 +73,13 @@ pub(super) struct Packet {
     pub(super) source: Option<IpAddr>,
     pub(super) mark: u32,
     oif: Option<u32>,
+    /// It comes in by this interface; `None`: it is made here.
+    iif: Option<u32>,
 }
 
 impl Packet {
     fn to(destination: IpAddr) -> Self {
-        Self { destination, source: None, mark: 0, oif: None }
+        Self { destination, source: None, mark: 0, oif: None, iif: None }
     }
     fn marked(mark: u32, source: Option<IpAddr>, destination: IpAddr) -> Self {
         Self { mark, source: source.map(|ip| ip.to_canonical()), ..Self::to(destination.to_canonical()) }
@@ -137,6 +148,7 @@ fn decide_with(netlink: &mut Netlink, packet: Packet, scope: Option<&str>) -> Re
         Err(e @ (Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL)) => {
             return no(netlink, packet, scope, e);
         }
+        Err(e @ Errno::XDEV) if packet.iif.is_some() => return no(netlink, packet, scope, e),
         Err(e) => return Err(e),
     };
     let (mut route, error) = parse(&answer).ok_or(Errno::BADMSG)?;
@@ -175,14 +187,17 @@ fn no(netlink: &mut Netlink, packet: Packet, scope: Option<&str>, error: Errno) 
         Errno::ACCESS => route.kind == RouteKind::Prohibit,
         _ => route.kind == RouteKind::Throw || route.dead,
     };
-    // The decision stands without its entry.
+    // The decision stands without its entry; what is known of the policy is what it says of packets made here.
+    if packet.iif.is_some() {
+        return Ok(RouteDecision::No { errno: unrefuse_facts::Errno(error.raw_os_error()), entry: None });
+    }
     let entry = covering(netlink, packet, scope).unwrap_or_default().into_iter().find(says_so);
     Ok(RouteDecision::No { errno: unrefuse_facts::Errno(error.raw_os_error()), entry })
 }
 
 /// `struct rtmsg` and the attributes of a lookup.
 fn lookup(packet: Packet, flags: u32) -> Vec<u8> {
-    let Packet { destination, source, mark, oif } = packet;
+    let Packet { destination, source, mark, oif, iif } = packet;
     let to = octets(destination);
     let from = source.map(octets).unwrap_or_default();
     let mut body = vec![family(destination), (to.len() * 8) as u8, (from.len() * 8) as u8, 0, 0, 0, 0, 0];
@@ -190,6 +205,9 @@ fn lookup(packet: Packet, flags: u32) -> Vec<u8> {
     push_attribute(&mut body, 1, &to);
     if source.is_some() {
         push_attribute(&mut body, 2, &from);
+    }
+    if let Some(iif) = iif {
+        push_attribute(&mut body, 3, &iif.to_ne_bytes());
     }
     if let Some(oif) = oif {
         push_attribute(&mut body, 4, &oif.to_ne_bytes());

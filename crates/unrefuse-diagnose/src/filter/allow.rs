@@ -238,7 +238,7 @@ fn one(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace, wanted: &Wanted) ->
 
 /// A rule of the same language, where it takes effect: before the rule that decides, or at the end before the policy.
 pub(crate) fn by_hand(view: &View<'_>, stop: &Stop<'_>, place: &ChainPlace, wanted: &Wanted) -> Option<Fix> {
-    let rule = stop.decider()?.rule();
+    let rule = stop.decider()?.rule_before();
     match place.backend {
         FilterBackend::Nft => nft(view, place, rule, wanted),
         _ => with_iptables(view, place, rule, wanted),

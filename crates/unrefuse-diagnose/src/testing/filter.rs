@@ -69,7 +69,7 @@ pub(crate) fn iptables(hook: FilterHook, text: &str) -> FilterRule {
 
 /// A drop policy.
 pub(crate) fn policy(place: ChainPlace, owner: RuleOwner) -> Decider {
-    Decider::Policy(ChainPolicy { place, counters: None, owner })
+    Decider::Policy(ChainPolicy { place, counters: None, owner, left_by: None })
 }
 
 impl Scene {

@@ -17,8 +17,19 @@ use unrefuse_firewall::model::{self, Element, Rules, Ruleset, Scalar};
 const ETHERNET: u16 = 1;
 const LOOPBACK: u16 = 772;
 
-/// By destination, the interface that the packet is bound to, and its mark with its source.
-type Routes = HashMap<(IpAddr, Option<String>, Option<(u32, Option<IpAddr>)>), Option<Route>>;
+/// What routes are asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Asked {
+    destination: IpAddr,
+    source: Option<IpAddr>,
+    mark: u32,
+    /// The interface that the packet comes in by.
+    iif: Option<String>,
+    /// The one that it is bound to.
+    oif: Option<String>,
+}
+
+type Routes = HashMap<Asked, Option<Route>>;
 
 /// This machine.
 pub(crate) struct LiveMachine {
@@ -107,6 +118,45 @@ impl LiveMachine {
         self.addresses.iter().filter(move |a| Some(a.link) == index).map(|a| (a.address, a.prefix))
     }
 
+    fn decided(&self, asked: &Asked) -> Option<Route> {
+        let Asked { destination, source, mark, iif, oif } = asked;
+        let plain = || self.host.route(*destination, oif.as_deref());
+        let decision = match (iif, source) {
+            // Bound to an interface, only that decides.
+            _ if oif.is_some() => (*mark == 0).then(plain)?,
+            // Where nothing is forwarded, the kernel says so of every way.
+            (Some(iif), Some(source)) if destination.is_ipv6() || self.forwards(iif) => {
+                let arriving = self.host.route_arriving(iif, *mark, *source, *destination);
+                // The source may not come in there: the way is another question. But for what nobody looks at.
+                let refused = |errno: Errno| {
+                    errno == Errno::EXDEV
+                        || (errno == Errno::EINVAL && destination.is_ipv4() && self.looks_at_sources(iif))
+                };
+                match arriving.value() {
+                    None => (*mark == 0).then(plain)?,
+                    Some(RouteDecision::No { errno, .. }) if refused(*errno) => (*mark == 0).then(plain)?,
+                    _ => arriving,
+                }
+            }
+            (Some(_), _) => (*mark == 0).then(plain)?,
+            (None, None) if *mark == 0 => plain(),
+            (None, source) => self.host.route_marked(*mark, *source, *destination),
+        };
+        decision.value().map(|decision| self.as_route(decision))
+    }
+
+    /// The interface's own setting, as it is now: the question may be what would be if it were otherwise.
+    fn forwards(&self, iif: &str) -> bool {
+        let name = setting(&format!("net.ipv4.conf.{iif}.forwarding"), std::iter::once(iif));
+        self.host.sysctl(&name).value().is_some_and(|value| value.trim() == "1")
+    }
+
+    /// IPv4 drops what comes in by the interface from where it would not answer (rp_filter), or may.
+    fn looks_at_sources(&self, iif: &str) -> bool {
+        let off = |name: &str| self.sysctl(&format!("net.ipv4.conf.{name}.rp_filter")) == Some(0);
+        !(off("all") && off(iif))
+    }
+
     fn as_route(&self, decision: &RouteDecision) -> Route {
         let nowhere = |kind| Route { kind, oif: None, gateway: None, source: None };
         match decision {
@@ -164,25 +214,23 @@ impl Machine for LiveMachine {
         Some(self.route(&RouteQuery::to(address))?.kind)
     }
 
-    /// A mark may choose another table (ip-rule(8)): of a packet that came in with one, the way is not known.
+    /// A rule of the routing policy may ask for the source, the mark and the interface (ip-rule(8)).
     fn route(&self, query: &RouteQuery<'_>) -> Option<Route> {
-        let mark = query.mark.filter(|mark| *mark != 0);
-        if mark.is_some() && (query.iif.is_some() || query.oif.is_some()) {
-            return None;
-        }
+        let mark = query.mark.unwrap_or(0);
         // Another machine's source would be refused (`ip_route_output_key_hash_rcu`, net/ipv4/route.c).
-        let own = query.src.filter(|src| self.addresses.iter().any(|a| a.address == *src));
-        let marked = mark.map(|mark| (mark, own));
-        let key = (query.dst, query.oif.map(str::to_owned), marked);
-        if let Some(known) = self.routes.borrow().get(&key) {
+        let own = |src: &IpAddr| self.addresses.iter().any(|a| a.address == *src);
+        let asked = Asked {
+            destination: query.dst,
+            source: query.src.filter(|src| query.iif.is_some() || own(src)),
+            mark,
+            iif: query.iif.map(str::to_owned),
+            oif: query.oif.map(str::to_owned),
+        };
+        if let Some(known) = self.routes.borrow().get(&asked) {
             return known.clone();
         }
-        let decision = match marked {
-            Some((mark, own)) => self.host.route_marked(mark, own, query.dst),
-            None => self.host.route(query.dst, query.oif),
-        };
-        let route = decision.value().map(|decision| self.as_route(decision));
-        self.routes.borrow_mut().insert(key, route.clone());
+        let route = self.decided(&asked);
+        self.routes.borrow_mut().insert(asked, route.clone());
         route
     }
 

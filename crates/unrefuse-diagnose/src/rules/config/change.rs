@@ -111,6 +111,8 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         ("memcached", Scope::Asked) => replace(line, &format!("{value},{}", at_its_port(value, &ip.to_string(), port))),
         ("memcached", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         ("sshd", _) if line.text.trim_start().to_ascii_lowercase().starts_with("addressfamily") => replace(line, "any"),
+        // Addresses of one family alone may be all that AddressFamily allows, and sshd does not start with others.
+        ("sshd", Scope::Asked) if !is_of_family(decided.config, ip) => None,
         ("sshd", Scope::Asked) => insert(line, &at_its_port(value, &ip.to_string(), port), "ListenAddress"),
         ("sshd", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         // Without `net.ipv6` an IPv6 address is not opened.
@@ -143,6 +145,14 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         }
         _ => None,
     }
+}
+
+/// Some address that is written down is of the same family, or may be.
+fn is_of_family(config: &ServiceConfig, ip: IpAddr) -> bool {
+    config.listens.iter().any(|listen| match &listen.address {
+        ListenAddress::Ip(own) => own.is_ipv4() == ip.is_ipv4(),
+        _ => true,
+    })
 }
 
 /// The line gives a unit's processes a variable: it is none of its command, nor of its service's files.

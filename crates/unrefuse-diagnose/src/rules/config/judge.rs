@@ -5,12 +5,13 @@ use super::runner::Runner;
 use crate::View;
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Unknown};
+use crate::rules::service;
 use std::net::IpAddr;
 use unrefuse_facts::catalogue;
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
     ConfiguredListen, ConfiguredProcess, ListenAddress, Origin, Protocol, Reason, ServiceConfig, Setting, Socket,
-    SocketTable, Transport,
+    SocketTable, Transport, UnitFacts,
 };
 
 /// A socket of a service with the line that made it; or, of a service that does not run, that would make it.
@@ -217,6 +218,11 @@ fn made(view: &View<'_>, config: &ServiceConfig, listen: &ConfiguredListen, sock
 /// # Errors
 /// As [`configs`].
 pub(super) fn elsewhere<'a>(view: &View<'a>) -> Result<Option<Decided<'a>>, CannotTell> {
+    // For a unit that was to run and does not more may speak than the port's custom does for one that runs.
+    let wanted = |unit: &UnitFacts| unit.is_enabled() == Some(true) || unit.started_ms.is_some();
+    if service::stopped(view).is_some_and(wanted) && service::meant_certainty(view) >= Some(Certainty::Likely) {
+        return Ok(once_started::elsewhere(view));
+    }
     Ok(runs_elsewhere(view)?.or_else(|| once_started::elsewhere(view)))
 }
 

@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_that_was_to_run_on_the_port_goes_first() {
+        let mut app = unit("app.service", ActiveState::Inactive, "dead");
+        app.file_state = Some("enabled".into());
+        let clue = Clue { kind: ClueKind::UnitFile, text: "--port 8080".into(), source: "app.service".into() };
+        app.clues.push(clue);
+        let config = Config::of("nginx", "nginx").unit("nginx.service");
+        let config = config.listen("0.0.0.0", 80, line("/etc/nginx/nginx.conf", 3, "listen 80;", "80"));
+        let scene = Scene::local("10.1.0.2:8080").listener("0.0.0.0:80", "nginx").units(vec![app]);
+        assert_eq!(config.of_last(scene).rst().roots(), ["service/stopped"]);
+    }
+
+    #[test]
     fn another_service_is_not_meant() {
         let scene = Scene::local("127.0.0.1:5432").listener("127.0.0.1:3307", "mysqld");
         let config = Config::of("mariadb", "mysqld").listen("*", 3307, line("/m", 1, "port=3307", "3307"));

@@ -130,8 +130,17 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
     Ok(Some(Meant { facts, engine, container, clue, certainty, others }))
 }
 
-/// Of equals those that run, and of these the ones that the scheme or the port's custom means.
+/// Of equals those that publish the port on the asked address, of these those that run, and of these the ones that the
+/// scheme or the port's custom means.
 fn narrow(view: &View<'_>, found: &mut Vec<Candidate<'_>>) {
+    let is_asked = |p: &PublishedPort| {
+        p.host_port == Some(view.case.target.port)
+            && view.ip().is_some_and(|ip| p.host_address.is_none_or(|own| own.is_unspecified() || own == ip))
+    };
+    let has_address = |c: &Container| publications(c).iter().any(is_asked);
+    if found.iter().any(|(.., c)| has_address(c)) {
+        found.retain(|(.., c)| has_address(c));
+    }
     if found.iter().any(|(_, engine, c)| is_up(c) && !is_down(engine)) {
         found.retain(|(_, engine, c)| is_up(c) && !is_down(engine));
     }

@@ -1,7 +1,7 @@
 //! ingress/dnat-dead-end
 
 use crate::View;
-use crate::containers;
+use crate::containers::{self, Inside};
 use crate::filter::{
     end_of, keep_setting, listener_beside, owned_by, remove_rule, rule_text, safe, setting_name, short, source,
     stopped_in,
@@ -54,6 +54,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     }
     let (certainty, seen) = match end_of(view, translation) {
         Some(end) if end.alive => return Ok(Finding::Clear),
+        Some(end) if listens_inside(view, translation) => {
+            return Err(CannotTell::new(
+                format!("what stops packets to {}, where {} is sent on to", translation.to, view.endpoint()),
+                format!("{}, though a socket inside that container takes it", end.evidence.text),
+                "rules, links and routes in the container's own network namespace, and what leads there",
+            ));
+        }
         Some(end) => (end.certainty, Some(end.evidence)),
         None if view.outcome() == Some(AttemptOutcome::Refused) => (Certainty::Likely, None),
         None if view.judged_only() => {
@@ -84,6 +91,14 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
         .fix(Fix::new(view, Risk::Low, format!("let {who} listen on {to}{program}")))
         .fix(remove_rule(view, rule).filter(|_| !to_container && taken_here(view)))
         .fires())
+}
+
+/// It is sent on to a container, in which a socket that others reach was seen.
+fn listens_inside(view: &View<'_>, translation: &Translation) -> bool {
+    let container = containers::known(view).and_then(|facts| containers::by_address(facts, translation.to.ip()));
+    let (Some((_, container)), Some(transport)) = (container, view.transport()) else { return false };
+    let found = containers::inside(container, transport, translation.to.port());
+    matches!(found, Inside::Listens(socket) if socket.takes(translation.to.ip()) == Some(true))
 }
 
 /// Without the rule something would take the packet: the address is not this machine's, or a socket listens there. Where

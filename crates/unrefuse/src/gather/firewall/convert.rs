@@ -6,7 +6,7 @@ use super::what_if::{self, LetIn};
 use std::net::{IpAddr, SocketAddr};
 use unrefuse_facts as facts;
 use unrefuse_facts::{AttemptOutcome, Errno, Observed};
-use unrefuse_firewall::answer::{Answer, ClientSees, Decider, Fate, Reply, RuleRef, StackReason, Step};
+use unrefuse_firewall::answer::{Answer, ChainRef, ClientSees, Decider, Fate, Reply, RuleRef, StackReason, Step};
 use unrefuse_firewall::judge::{Question, Way};
 use unrefuse_firewall::machine::Machine;
 use unrefuse_firewall::model::{self, Backend, Hook, Reject, Rule, Table};
@@ -38,7 +38,7 @@ fn told(machine: &LiveMachine, question: &Question, answer: &Answer, let_in: &Le
     let whole_way = rest.as_ref().map_or(answer.way.as_slice(), |rest| rest.way.as_slice());
     facts::Judgement {
         fate: fate(&answer.fate, question.packet.dst),
-        decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d)),
+        decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d, &answer.way)),
         accepted_by: accepted_by(machine, question, whole_way, answer.decided_by.as_ref()),
         later_accept: match (&answer.decided_by, &rest) {
             (Some(Decider::Rule(rule)), Some(rest)) => later_accept(machine, question, rule, rest),
@@ -74,7 +74,7 @@ fn behind(machine: &LiveMachine, question: &Question, let_in: &LetIn) -> Option<
 /// What stops the packet, and no more.
 fn stop(machine: &LiveMachine, question: &Question, answer: &Answer) -> facts::Judgement {
     facts::Judgement {
-        decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d)),
+        decided_by: answer.decided_by.as_ref().map(|d| decider(machine, question, d, &answer.way)),
         ..plain(fate(&answer.fate, question.packet.dst))
     }
 }
@@ -109,7 +109,7 @@ fn reply(machine: &LiveMachine, question: &Question, answer: &Answer, let_in: &L
 /// What the judge says of a packet that follows the question's.
 pub(super) fn later(machine: &LiveMachine, question: &Question, packet: &Reply) -> facts::Judgement {
     facts::Judgement {
-        decided_by: packet.decided_by.as_ref().map(|d| decider(machine, question, d)),
+        decided_by: packet.decided_by.as_ref().map(|d| decider(machine, question, d, &packet.way)),
         way: packet.way.iter().map(way_step).collect(),
         ..plain(fate(&packet.fate, question.packet.dst))
     }
@@ -268,7 +268,7 @@ fn priority(machine: &LiveMachine, family: model::Family, name: &str, backend: B
     Some(table(machine, family, name, backend)?.chains.get(chain)?.base.as_ref()?.priority)
 }
 
-fn decider(machine: &LiveMachine, question: &Question, decider: &Decider) -> facts::Decider {
+fn decider(machine: &LiveMachine, question: &Question, decider: &Decider, way: &[Step]) -> facts::Decider {
     match decider {
         Decider::Rule(at) => facts::Decider::Rule(filter_rule(machine, question, at)),
         Decider::Policy(at) => facts::Decider::Policy(facts::ChainPolicy {
@@ -282,9 +282,24 @@ fn decider(machine: &LiveMachine, question: &Question, decider: &Decider) -> fac
             },
             counters: counters(at.counters),
             owner: owner(machine, (at.family, &at.table, at.backend), &at.chain, None),
+            left_by: left_by(at, way).map(|rule| Box::new(filter_rule(machine, question, rule))),
         }),
         Decider::Stack(reason) => facts::Decider::Stack(stack(reason)),
     }
+}
+
+/// The rule of a base chain by which the packet left it for its policy.
+fn left_by<'a>(chain: &ChainRef, way: &'a [Step]) -> Option<&'a RuleRef> {
+    way.iter().rev().find_map(|step| match &step.by {
+        Decider::Rule(rule)
+            if (rule.family, rule.backend, &rule.table, &rule.chain)
+                == (chain.family, chain.backend, &chain.table, &chain.chain)
+                && (step.what == "return" || step.what.starts_with("goto ")) =>
+        {
+            Some(&**rule)
+        }
+        _ => None,
+    })
 }
 
 fn stack(reason: &StackReason) -> facts::StackReason {
