@@ -245,11 +245,19 @@ fn way_back(client: IpAddr, case: &Case, host: &Arc<dyn Host>) -> Routing {
         (None, _) => host.route(client, None),
     };
     let rule = stopping_rule(&decision, 0, own, client, host);
-    let neighbour = match hop_of(case, client, decision.value()) {
-        Some((hop, link)) => host.neighbour(hop, link),
-        None => Observed::default(),
+    let hop = hop_of(case, client, decision.value());
+    let neighbour = hop.map_or_else(Observed::default, |(hop, link)| host.neighbour(hop, link));
+    let asker = own.or(decision.value().and_then(|d| d.via()?.source));
+    // Nobody answered the kernel a while ago, which may be over; or it never asked for that router. A client on the link
+    // that is not there is hardly the one who asks.
+    let unanswered = |hop: IpAddr| match neighbour.value() {
+        Some(next) => next.state == NeighbourState::Failed,
+        None => hop != client,
     };
-    let claimants = claimants(case, &neighbour, own.or(decision.value().and_then(|d| d.via()?.source)));
+    let claimants = match hop.filter(|(hop, _)| unanswered(*hop)).zip(asker) {
+        Some(((hop, link), asker)) => asked_on_link(case, hop, link, asker),
+        None => claimants(case, &neighbour, asker),
+    };
     let alternatives = Observed::default();
     Routing { destination: client, decision, alternatives, neighbour, claimants, rule, mark: None }
 }
@@ -268,12 +276,17 @@ fn claimants(case: &Case, neighbour: &Observed<Neighbour>, own: Option<IpAddr>) 
     let Some((neighbour, own)) = neighbour.value().filter(by_hand).zip(own) else {
         return not_needed("the kernel asks for that neighbour by itself");
     };
+    asked_on_link(case, neighbour.address, neighbour.link, own)
+}
+
+/// Who answers for that address on the link.
+fn asked_on_link(case: &Case, address: IpAddr, link: u32, own: IpAddr) -> Observed<Vec<String>> {
     // A tunnel has no link to be asked.
-    let asks = case.host.link(neighbour.link).is_some_and(|link| link.up && !link.loopback);
+    let asks = case.host.link(link).is_some_and(|link| link.up && !link.loopback);
     if !asks {
         return not_needed("the interface has no link that could be asked");
     }
-    unrefuse_probe::claimants(neighbour.address, own, neighbour.link, CLAIMANTS_WAIT)
+    unrefuse_probe::claimants(address, own, link, CLAIMANTS_WAIT)
 }
 
 /// Where no entry of a table says no, a rule of the routing policy may.

@@ -84,6 +84,8 @@ impl Runner<'_> {
     pub(super) fn certainty(&self, view: &View<'_>, config: &ServiceConfig) -> Certainty {
         let sure = judge::certainty(view, config);
         match self {
+            // It stands in the way of the one that was meant: opened further, it would do so still.
+            Self::Process(process) if service::is_in_the_way(view, process.unit.as_deref()) => Certainty::Possible,
             Self::Process(_) => sure,
             Self::Stopped(_) => sure.min(service::meant_certainty(view).unwrap_or(Certainty::Likely)),
         }

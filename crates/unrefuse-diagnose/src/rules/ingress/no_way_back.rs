@@ -8,14 +8,15 @@ use crate::rule::cause;
 use crate::rules::route::by_hand::ByHand;
 use crate::rules::route::ways;
 use std::net::IpAddr;
-use unrefuse_facts::{AttemptOutcome, Errno, InterfaceAddress, RouteDecision, Routing, text, within};
+use unrefuse_facts::{AttemptOutcome, Errno, InterfaceAddress, NeighbourState, RouteDecision, Routing, text, within};
 
 cause! {
     /// ## What it means
     ///
     /// The client's packets arrive, and this machine has no route for its answers: no entry of the routing tables leads to
     /// the client, one stops what goes there, or a rule of the routing policy does for answers from this address. Or it has
-    /// a route, and a neighbour entry that somebody set by hand hands the answers to another machine.
+    /// a route, and a neighbour entry that somebody set by hand hands the answers to another machine, or nobody answers for
+    /// the router that they go by.
     ///
     /// ## How it shows
     ///
@@ -93,11 +94,40 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
 /// There is a way, and the neighbour entry of its next hop leads to another machine.
 fn misled(view: &View<'_>, way: &Routing) -> Finding {
     let client = way.destination;
+    if let Some(fired) = unanswered(view, way) {
+        return fired.fires();
+    }
     let Some(entry) = ByHand::of(view, way).filter(ByHand::is_wrong) else { return Finding::Clear };
     let title = format!("answers to {client} are handed to another machine: {}", entry.said());
     // Who answers for an address does not always have it: see path/static-neighbour.
     let fired = Fired::new(Certainty::Likely, title).predicts(&[AttemptOutcome::TimedOut]).evidences(entry.evidence());
     entry.fixes(view).fold(fired, |fired, fix| fired.fix(fix)).fires()
+}
+
+/// There is a way, and nobody answers for its next hop: a router, or a neighbour that did not answer the kernel either when
+/// it last asked (`NUD_FAILED`, arp(7)).
+fn unanswered(view: &View<'_>, way: &Routing) -> Option<Fired> {
+    let route = way.decision.value().and_then(RouteDecision::via)?;
+    let client = way.destination;
+    let failed = way.neighbour.value().map(|next| next.state == NeighbourState::Failed);
+    if !failed.unwrap_or(route.gateway.is_some()) {
+        return None;
+    }
+    way.claimants.value().filter(|answering| answering.is_empty())?;
+    let device = view.case.host.link(route.link?).map(|link| text::visible(&link.name))?;
+    let hop = route.gateway.unwrap_or(client);
+    let by = if hop == client { String::new() } else { format!(" go by {hop} and") };
+    let title = format!("answers to {client}{by} reach nobody: {hop} does not answer on {device}");
+    let asked = way.claimants.source().map_or("ARP, neighbour discovery", |source| source.what.as_str());
+    let looked = way.decision.source().map_or("RTM_GETROUTE", |source| source.what.as_str());
+    let known = failed.map(|_| ", whose neighbour entry is in state FAILED").unwrap_or_default();
+    let right = "let the route to the client lead to a next hop that is there, or bring that one up";
+    let fired = Fired::new(Certainty::Likely, title)
+        .predicts(&[AttemptOutcome::TimedOut])
+        .evidence(Evidence::new(format!("nobody on {device} answers for {hop}{known}"), asked))
+        .evidence(Evidence::new(format!("{client} goes by {}", ways::described(view, route)), looked))
+        .fix(Fix::new(view, Risk::Medium, right));
+    Some(fired)
 }
 
 /// This machine's address in the client's network, on an interface that is switched off, and that interface's name.
@@ -222,6 +252,22 @@ mod tests {
         let open = by_hand(Observed::known(Vec::new(), Source::probed("ARP")));
         assert!(open.blockers.is_empty());
         assert!(open.notes.iter().any(|note| note.text.contains("set by hand")), "{:?}", open.notes);
+    }
+
+    #[test]
+    fn a_router_that_nobody_answers_for_leads_nowhere() {
+        let by_router = |gateway: bool, answering: Vec<String>| {
+            let mut route = entry(RouteKind::Unicast);
+            (route.gateway, route.link) = (gateway.then(|| "10.1.0.1".parse().unwrap()), Some(2));
+            let scene = scene("10.5.0.9", RouteDecision::Via(route)).with(|case| {
+                case.way_back.as_mut().unwrap().claimants = Observed::known(answering, Source::probed("ARP"));
+            });
+            scene.roots()
+        };
+        assert_eq!(by_router(true, Vec::new()), ["ingress/no-way-back"]);
+        assert!(by_router(true, vec!["02:00:00:00:00:01".into()]).is_empty());
+        // A client on the link that is not there now may be asked for all the same.
+        assert!(by_router(false, Vec::new()).is_empty());
     }
 
     #[test]

@@ -76,6 +76,13 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     Ok(fired.fires())
 }
 
+/// The service that was meant does not run, for another one has its port, and that is none of this unit.
+pub(in crate::rules) fn is_in_the_way(view: &View<'_>, unit: Option<&str>) -> bool {
+    let Ok(Some(meant)) = meant(view) else { return false };
+    let failed = meant.culprit();
+    !failed.is_running() && unit != Some(failed.name.as_str()) && log::find(failed, log::IN_USE).is_some()
+}
+
 /// Who has the port: a listener, else a connection; never the unit's own processes.
 fn holder<'a>(view: &View<'a>, meant: &Meant<'a>, port: u16) -> Option<Holder<'a>> {
     let tables = [view.case.host.sockets.value(), meant.facts.port_users.value()];

@@ -8,6 +8,7 @@ mod others;
 mod reload;
 
 pub(in crate::rules) use act::{manager, name as unit_name, systemctl};
+pub(in crate::rules) use address_in_use::is_in_the_way;
 pub(in crate::rules) use drop_in::drop_in;
 pub(in crate::rules) use private_network::apart_by;
 pub(in crate::rules) use reload::fails as reload_fails;
