@@ -112,7 +112,7 @@ fn address_at(decided: &Decided<'_>, ip: IpAddr, port: u16, scope: Scope) -> Opt
         ("memcached", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         ("sshd", _) if line.text.trim_start().to_ascii_lowercase().starts_with("addressfamily") => replace(line, "any"),
         // Addresses of one family alone may be all that AddressFamily allows, and sshd does not start with others.
-        ("sshd", Scope::Asked) if !is_of_family(decided.config, ip) => None,
+        ("sshd", _) if !is_of_family(decided.config, ip) => None,
         ("sshd", Scope::Asked) => insert(line, &at_its_port(value, &ip.to_string(), port), "ListenAddress"),
         ("sshd", Scope::Every) => replace(line, &at_its_port(value, every, port)),
         // Without `net.ipv6` an IPv6 address is not opened.
