@@ -62,6 +62,20 @@ mod tests {
     }
 
     #[test]
+    fn sshd_gets_no_address_of_a_family_that_may_be_shut_off() {
+        let steps = |own: &str| {
+            let origin = line("/etc/ssh/sshd_config", 9, &format!("ListenAddress {own}"), own);
+            let config = Config::of("sshd", "sshd").unit("ssh.service").listen(own, 22, origin);
+            let address = if own.contains(':') { format!("[{own}]:22") } else { format!("{own}:22") };
+            let report = config.of_last(Scene::local("10.1.0.2:22").listener(&address, "sshd")).rst().report();
+            report.blockers[0].fixes.iter().map(|fix| fix.steps.len()).sum::<usize>()
+        };
+        // AddressFamily inet6 would have it not start again.
+        assert_eq!(steps("fd09::7"), 0);
+        assert!(steps("10.7.0.1") > 0);
+    }
+
+    #[test]
     fn one_more_line_for_the_asked_address() {
         let scene = Scene::local("10.1.0.2:80").listener("10.7.0.1:80", "nginx");
         let report =
