@@ -5,6 +5,7 @@ use crate::containers::{self, Inside, inside, is_up};
 use crate::finding::CannotTell;
 use crate::report::{Certainty, Unknown};
 use crate::rules::service;
+use std::net::IpAddr;
 use unrefuse_facts::catalogue::{self, KnownService};
 use unrefuse_facts::text::visible;
 use unrefuse_facts::{
@@ -131,13 +132,17 @@ pub(super) fn meant<'a>(view: &View<'a>) -> Result<Option<Meant<'a>>, CannotTell
 }
 
 /// Of equals those that publish the port on the asked address, of these those that run, and of these the ones that the
-/// scheme or the port's custom means.
+/// scheme or the port's custom means. One that does not run and wants all addresses is hardly meant: where another one has
+/// the port on one of them, it could not start.
 fn narrow(view: &View<'_>, found: &mut Vec<Candidate<'_>>) {
-    let is_asked = |p: &PublishedPort| {
-        p.host_port == Some(view.case.target.port)
-            && view.ip().is_some_and(|ip| p.host_address.is_none_or(|own| own.is_unspecified() || own == ip))
+    let has_address = |c: &Container| {
+        let takes = |ip| move |own: IpAddr| own == ip || is_up(c) && own.is_unspecified();
+        let is_asked = |p: &PublishedPort| {
+            p.host_port == Some(view.case.target.port)
+                && view.ip().is_some_and(|ip| p.host_address.map_or(is_up(c), takes(ip)))
+        };
+        publications(c).iter().any(is_asked)
     };
-    let has_address = |c: &Container| publications(c).iter().any(is_asked);
     if found.iter().any(|(.., c)| has_address(c)) {
         found.retain(|(.., c)| has_address(c));
     }
