@@ -54,6 +54,12 @@ pub(super) fn processes() -> Result<BTreeMap<u32, Sketch>, Errno> {
 pub(super) fn of(service: &KnownService, processes: &BTreeMap<u32, Sketch>) -> Vec<Instance> {
     let is_its = |process: &Sketch| service.has_process(&process.command);
     let first = |process: &&Sketch| is_its(process) && !processes.get(&process.parent).is_some_and(is_its);
+    let here = own::namespace("/proc/thread-self/ns/net");
+    // In this namespace, or perhaps: another user's is not told.
+    let is_here = |pid: u32| {
+        let its = here.and_then(|_| own::namespace(&format!("/proc/{pid}/ns/net")));
+        its.is_none() || its == here
+    };
     processes
         .values()
         .filter(first)
@@ -64,13 +70,6 @@ pub(super) fn of(service: &KnownService, processes: &BTreeMap<u32, Sketch>) -> V
 
 fn in_container(pid: u32) -> bool {
     running_as(pid).is_some_and(|known| known.container.is_some())
-}
-
-/// It is in this network namespace, or may be: another user's is not told.
-fn is_here(pid: u32) -> bool {
-    let own = own::namespace("/proc/thread-self/ns/net");
-    let its = own::namespace(&format!("/proc/{pid}/ns/net"));
-    own.zip(its).is_none_or(|(own, its)| own == its)
 }
 
 fn running_as(pid: u32) -> Option<unrefuse_facts::RunningAs> {

@@ -68,10 +68,8 @@ fn only_here(facts: &mut ServiceFacts, holders: &[String]) {
     facts.others.clear();
     facts.installed.clear();
     facts.stale_pid_files.clear();
-    if facts.units.is_empty() {
-        // Nothing of what was looked for is told to run here.
-        facts.sought.clear();
-    }
+    // What is installed says nothing of one namespace, and neither does what is not.
+    facts.sought.clear();
 }
 
 /// What the case needs to know of services; `None`: nothing.
