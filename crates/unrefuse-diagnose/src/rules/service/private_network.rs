@@ -3,6 +3,7 @@
 use super::act;
 use super::drop_in::drop_in;
 use super::meant::{facts, meant};
+use super::stopped::stopped;
 use crate::View;
 use crate::filter::access_list;
 use crate::finding::{CannotTell, Finding, Fired};
@@ -68,7 +69,10 @@ fn check(view: &View<'_>) -> Result<Finding, CannotTell> {
     let listener = running.filter(|unit| apart_by(view, unit).is_some()).find(seen);
     let (unit, certainty, because) = match (listener, meant(view)?) {
         (Some(unit), _) => (unit, Certainty::Proven, Vec::new()),
-        (None, Some(meant)) => (meant.unit, meant.certainty.min(Certainty::Likely), meant.because(view)),
+        // Why one that failed did so comes first.
+        (None, Some(meant)) if meant.unit.is_running() || stopped(view).is_some() => {
+            (meant.unit, meant.certainty.min(Certainty::Likely), meant.because(view))
+        }
         _ => return Ok(Finding::Clear),
     };
     let Some(setting) = apart_by(view, unit) else { return Ok(Finding::Clear) };
@@ -109,6 +113,8 @@ mod tests {
     fn a_stopped_one_would_run_there() {
         let stopped = |u: &mut UnitFacts| (u.private_network, u.active) = (true, ActiveState::Inactive);
         assert_eq!(roots(stopped), ["service/private-network"]);
+        // With one that failed its failure is the matter.
+        assert_eq!(roots(|u| (u.private_network, u.active) = (true, ActiveState::Failed)), ["service/failed"]);
         // Its socket unit would listen in the machine's own network.
         let by_socket = |u: &mut UnitFacts| u.triggered_by = vec!["redis.socket".into()];
         assert_eq!(roots(|u| (stopped(u), by_socket(u)).0), ["service/stopped"]);
